@@ -1,0 +1,434 @@
+//! What a configuration file may say, one struct per block. Words are agentgateway's where it has one.
+//!
+//! Every struct refuses unknown keys; `crate::load` turns that refusal into a message with the place and the nearest known key.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde::Deserialize;
+
+/// The whole file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Config {
+    /// Where the native server listens. Lambda ignores it. Default `127.0.0.1:8787`.
+    pub listen: Option<SocketAddr>,
+    /// Who may call, and which team a token belongs to.
+    pub auth: Auth,
+    /// Providers, chains and model names.
+    pub ai: Ai,
+    /// Bounds on one request.
+    pub request: RequestBounds,
+}
+
+/// Who may call.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Auth {
+    /// The token issuers that are trusted. At least one.
+    pub issuers: Vec<Issuer>,
+    /// `client_id` -> team, for tokens whose claims do not name one.
+    pub teams: BTreeMap<String, Team>,
+    /// The tier of a team that nothing gives one. Default `standard`.
+    pub default_tier: Option<String>,
+}
+
+/// One OIDC issuer.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Issuer {
+    /// The exact `iss` of its tokens.
+    pub issuer: String,
+    /// Where its keys are. Default: the `jwks_uri` of a Cognito pool, `<issuer>/.well-known/jwks.json`.
+    #[serde(default)]
+    pub jwks: Jwks,
+    /// What `token_use` must be (`access` for Cognito). Left out: not checked. Default for a Cognito issuer: `access`.
+    #[serde(default)]
+    pub token_use: Option<String>,
+    /// Accepted `aud` values; empty: not checked (Cognito's access tokens have none).
+    #[serde(default)]
+    pub audiences: Vec<String>,
+    /// Accepted `client_id` (or `azp`) values; empty: any.
+    #[serde(default)]
+    pub client_ids: Vec<String>,
+    /// Scopes that a token must have, all of them. Default: `https://gateway.internal/invoke`. `[]` asks for none.
+    #[serde(default = "default_scopes")]
+    pub required_scopes: Vec<String>,
+    /// The claims that name team and tier.
+    #[serde(default)]
+    pub claims: Claims,
+    /// Accepted signature algorithms. Default: `[RS256]`.
+    #[serde(default = "default_algorithms")]
+    pub algorithms: Vec<Algorithm>,
+}
+
+fn default_scopes() -> Vec<String> {
+    vec!["https://gateway.internal/invoke".to_owned()]
+}
+
+fn default_algorithms() -> Vec<Algorithm> {
+    vec![Algorithm::RS256]
+}
+
+/// Asymmetric signature algorithms. `none` and the HMAC family cannot be named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[expect(missing_docs, reason = "the names are those of RFC 7518, section 3.1, and RFC 8037")]
+pub enum Algorithm {
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    EdDSA,
+}
+
+/// Where an issuer's keys are. At most one of the three.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Jwks {
+    /// A JWKS document.
+    pub url: Option<String>,
+    /// A file with a JWKS document, relative to the working directory.
+    pub file: Option<String>,
+    /// `true`: read `jwks_uri` from `<issuer>/.well-known/openid-configuration`.
+    pub discovery: bool,
+}
+
+/// Names of claims.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Claims {
+    /// The claim that names the team. Default `custom:team`.
+    pub team: String,
+    /// The claim that names the tier. Default `custom:tenant_tier`.
+    pub tier: String,
+}
+
+impl Default for Claims {
+    fn default() -> Self {
+        Self { team: "custom:team".to_owned(), tier: "custom:tenant_tier".to_owned() }
+    }
+}
+
+/// A team and its tier, as the `auth.teams` table gives them.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Team {
+    /// The team's name, as it stands in logs, limits and bills.
+    pub team: String,
+    /// Its tier; left out: `auth.defaultTier`.
+    #[serde(default)]
+    pub tier: Option<String>,
+}
+
+/// Providers, chains and model names.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Ai {
+    /// Client's model name (`*` stands for any text) -> the name that routing and providers see. The longest pattern wins.
+    pub model_aliases: BTreeMap<String, String>,
+    /// The default chain: groups in order of priority.
+    pub groups: Vec<Group>,
+    /// Chains for some models. The first rule that matches wins.
+    pub models: Vec<ModelRule>,
+    /// Path suffix -> route type. Added to the built-in table; the longest suffix wins, `*` matches any path.
+    pub routes: BTreeMap<String, RouteType>,
+    /// Refuse (400) what a translation would have to drop, instead of reporting it.
+    pub strict: bool,
+    // The single-provider form of agentgateway: a provider entry directly under `ai`. Folded into `groups` by `load`.
+    /// Single-provider form: its name.
+    pub name: Option<String>,
+    /// Single-provider form: where to send to.
+    pub provider: Option<Provider>,
+    /// Single-provider form: `host:port` instead of the provider's own.
+    pub host_override: Option<String>,
+    /// Single-provider form: the policies of the provider, and `ai` policies.
+    pub policies: Option<Policies>,
+}
+
+/// What an endpoint is for. Those that this build does not serve yet answer 501.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names say it; they are agentgateway's")]
+pub enum RouteType {
+    Completions,
+    Messages,
+    Models,
+    Responses,
+    Embeddings,
+    Realtime,
+    AnthropicTokenCount,
+    GenerateContent,
+    GeminiCountTokens,
+    Rerank,
+    Passthrough,
+    Detect,
+}
+
+/// Providers of one priority.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Group {
+    /// The providers, chosen by weight and health.
+    pub providers: Vec<ProviderEntry>,
+    /// Faults that move on to the next provider. Left out: the defaults of `docs/failover.md`.
+    #[serde(default)]
+    pub on: Option<Vec<RetryOn>>,
+}
+
+/// A fault that a group may retry on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum RetryOn {
+    /// The provider could not be reached.
+    Connect,
+    /// A timeout: connect, first byte or idle.
+    Timeout,
+    /// 429.
+    RateLimited,
+    /// 408, 409, 425, 500, 502, 503, 504, 529, and Bedrock's equivalents.
+    ServerError,
+    /// A stream that broke or carried an error before its first content.
+    Stream,
+    /// 401 or 403: the provider refused the gateway's own credentials.
+    Auth,
+    /// 404: the provider does not know the model.
+    NotFound,
+}
+
+/// The chain of some models.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ModelRule {
+    /// Model names after aliasing; `*` stands for any text.
+    #[serde(rename = "match")]
+    pub matches: Vec<String>,
+    /// The chain.
+    pub groups: Vec<Group>,
+}
+
+/// One provider in a group.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ProviderEntry {
+    /// Its name in logs, headers and health; unique in the file unless the entries are equal.
+    pub name: String,
+    /// What it is.
+    pub provider: Provider,
+    /// Scheme, host, port and path prefix, instead of the provider's own: `https://proxy.example:8443/openai`.
+    #[serde(default)]
+    pub base_url: Option<String>,
+    /// agentgateway's form of the same: `host:port`; TLS when the port is 443 or `policies.backendTLS` is there.
+    #[serde(default)]
+    pub host_override: Option<String>,
+    /// The whole path to send to, instead of the dialect's.
+    #[serde(default)]
+    pub path_override: Option<String>,
+    /// Instead of the provider's own base path (`/v1`).
+    #[serde(default)]
+    pub path_prefix: Option<String>,
+    /// Share of its group's traffic. Default 1; 0: only when the others are down.
+    #[serde(default = "default_weight")]
+    pub weight: u32,
+    /// Its timeouts.
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    /// Credentials and TLS.
+    #[serde(default)]
+    pub policies: Policies,
+}
+
+fn default_weight() -> u32 {
+    1
+}
+
+/// What a provider is. One key: its type.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum Provider {
+    /// OpenAI: <https://platform.openai.com/docs/api-reference>.
+    #[serde(rename = "openAI", alias = "openai")]
+    OpenAi(ModelPin),
+    /// Anthropic: <https://docs.anthropic.com/en/api>.
+    Anthropic(ModelPin),
+    /// Amazon Bedrock, by the AWS SDK.
+    Bedrock(Bedrock),
+    /// Any server that speaks OpenAI's or Anthropic's dialect.
+    Custom(Custom),
+}
+
+/// A provider whose only setting is a pinned model.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct ModelPin {
+    /// Sent instead of the client's model.
+    pub model: Option<String>,
+}
+
+/// Amazon Bedrock.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Bedrock {
+    /// The AWS region. Default: the ambient one.
+    pub region: Option<String>,
+    /// Sent instead of the client's model: a model id, an inference profile id or an ARN.
+    pub model: Option<String>,
+    /// A guardrail for Converse and InvokeModel.
+    pub guardrail_identifier: Option<String>,
+    /// Its version. Required with an identifier.
+    pub guardrail_version: Option<String>,
+}
+
+/// A server that speaks a known dialect. Its address is the entry's `baseUrl` or `hostOverride`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Custom {
+    /// Sent instead of the client's model.
+    pub model: Option<String>,
+    /// The dialects that it speaks, the preferred one first: a client that speaks one of them is passed through. Default: `[{type: completions}]`.
+    pub formats: Vec<CustomFormat>,
+    /// Its name in telemetry and prices, instead of `custom`.
+    pub provider_override: Option<String>,
+}
+
+/// A dialect that a custom provider speaks.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct CustomFormat {
+    /// `completions` or `messages`.
+    #[serde(rename = "type")]
+    pub kind: CustomDialect,
+    /// The whole path. Default: `/v1/chat/completions`, `/v1/messages`.
+    #[serde(default)]
+    pub path: Option<String>,
+}
+
+/// Dialects of a custom provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum CustomDialect {
+    /// OpenAI Chat Completions.
+    #[serde(alias = "Completions")]
+    Completions,
+    /// Anthropic Messages.
+    #[serde(alias = "Messages")]
+    Messages,
+}
+
+/// Timeouts of one provider, in milliseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Timeouts {
+    /// TCP and TLS. Default 3,000.
+    pub connect_ms: Option<u64>,
+    /// From the request to the head of the answer, and, streaming, to its first event. Default 60,000; without streaming the whole-request bound rules.
+    pub first_byte_ms: Option<u64>,
+    /// Between two chunks of an answer. Default 60,000.
+    pub idle_ms: Option<u64>,
+}
+
+/// Policies of a provider entry; in agentgateway's words.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Policies {
+    /// How the gateway authenticates to the provider.
+    pub backend_auth: Option<BackendAuth>,
+    /// TLS to the provider.
+    #[serde(rename = "backendTLS")]
+    pub backend_tls: Option<BackendTls>,
+    /// agentgateway's place for aliases and routes when they stand in a provider's policies. Folded into `ai` by `load`.
+    pub ai: Option<AiPolicies>,
+}
+
+/// The part of agentgateway's `policies.ai` that is known here.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct AiPolicies {
+    /// As `ai.modelAliases`.
+    pub model_aliases: BTreeMap<String, String>,
+    /// As `ai.routes`.
+    pub routes: BTreeMap<String, RouteType>,
+}
+
+/// How the gateway authenticates to a provider. One key.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum BackendAuth {
+    /// An API key: a reference (`env:NAME`, `$NAME`, `secretsmanager:NAME#key`, `file:PATH`), never the key itself.
+    Key(SecretRef),
+    /// The ambient AWS credentials, SigV4.
+    Aws(AwsAuth),
+}
+
+/// Ambient AWS credentials.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct AwsAuth {}
+
+/// TLS to a provider. The system's roots unless `root` is given.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct BackendTls {
+    /// A PEM file with the root certificates to trust instead of the system's.
+    pub root: Option<String>,
+}
+
+/// A reference to a secret. Its text is safe to print; the secret is not in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(with = "String"))]
+#[serde(try_from = "String")]
+pub enum SecretRef {
+    /// An environment variable.
+    Env(String),
+    /// A Secrets Manager secret, and the key in it when it is a JSON object.
+    SecretsManager {
+        /// Name or ARN.
+        id: String,
+        /// Key in the secret's JSON object; none: the whole text.
+        key: Option<String>,
+    },
+    /// A file; its text, trimmed.
+    File(String),
+}
+
+/// Bounds on one request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct RequestBounds {
+    /// The largest body, in bytes. Default 33,554,432 (32 MiB).
+    pub max_body_bytes: Option<u64>,
+    /// The whole request, in milliseconds. Default 600,000; on Lambda also bounded by the function's own deadline.
+    pub timeout_ms: Option<u64>,
+    /// Upstream calls of one request, at most. Default 6.
+    pub max_attempts: Option<u32>,
+}
