@@ -1,0 +1,1 @@
+//! Providers: URL, auth, transport, attempts, failover, health.

@@ -1,0 +1,492 @@
+//! The intermediate representation: what a request, an answer and a stream mean, in no dialect.
+//!
+//! A message is a list of ordered blocks, as Anthropic, Converse and Gemini have it; OpenAI's flat messages embed into that. Equal
+//! dialects never come here (see `exchange`), so the IR holds what at least two dialects can say. What a decoder finds and the IR
+//! cannot hold is listed in [`Request::unmapped`]: every encoder reports it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+/// A request for one answer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Request {
+    /// As the client named it.
+    pub model: String,
+    /// Instructions before the conversation: [`Block::Text`] and [`Block::CacheMark`] only.
+    pub system: Vec<Block>,
+    /// The conversation in order. Roles need not alternate here; encoders merge where their dialect wants it.
+    pub messages: Vec<Message>,
+    /// Functions that the model may call.
+    pub tools: Vec<Tool>,
+    /// Which of them.
+    pub tool_choice: Option<ToolChoice>,
+    /// May it call several at once? `None`: the upstream's default.
+    pub parallel_tool_calls: Option<bool>,
+    /// The output cap in tokens, thinking included.
+    pub max_output_tokens: Option<u64>,
+    /// 0 to 2 (OpenAI) or 0 to 1 (Anthropic, Converse): encoders clamp and report.
+    pub temperature: Option<f64>,
+    /// Nucleus sampling.
+    pub top_p: Option<f64>,
+    /// Top-k sampling.
+    pub top_k: Option<u64>,
+    /// OpenAI's `frequency_penalty`.
+    pub frequency_penalty: Option<f64>,
+    /// OpenAI's `presence_penalty`.
+    pub presence_penalty: Option<f64>,
+    /// Sampling seed.
+    pub seed: Option<i64>,
+    /// Texts that end the answer.
+    pub stop: Vec<String>,
+    /// Structured output.
+    pub output_format: Option<OutputFormat>,
+    /// Extended thinking.
+    pub thinking: Option<ThinkingMode>,
+    /// How hard to think: `none`, `minimal`, `low`, `medium`, `high`, `xhigh`, `max`. Independent of `thinking`; a client sets one or both.
+    pub effort: Option<String>,
+    /// Streamed answer?
+    pub stream: bool,
+    /// The client wants usage in the stream (OpenAI's `stream_options.include_usage`; always true for Anthropic's).
+    pub include_usage: bool,
+    /// An opaque id of the end user, for the provider's abuse detection.
+    pub user: Option<String>,
+    /// What the client said and the IR cannot hold, by its path in the client's body.
+    pub unmapped: Vec<Dropped>,
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The end user; tool results are here, too.
+    User,
+    /// The model.
+    Assistant,
+    /// Instructions in the middle of the conversation.
+    System,
+}
+
+/// One turn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What, in order.
+    pub blocks: Vec<Block>,
+}
+
+/// A piece of content.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Block {
+    /// Plain text.
+    Text(String),
+    /// A picture.
+    Image(Source),
+    /// A document: PDF, text, spreadsheet.
+    Document {
+        /// Its bytes or place.
+        source: Source,
+        /// File name or title.
+        name: Option<String>,
+    },
+    /// Sound.
+    Audio {
+        /// Base64.
+        data: String,
+        /// `wav`, `mp3`, ...
+        format: String,
+    },
+    /// The model calls a function.
+    ToolUse {
+        /// Links it to its result.
+        id: String,
+        /// The client's name of the function.
+        name: String,
+        /// Arguments: always a JSON object.
+        input: Value,
+    },
+    /// What the function answered.
+    ToolResult {
+        /// The call's id.
+        id: String,
+        /// Text, images, documents.
+        content: Vec<Block>,
+        /// The function failed.
+        is_error: bool,
+    },
+    /// The model's reasoning.
+    Thinking {
+        /// May be empty while the signature is not.
+        text: String,
+        /// The provider's proof, needed to replay the block. `None`: unsigned.
+        signature: Option<String>,
+    },
+    /// Encrypted reasoning.
+    RedactedThinking(String),
+    /// The model declined (OpenAI's `refusal`).
+    Refusal(String),
+    /// Everything up to here may be cached. Stands after the block that carries the mark.
+    CacheMark(CacheTtl),
+}
+
+/// How long a cached prefix lives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CacheTtl {
+    /// The default.
+    #[default]
+    FiveMinutes,
+    /// Costs more to write.
+    OneHour,
+}
+
+/// Where an image's or a document's bytes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Inline.
+    Base64 {
+        /// `image/png`, `application/pdf`, ...
+        media_type: String,
+        /// Base64, standard alphabet.
+        data: String,
+    },
+    /// Somewhere else.
+    Url(String),
+    /// Inline text of a document.
+    Text(String),
+    /// A provider's uploaded file.
+    File(String),
+}
+
+/// A function that the model may call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tool {
+    /// The client's name of it.
+    pub name: String,
+    /// For the model.
+    pub description: Option<String>,
+    /// JSON Schema of the arguments; member order kept. `{"type":"object","properties":{}}` when the client gave none.
+    pub schema: Value,
+    /// Arguments must follow the schema exactly.
+    pub strict: Option<bool>,
+    /// A cache mark after this tool.
+    pub cache: Option<CacheTtl>,
+}
+
+/// Which tool to call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// The model decides.
+    Auto,
+    /// None.
+    None,
+    /// At least one.
+    Any,
+    /// This one.
+    Tool(String),
+}
+
+/// Structured output.
+#[derive(Debug, Clone, PartialEq)]
+pub enum OutputFormat {
+    /// Any JSON object.
+    JsonObject,
+    /// JSON that follows a schema.
+    JsonSchema {
+        /// OpenAI wants a name.
+        name: Option<String>,
+        /// For the model.
+        description: Option<String>,
+        /// JSON Schema.
+        schema: Value,
+        /// Follow it exactly.
+        strict: Option<bool>,
+    },
+}
+
+/// Extended thinking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThinkingMode {
+    /// Off.
+    Disabled,
+    /// At most so many tokens.
+    Budget(u64),
+    /// The model decides.
+    Adaptive,
+}
+
+/// A whole answer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Response {
+    /// The upstream's id of it.
+    pub id: Option<String>,
+    /// The model that answered, as the upstream names it.
+    pub model: Option<String>,
+    /// Content in order.
+    pub blocks: Vec<Block>,
+    /// Why it ended.
+    pub stop: Stop,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// Why an answer ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stop {
+    /// The reason.
+    pub reason: StopReason,
+    /// The stop sequence that was met.
+    pub sequence: Option<String>,
+}
+
+/// Stop reasons. One row per reason, so that every codec maps the same:
+///
+/// | here | OpenAI chat | Anthropic | Converse |
+/// |---|---|---|---|
+/// | `EndTurn` | `stop` | `end_turn` | `end_turn` |
+/// | `StopSequence` | `stop` | `stop_sequence` | `stop_sequence` |
+/// | `MaxTokens` | `length` | `max_tokens` | `max_tokens` |
+/// | `ContextWindow` | `length` | `model_context_window_exceeded` | `model_context_window_exceeded` |
+/// | `ToolUse` | `tool_calls` (`function_call`) | `tool_use` | `tool_use` |
+/// | `Refusal` | `content_filter` | `refusal` | - |
+/// | `ContentFilter` | `content_filter` | `refusal` | `guardrail_intervened`, `content_filtered` |
+/// | `Pause` | `stop` | `pause_turn` | - |
+/// | `Malformed` | `stop` | `end_turn` | `malformed_model_output`, `malformed_tool_use` |
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the table above says it")]
+pub enum StopReason {
+    #[default]
+    EndTurn,
+    StopSequence,
+    MaxTokens,
+    ContextWindow,
+    ToolUse,
+    Refusal,
+    ContentFilter,
+    Pause,
+    Malformed,
+}
+
+/// Tokens of one call. `None`: not reported, which is not zero.
+///
+/// The dialects count differently; this is the one convention, and the readers convert:
+///
+/// | here | OpenAI chat | Anthropic | Converse |
+/// |---|---|---|---|
+/// | `input` (neither cache read nor written) | `prompt_tokens` - `cached_tokens` - `cache_write_tokens` | `input_tokens` | `inputTokens` |
+/// | `cache_read` | `prompt_tokens_details.cached_tokens` | `cache_read_input_tokens` | `cacheReadInputTokens` |
+/// | `cache_write` (all) | `prompt_tokens_details.cache_write_tokens` | `cache_creation_input_tokens` | `cacheWriteInputTokens` |
+/// | `cache_write_1h` (part of `cache_write`) | - | `cache_creation.ephemeral_1h_input_tokens` | `cacheDetails[ttl=1h].inputTokens` |
+/// | `output` (reasoning included) | `completion_tokens` | `output_tokens` | `outputTokens` |
+/// | `reasoning` (part of `output`) | `completion_tokens_details.reasoning_tokens` | `output_tokens_details.thinking_tokens` | - |
+/// | `audio_input` (part of `input`) | `prompt_tokens_details.audio_tokens` | - | - |
+/// | `audio_output` (part of `output`) | `completion_tokens_details.audio_tokens` | - | - |
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the table above says it")]
+pub struct Usage {
+    pub input: Option<u64>,
+    pub cache_read: Option<u64>,
+    pub cache_write: Option<u64>,
+    pub cache_write_1h: Option<u64>,
+    pub output: Option<u64>,
+    pub reasoning: Option<u64>,
+    pub audio_input: Option<u64>,
+    pub audio_output: Option<u64>,
+}
+
+impl Usage {
+    /// Takes over what a later report of the same call says. Reports are cumulative: later figures replace earlier ones and are
+    /// never added (case 26: the usage of `message_start` stands again in `message_delta`).
+    pub fn update(&mut self, later: &Usage) {
+        let pairs = [
+            (&mut self.input, later.input),
+            (&mut self.cache_read, later.cache_read),
+            (&mut self.cache_write, later.cache_write),
+            (&mut self.cache_write_1h, later.cache_write_1h),
+            (&mut self.output, later.output),
+            (&mut self.reasoning, later.reasoning),
+            (&mut self.audio_input, later.audio_input),
+            (&mut self.audio_output, later.audio_output),
+        ];
+        for (ours, theirs) in pairs {
+            if theirs.is_some() {
+                *ours = theirs;
+            }
+        }
+    }
+
+    /// Everything that was read: uncached input, cache reads and cache writes.
+    pub fn total_input(&self) -> u64 {
+        [self.input, self.cache_read, self.cache_write].iter().flatten().fold(0, |sum, part| sum.saturating_add(*part))
+    }
+
+    /// Has the upstream reported anything?
+    pub fn is_reported(&self) -> bool {
+        *self != Usage::default()
+    }
+}
+
+/// One step of a streamed answer. A reader emits: `Start`, then for each block `BlockStart`, `Delta`s, `BlockStop`, then `Stop`;
+/// `Usage` at any place. Every `BlockStart` has its `BlockStop` before `Stop`; block indexes count up from 0 without gaps. A `Delta` for a tool
+/// block that is already stopped is legal (an upstream interleaves parallel calls): writers send it under that block's index.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The answer begins.
+    Start {
+        /// The upstream's id.
+        id: Option<String>,
+        /// The model that answers.
+        model: Option<String>,
+    },
+    /// A block begins.
+    BlockStart {
+        /// Its index.
+        index: usize,
+        /// What it is.
+        kind: BlockKind,
+    },
+    /// More of a block.
+    Delta {
+        /// Which block.
+        index: usize,
+        /// What.
+        delta: Delta,
+    },
+    /// A block ends.
+    BlockStop {
+        /// Which block.
+        index: usize,
+    },
+    /// Usage so far, cumulative.
+    Usage(Usage),
+    /// The answer ends.
+    Stop(Stop),
+    /// The upstream reports a fault inside a 200 stream. Nothing follows.
+    Fault(Fault),
+}
+
+/// What kind of block begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BlockKind {
+    /// Text.
+    Text,
+    /// Reasoning.
+    Thinking,
+    /// Encrypted reasoning, whole.
+    RedactedThinking(String),
+    /// A call.
+    ToolUse {
+        /// Its id; never empty.
+        id: String,
+        /// The client's name of the function.
+        name: String,
+    },
+    /// A refusal (OpenAI).
+    Refusal,
+}
+
+/// More of a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delta {
+    /// Of a text or refusal block.
+    Text(String),
+    /// Of a thinking block.
+    Thinking(String),
+    /// The signature of a thinking block (or a part of it).
+    Signature(String),
+    /// A part of the JSON text of a call's arguments.
+    ToolInput(String),
+}
+
+/// Something that did not reach the upstream as the client said it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    /// Its path in the client's body: `messages[3].content[0].citations`, `logit_bias`.
+    pub path: String,
+    /// Why, and what was done instead: `Converse has no such field`.
+    pub reason: String,
+}
+
+impl Dropped {
+    /// A path and a reason.
+    pub fn new(path: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { path: path.into(), reason: reason.into() }
+    }
+}
+
+/// What kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// The request is wrong (400, 422).
+    InvalidRequest,
+    /// The prompt does not fit the model's context window (400).
+    ContextLength,
+    /// Refused by a content policy (400).
+    ContentFilter,
+    /// Whoever called is not known (401).
+    Authentication,
+    /// Known, and not allowed (403).
+    Permission,
+    /// No such model, or no such path (404).
+    NotFound,
+    /// Wrong method (405).
+    MethodNotAllowed,
+    /// A conflict that a retry may solve (409).
+    Conflict,
+    /// Body too large (413).
+    TooLarge,
+    /// Content type or encoding that is not served (415).
+    UnsupportedMedia,
+    /// Too many requests or tokens (429).
+    RateLimited,
+    /// A paid quota is used up (429, 402): retrying does not help.
+    QuotaExhausted,
+    /// The provider failed (500, 502).
+    Api,
+    /// The provider is out of capacity (503, 529).
+    Overloaded,
+    /// No answer in time (408, 504).
+    Timeout,
+    /// Not in this build (501).
+    NotImplemented,
+}
+
+/// A fault, in no dialect: the provider's, or the gateway's own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fault {
+    /// What kind.
+    pub kind: FaultKind,
+    /// The upstream's HTTP status; `None` inside a stream, or when the gateway found the fault.
+    pub status: Option<u16>,
+    /// For the client. Contains no secret of ours.
+    pub message: String,
+    /// The field that is wrong.
+    pub param: Option<String>,
+    /// A machine-readable code: `model_not_found`, `context_length_exceeded`.
+    pub code: Option<String>,
+    /// When to try again.
+    pub retry_after: Option<Duration>,
+    /// The upstream's own body, in the upstream's dialect.
+    pub body: Option<Bytes>,
+}
+
+impl Fault {
+    /// A fault of this kind.
+    pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
+        Self { kind, status: None, message: message.into(), param: None, code: None, retry_after: None, body: None }
+    }
+
+    /// With the field that is wrong.
+    #[must_use]
+    pub fn with_param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    /// With a machine-readable code.
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+}
