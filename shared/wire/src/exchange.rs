@@ -1,1 +1,224 @@
-//! One exchange.
+//! One request and its attempts: what the pipeline holds. It never sees a dialect.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+
+use crate::codec::{self, Dialect, ResponseReader, Seed, StreamWriter, Target};
+use crate::envelope::Envelope;
+use crate::error::WireError;
+use crate::identity::{self, Sniffer};
+use crate::ir::{self, BlockKind, Dropped, Event, Fault, Usage};
+
+/// A client's request.
+#[derive(Debug)]
+pub struct Inbound {
+    dialect: Dialect,
+    body: Bytes,
+    envelope: Envelope,
+    betas: Vec<String>,
+    tree: OnceLock<Result<ir::Request, WireError>>,
+}
+
+/// An attempt, ready to be sent.
+#[derive(Debug)]
+pub struct Started {
+    /// The upstream's body.
+    pub body: Bytes,
+    /// Flags for the `anthropic-beta` header, for an upstream that takes them there.
+    pub betas: Vec<String>,
+    /// What the upstream will not see as the client said it.
+    pub dropped: Vec<Dropped>,
+    /// Reads the answer for the client.
+    pub relay: Relay,
+}
+
+impl Inbound {
+    /// Looks at a body: is it JSON, which model, streamed? `betas`: the flags of the client's `anthropic-beta` headers.
+    pub fn decode(dialect: Dialect, body: Bytes, betas: Vec<String>) -> Result<Self, WireError> {
+        let envelope = Envelope::decode(dialect, &body)?;
+        Ok(Self { dialect, body, envelope, betas, tree: OnceLock::new() })
+    }
+
+    /// What routing and limits need.
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// The request as a tree; built at the first call.
+    pub fn request(&self) -> Result<&ir::Request, WireError> {
+        self.tree.get_or_init(|| codec::decode_request(self.dialect, &self.body)).as_ref().map_err(Clone::clone)
+    }
+
+    /// Makes the request of one attempt. `strict`: an error instead of a loss.
+    pub fn start(&self, target: &Target<'_>, seed: &Seed, strict: bool) -> Result<Started, WireError> {
+        let mut dropped = Vec::new();
+        let (body, betas, kind) = if target.dialect == self.dialect {
+            let body = identity::edit_request(&self.body, &self.envelope, &self.betas, target, &mut dropped)?;
+            let hide_usage = self.dialect == Dialect::Chat && !self.envelope.include_usage;
+            (body, self.betas.clone(), Kind::Identity(Sniffer::new(self.dialect, hide_usage)))
+        } else {
+            let encoded = codec::encode_request(self.request()?, target)?;
+            dropped = encoded.dropped;
+            let writer = codec::stream_writer(self.dialect, seed, self.envelope.include_usage);
+            let translation = Translation {
+                client: self.dialect,
+                seed: seed.clone(),
+                reader: encoded.reader,
+                writer,
+                events: Vec::new(),
+            };
+            (encoded.body, Vec::new(), Kind::Translated(Box::new(translation)))
+        };
+        if strict && !dropped.is_empty() {
+            return Err(WireError::lossy(&dropped));
+        }
+        Ok(Started { body, betas, dropped, relay: Relay { client: self.dialect, kind, state: State::default() } })
+    }
+}
+
+/// Turns one upstream answer into the client's, and keeps the books on it. Owned by one attempt.
+#[derive(Debug)]
+pub struct Relay {
+    client: Dialect,
+    kind: Kind,
+    state: State,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Identity(Sniffer),
+    Translated(Box<Translation>),
+}
+
+#[derive(Debug)]
+struct Translation {
+    client: Dialect,
+    seed: Seed,
+    reader: Box<dyn ResponseReader>,
+    writer: Box<dyn StreamWriter>,
+    events: Vec<Event>,
+}
+
+/// What has been seen of the answer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    /// What the upstream reported so far.
+    pub usage: Usage,
+    /// The model that answers, as the upstream names it.
+    pub model: Option<String>,
+    /// Content has passed: from here on a failover would be seen.
+    pub content: bool,
+    /// The answer is complete.
+    pub done: bool,
+}
+
+impl Relay {
+    /// What has been seen so far.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// A whole 2xx body, for the client. A fault means that it is no answer of the upstream's dialect.
+    pub fn response(&mut self, body: Bytes) -> Result<Bytes, Fault> {
+        let body = match &mut self.kind {
+            Kind::Identity(sniffer) => {
+                sniffer.response(&body).map_err(WireError::into_fault)?;
+                self.state.take_from(sniffer);
+                body
+            }
+            Kind::Translated(translation) => {
+                let response = translation.reader.response(&body).map_err(WireError::into_fault)?;
+                self.state.usage.update(&response.usage);
+                self.state.model.clone_from(&response.model);
+                codec::encode_response(translation.client, &response, &translation.seed)
+            }
+        };
+        self.state.content = true;
+        self.state.done = true;
+        Ok(body)
+    }
+
+    /// More bytes of a stream. Appends what the client gets. A fault: the upstream reported an error, or broke its dialect.
+    pub fn chunk(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        match &mut self.kind {
+            Kind::Identity(sniffer) => {
+                let outcome = sniffer.chunk(bytes, out);
+                self.state.take_from(sniffer);
+                outcome
+            }
+            Kind::Translated(translation) => {
+                let read = translation.reader.chunk(bytes, &mut translation.events);
+                translation.write(&mut self.state, out)?;
+                read.map_err(WireError::into_fault)
+            }
+        }
+    }
+
+    /// The stream's bytes have ended. A fault if it is not complete.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        match &mut self.kind {
+            Kind::Identity(sniffer) => {
+                let outcome = sniffer.finish(out);
+                self.state.take_from(sniffer);
+                outcome
+            }
+            Kind::Translated(translation) => {
+                let read = translation.reader.finish(&mut translation.events);
+                translation.write(&mut self.state, out)?;
+                read.map_err(WireError::into_fault)?;
+                if self.state.done { Ok(()) } else { Err(WireError::Incomplete.into_fault()) }
+            }
+        }
+    }
+
+    /// Ends the client's stream with an error event in its dialect.
+    pub fn fail(&mut self, fault: &Fault, request_id: &str, out: &mut Vec<u8>) {
+        match &mut self.kind {
+            Kind::Identity(_) => {
+                let seed = Seed { created_unix_s: 0, request_id: request_id.to_owned() };
+                codec::stream_writer(self.client, &seed, false).fault(fault, request_id, out);
+            }
+            Kind::Translated(translation) => translation.writer.fault(fault, request_id, out),
+        }
+    }
+}
+
+impl State {
+    fn take_from(&mut self, sniffer: &Sniffer) {
+        self.usage = sniffer.usage;
+        if self.model.is_none() {
+            self.model.clone_from(&sniffer.model);
+        }
+        self.content = sniffer.content;
+        self.done = sniffer.done;
+    }
+}
+
+impl Translation {
+    fn write(&mut self, state: &mut State, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let mut stopped = false;
+        for event in self.events.drain(..) {
+            match &event {
+                Event::Start { model, .. } => state.model.clone_from(model),
+                Event::BlockStart { kind: BlockKind::ToolUse { .. } | BlockKind::RedactedThinking(_), .. }
+                | Event::Delta { .. } => {
+                    state.content = true;
+                }
+                Event::Usage(usage) => state.usage.update(usage),
+                Event::Stop(_) => {
+                    state.content = true;
+                    stopped = true;
+                }
+                Event::Fault(fault) => return Err(fault.clone()),
+                Event::BlockStart { .. } | Event::BlockStop { .. } => {}
+            }
+            self.writer.event(&event, out);
+        }
+        if stopped && !state.done {
+            state.done = true;
+            self.writer.finish(out);
+        }
+        Ok(())
+    }
+}

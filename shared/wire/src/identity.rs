@@ -1,1 +1,370 @@
-//! Equal dialects.
+//! Equal dialects: the client's bytes go to the upstream with targeted edits, the upstream's bytes go to the client as they came.
+//! Fields that we have never heard of survive; only usage, content and the end are looked for.
+//!
+//! | edit of the request | when |
+//! |---|---|
+//! | `model` | an alias or a pin changed it |
+//! | `stream_options.include_usage: true` | OpenAI streams: the gateway always meters; what the client did not ask for is taken out of the stream again |
+//! | `model`, `stream` out, `anthropic_version`, `anthropic_beta` in | Claude on Bedrock |
+//! | beta flags that Bedrock refuses, and the fields that they gate, out (reported) | Claude on Bedrock |
+//! | blank text blocks out (reported) | Claude on Bedrock |
+
+use bytes::Bytes;
+use memchr::memmem;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::codec::{Carrier, Dialect, Target};
+use crate::envelope::Envelope;
+use crate::error::WireError;
+use crate::ir::{Dropped, Fault, Usage};
+use crate::sse::{SseEvent, SseParser};
+use crate::{chat, json, messages};
+use shim::bedrock;
+
+/// The upstream's body of a request in the same dialect.
+pub fn edit_request(
+    body: &Bytes,
+    envelope: &Envelope,
+    betas: &[String],
+    target: &Target<'_>,
+    dropped: &mut Vec<Dropped>,
+) -> Result<Bytes, WireError> {
+    match target.carrier {
+        Carrier::Direct => edit_direct(body, envelope, target),
+        Carrier::Bedrock => edit_for_bedrock(body, betas, dropped),
+    }
+}
+
+fn edit_direct(body: &Bytes, envelope: &Envelope, target: &Target<'_>) -> Result<Bytes, WireError> {
+    let mut cuts: Vec<(std::ops::Range<usize>, String)> = Vec::new();
+    if target.model != envelope.model {
+        cuts.push((envelope.model_span.clone(), json_string(target.model)));
+    }
+    if target.dialect == Dialect::Chat && envelope.stream && !envelope.include_usage {
+        match &envelope.stream_options_span {
+            Some(span) => cuts.push((span.clone(), with_usage(body.get(span.clone()).unwrap_or_default())?)),
+            None => {
+                let inside = memchr::memchr(b'{', body).map_or(0, |at| at + 1);
+                cuts.push((inside..inside, r#""stream_options":{"include_usage":true},"#.to_owned()));
+            }
+        }
+    }
+    if cuts.is_empty() {
+        return Ok(body.clone());
+    }
+    cuts.sort_by_key(|(span, _)| span.start);
+    let mut out = Vec::with_capacity(body.len() + 64);
+    let mut at = 0;
+    for (span, text) in cuts {
+        out.extend_from_slice(body.get(at..span.start).unwrap_or_default());
+        out.extend_from_slice(text.as_bytes());
+        at = span.end;
+    }
+    out.extend_from_slice(body.get(at..).unwrap_or_default());
+    Ok(out.into())
+}
+
+fn with_usage(options: &[u8]) -> Result<String, WireError> {
+    let mut options: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(options).map_err(|e| WireError::invalid("stream_options", e.to_string()))?;
+    options.insert("include_usage".to_owned(), true.into());
+    Ok(serde_json::Value::Object(options).to_string())
+}
+
+fn json_string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// InvokeModel's form: <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>.
+fn edit_for_bedrock(body: &Bytes, betas: &[String], dropped: &mut Vec<Dropped>) -> Result<Bytes, WireError> {
+    if bedrock::has_blank_text(body) {
+        let mut tree: serde_json::Value =
+            serde_json::from_slice(body).map_err(|e| WireError::NotJson { message: e.to_string() })?;
+        bedrock::without_blank_text(&mut tree, dropped);
+        return write_for_bedrock(tree.to_string().as_bytes(), betas, dropped);
+    }
+    write_for_bedrock(body, betas, dropped)
+}
+
+fn write_for_bedrock(body: &[u8], betas: &[String], dropped: &mut Vec<Dropped>) -> Result<Bytes, WireError> {
+    let members = json::members(body)?;
+    let in_body = members.iter().find(|m| m.key == "anthropic_beta").and_then(|m| serde_json::from_str(m.value).ok());
+    let mut flags: Vec<String> = in_body.unwrap_or_default();
+    flags.extend(betas.iter().filter(|flag| !flags.contains(flag)).cloned().collect::<Vec<_>>());
+    let (accepted, refused): (Vec<String>, Vec<String>) =
+        flags.into_iter().partition(|flag| bedrock::accepts_beta(flag));
+    let mut out = Vec::with_capacity(body.len() + 128);
+    out.extend_from_slice(br#"{"anthropic_version":"bedrock-2023-05-31""#);
+    if !accepted.is_empty() {
+        let list: Vec<String> = accepted.iter().map(|flag| json_string(flag)).collect();
+        out.extend_from_slice(format!(r#","anthropic_beta":[{}]"#, list.join(",")).as_bytes());
+    }
+    for member in &members {
+        if matches!(member.key.as_ref(), "model" | "stream" | "anthropic_version" | "anthropic_beta") {
+            continue;
+        }
+        let gate = refused.iter().find(|flag| bedrock::gated_fields(flag).contains(&member.key.as_ref()));
+        if let Some(flag) = gate {
+            dropped.push(Dropped::new(
+                member.key.as_ref(),
+                format!("needs the beta flag {flag}, which Bedrock does not accept"),
+            ));
+            continue;
+        }
+        out.push(b',');
+        out.extend_from_slice(body.get(member.key_span.clone()).unwrap_or_default());
+        out.push(b':');
+        out.extend_from_slice(member.value.as_bytes());
+    }
+    out.push(b'}');
+    dropped.extend(
+        refused
+            .iter()
+            .map(|flag| Dropped::new(format!("anthropic-beta: {flag}"), "Bedrock does not accept this beta flag")),
+    );
+    Ok(out.into())
+}
+
+/// Follows an upstream's answer in the client's own dialect.
+#[derive(Debug)]
+pub struct Sniffer {
+    dialect: Dialect,
+    /// The client did not ask for usage: what [`edit_request`] added is taken out again.
+    hide_usage: bool,
+    parser: SseParser,
+    finish_reason: bool,
+    /// Usage so far.
+    pub usage: Usage,
+    /// The model that answers.
+    pub model: Option<String>,
+    /// Content has passed.
+    pub content: bool,
+    /// The final event has passed.
+    pub done: bool,
+}
+
+/// What all answers and events of both dialects may hold, as far as it is looked at.
+#[derive(Deserialize)]
+struct Sniffed<'a> {
+    #[serde(rename = "type", borrow, default)]
+    kind: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(borrow, default)]
+    choices: Option<Vec<Choice<'a>>>,
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    message: Option<&'a RawValue>,
+    #[serde(rename = "amazon-bedrock-invocationMetrics", borrow, default)]
+    metrics: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(borrow, default)]
+    delta: Option<&'a RawValue>,
+    #[serde(default)]
+    finish_reason: Option<String>,
+}
+
+impl Sniffer {
+    /// For an answer in this dialect. `hide_usage`: the gateway asked for usage in the client's name.
+    pub fn new(dialect: Dialect, hide_usage: bool) -> Self {
+        Self {
+            dialect,
+            hide_usage,
+            parser: SseParser::new(),
+            finish_reason: false,
+            usage: Usage::default(),
+            model: None,
+            content: false,
+            done: false,
+        }
+    }
+
+    /// A whole 2xx body: checks that it is an answer of the dialect, and keeps its usage.
+    pub fn response(&mut self, body: &[u8]) -> Result<(), WireError> {
+        let bad = |text: &str| WireError::BadAnswer(text.to_owned());
+        let sniffed: Sniffed<'_> = serde_json::from_slice(body).map_err(|e| WireError::BadAnswer(e.to_string()))?;
+        match self.dialect {
+            Dialect::Chat if sniffed.choices.is_none() => return Err(bad("it has no `choices`")),
+            Dialect::Messages if sniffed.content.is_none() => return Err(bad("it has no `content`")),
+            _ => {}
+        }
+        self.content = true;
+        self.done = true;
+        self.model = sniffed.model;
+        self.take_usage(sniffed.usage);
+        Ok(())
+    }
+
+    /// More bytes of a stream: whole events go to `out`.
+    pub fn chunk(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.parser.push(bytes).map_err(WireError::into_fault)?;
+        while let Some(event) = self.parser.next_event() {
+            self.event(&event, out)?;
+        }
+        Ok(())
+    }
+
+    /// The stream's bytes have ended.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
+        if let Some(event) = self.parser.finish() {
+            self.event(&event, out)?;
+            out.extend_from_slice(b"\n");
+        }
+        if self.done {
+            return Ok(());
+        }
+        if self.finish_reason && self.dialect == Dialect::Chat {
+            // Some compatible servers leave `[DONE]` out; a client may wait for it.
+            self.done = true;
+            out.extend_from_slice(b"data: [DONE]\n\n");
+            return Ok(());
+        }
+        Err(WireError::Incomplete.into_fault())
+    }
+
+    fn event(&mut self, event: &SseEvent, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let data = event.data();
+        let forward = match self.dialect {
+            _ if data.is_empty() || self.done => !self.done,
+            Dialect::Chat => self.chat_event(&data)?,
+            Dialect::Messages | Dialect::Converse => self.messages_event(event, &data)?,
+        };
+        if !forward {
+            return Ok(());
+        }
+        match self.hide_usage.then(|| memmem::find(&event.raw, NULL_USAGE)).flatten() {
+            // With `include_usage` OpenAI adds this to every chunk. The text cannot stand inside a JSON string: its quotes would be escaped.
+            Some(at) => {
+                out.extend_from_slice(event.raw.get(..at).unwrap_or_default());
+                out.extend_from_slice(event.raw.get(at + NULL_USAGE.len()..).unwrap_or_default());
+            }
+            None => out.extend_from_slice(&event.raw),
+        }
+        Ok(())
+    }
+
+    /// Is this chunk the client's?
+    fn chat_event(&mut self, data: &[u8]) -> Result<bool, Fault> {
+        if data == b"[DONE]" {
+            self.done = true;
+            return Ok(true);
+        }
+        let has_usage = memmem::find(data, b"\"usage\"").is_some() && memmem::find(data, NULL_USAGE).is_none();
+        let plain = self.content && self.finish_reason && !has_usage;
+        if plain && memmem::find(data, b"\"error\"").is_none() {
+            return Ok(true);
+        }
+        if self.content && !has_usage && is_plain_delta(data) {
+            return Ok(true);
+        }
+        let sniffed: Sniffed<'_> =
+            serde_json::from_slice(data).map_err(|e| WireError::BadAnswer(e.to_string()).into_fault())?;
+        if sniffed.error.is_some_and(|e| e.get() != "null") {
+            return Err(chat::decode_fault(http::StatusCode::OK, &http::HeaderMap::new(), data));
+        }
+        self.take_usage(sniffed.usage);
+        self.model = self.model.take().or(sniffed.model);
+        let choices = sniffed.choices.unwrap_or_default();
+        for choice in &choices {
+            self.content |= choice.delta.is_some_and(|delta| has_content(delta.get()));
+            if choice.finish_reason.as_deref().is_some_and(|reason| !reason.is_empty()) {
+                self.finish_reason = true;
+                self.content = true;
+            }
+        }
+        Ok(!(self.hide_usage && choices.is_empty() && sniffed.usage.is_some_and(|u| u.get() != "null")))
+    }
+
+    fn messages_event(&mut self, event: &SseEvent, data: &[u8]) -> Result<bool, Fault> {
+        if event.name() == Some(b"content_block_delta") {
+            self.content = true;
+            return Ok(true);
+        }
+        let sniffed: Sniffed<'_> =
+            serde_json::from_slice(data).map_err(|e| WireError::BadAnswer(e.to_string()).into_fault())?;
+        match sniffed.kind.as_deref().unwrap_or_default() {
+            "error" => return Err(messages::decode_fault(http::StatusCode::OK, &http::HeaderMap::new(), data)),
+            "message_start" => {
+                let start = sniffed.message.and_then(|m| serde_json::from_str::<Sniffed<'_>>(m.get()).ok());
+                if let Some(start) = start {
+                    self.take_usage(start.usage);
+                    self.model = start.model;
+                }
+            }
+            "content_block_delta" => self.content = true,
+            "message_delta" => {
+                self.content = true;
+                self.take_usage(sniffed.usage);
+            }
+            "message_stop" => {
+                self.done = true;
+                if let Some(metrics) = sniffed.metrics {
+                    bedrock::merge_metrics(metrics.get(), &mut self.usage);
+                }
+            }
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    fn take_usage(&mut self, usage: Option<&RawValue>) {
+        let Some(usage) = usage.filter(|usage| usage.get() != "null") else { return };
+        let reported = match self.dialect {
+            Dialect::Chat => shim::chat_usage(usage.get()),
+            Dialect::Messages | Dialect::Converse => shim::messages_usage(usage.get()),
+        };
+        self.usage.update(&reported);
+    }
+}
+
+const NULL_USAGE: &[u8] = b",\"usage\":null";
+
+/// A chunk that surely holds neither an error nor a finish reason, in OpenAI's own spelling.
+fn is_plain_delta(data: &[u8]) -> bool {
+    memmem::find(data, b"\"finish_reason\":null").is_some() && memmem::find(data, b"\"error\":").is_none()
+}
+
+fn has_content(delta: &str) -> bool {
+    let Ok(serde_json::Value::Object(delta)) = serde_json::from_str(delta) else { return false };
+    delta.iter().any(|(key, value)| match value {
+        _ if key == "role" => false,
+        serde_json::Value::String(text) => !text.is_empty(),
+        serde_json::Value::Array(items) => !items.is_empty(),
+        serde_json::Value::Object(_) => true,
+        _ => false,
+    })
+}
+
+// TEMPORARY until the dialects' own functions are there.
+mod shim {
+    use crate::ir::Usage;
+    pub(super) fn chat_usage(_: &str) -> Usage {
+        Usage::default()
+    }
+    pub(super) fn messages_usage(_: &str) -> Usage {
+        Usage::default()
+    }
+    pub(super) mod bedrock {
+        use crate::ir::{Dropped, Usage};
+        pub(in super::super) fn merge_metrics(_: &str, _: &mut Usage) {}
+        pub(in super::super) fn accepts_beta(_: &str) -> bool {
+            true
+        }
+        pub(in super::super) fn gated_fields(_: &str) -> &'static [&'static str] {
+            &[]
+        }
+        pub(in super::super) fn has_blank_text(_: &[u8]) -> bool {
+            false
+        }
+        pub(in super::super) fn without_blank_text(_: &mut serde_json::Value, _: &mut Vec<Dropped>) {}
+    }
+}

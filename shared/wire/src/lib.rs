@@ -15,11 +15,13 @@
 pub mod chat;
 pub mod codec;
 pub mod converse;
+pub mod envelope;
 pub mod error;
 pub mod exchange;
 pub mod fault;
 pub mod identity;
 pub mod ir;
+pub mod json;
 pub mod messages;
 pub mod names;
 pub mod sse;

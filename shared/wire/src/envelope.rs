@@ -1,0 +1,161 @@
+//! What the gateway has to know of a request before it chooses an upstream, read without a tree.
+
+use std::ops::Range;
+
+use crate::codec::Dialect;
+use crate::error::WireError;
+use crate::json::{self, Member};
+
+/// A model name longer than this is refused; Bedrock's longest ARNs have 2,048 characters.
+const MAX_MODEL_LEN: usize = 2_048;
+
+/// The fields that routing, limits and edits need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// The client's model.
+    pub model: String,
+    /// Streamed answer?
+    pub stream: bool,
+    /// OpenAI's `stream_options.include_usage`.
+    pub include_usage: bool,
+    /// The client's output cap.
+    pub max_output_tokens: Option<u64>,
+    /// How many answers it wants (OpenAI's `n`); at least 1.
+    pub choices: u64,
+    /// Where the model's value stands.
+    pub(crate) model_span: Range<usize>,
+    /// Where the value of `stream_options` stands.
+    pub(crate) stream_options_span: Option<Range<usize>>,
+}
+
+impl Envelope {
+    /// Reads a body of this client dialect. Checks what the gateway itself relies on; the rest is the upstream's to judge.
+    pub fn decode(dialect: Dialect, body: &[u8]) -> Result<Self, WireError> {
+        let members = json::members(body)?;
+        let find = |key: &str| members.iter().find(|m| m.key == key && m.value != "null");
+        let model_member = find("model").ok_or_else(|| WireError::invalid("model", "required: name a model"))?;
+        let messages =
+            find("messages").ok_or_else(|| WireError::invalid("messages", "required: an array of messages"))?;
+        expect(messages, "an array", messages.value.starts_with('['))?;
+        let stream = find("stream").map(boolean).transpose()?.unwrap_or(false);
+        let stream_options = find("stream_options").filter(|_| dialect == Dialect::Chat);
+        let include_usage = match stream_options {
+            Some(member) => include_usage(member)?,
+            None => false,
+        };
+        let caps: &[&str] = match dialect {
+            Dialect::Chat => &["max_completion_tokens", "max_tokens"],
+            Dialect::Messages | Dialect::Converse => &["max_tokens"],
+        };
+        let mut max_output_tokens = None;
+        for member in caps.iter().filter_map(|cap| find(cap)) {
+            let value = unsigned(member)?;
+            max_output_tokens = max_output_tokens.or(Some(value));
+        }
+        let choices = find("n").filter(|_| dialect == Dialect::Chat).map(unsigned).transpose()?.unwrap_or(1).max(1);
+        Ok(Self {
+            model: model_name(model_member)?,
+            stream,
+            include_usage,
+            max_output_tokens,
+            choices,
+            model_span: model_member.value_span.clone(),
+            stream_options_span: stream_options.map(|m| m.value_span.clone()),
+        })
+    }
+}
+
+fn expect(member: &Member<'_>, expected: &str, fits: bool) -> Result<(), WireError> {
+    if fits {
+        return Ok(());
+    }
+    Err(WireError::invalid(member.key.as_ref(), format!("expected {expected}, got {}", json::kind(member.value))))
+}
+
+fn boolean(member: &Member<'_>) -> Result<bool, WireError> {
+    expect(member, "true or false", matches!(member.value, "true" | "false"))?;
+    Ok(member.value == "true")
+}
+
+fn unsigned(member: &Member<'_>) -> Result<u64, WireError> {
+    member.value.parse::<u64>().map_err(|_| {
+        let got = if json::kind(member.value) == "a number" { member.value } else { json::kind(member.value) };
+        WireError::invalid(member.key.as_ref(), format!("expected a whole number of at least 0, got {got}"))
+    })
+}
+
+fn include_usage(member: &Member<'_>) -> Result<bool, WireError> {
+    #[derive(serde::Deserialize)]
+    struct StreamOptions {
+        include_usage: Option<bool>,
+    }
+    let options: StreamOptions = serde_json::from_str(member.value).map_err(|_| {
+        WireError::invalid("stream_options", "expected an object whose `include_usage`, if any, is true or false")
+    })?;
+    Ok(options.include_usage.unwrap_or(false))
+}
+
+fn model_name(member: &Member<'_>) -> Result<String, WireError> {
+    expect(member, "a string", member.value.starts_with('"'))?;
+    let name: String = serde_json::from_str(member.value).map_err(|e| WireError::NotJson { message: e.to_string() })?;
+    if name.is_empty() || name.len() > MAX_MODEL_LEN || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        let message = format!("expected the name of a model: 1 to {MAX_MODEL_LEN} characters, no white space");
+        return Err(WireError::invalid("model", message));
+    }
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chat(body: &str) -> Result<Envelope, WireError> {
+        Envelope::decode(Dialect::Chat, body.as_bytes())
+    }
+
+    #[test]
+    fn the_fields_are_read_wherever_they_stand() {
+        let body = r#"{"messages":[{"role":"user","content":"\"model\":\"x\""}],"stream":true,"max_tokens":5,"max_completion_tokens":9,
+            "stream_options":{"include_usage":true},"model":"gpt-4o"}"#;
+        let envelope = chat(body).unwrap();
+        assert_eq!((envelope.model.as_str(), envelope.stream, envelope.include_usage), ("gpt-4o", true, true));
+        assert_eq!(envelope.max_output_tokens, Some(9), "max_completion_tokens wins over max_tokens");
+        assert_eq!(&body[envelope.model_span], "\"gpt-4o\"");
+    }
+
+    #[test]
+    fn null_is_absent() {
+        let envelope =
+            chat(r#"{"model":"m","messages":[],"stream":null,"max_tokens":null,"stream_options":null}"#).unwrap();
+        assert_eq!((envelope.stream, envelope.max_output_tokens, envelope.stream_options_span), (false, None, None));
+    }
+
+    #[test]
+    fn a_wrong_type_names_the_field_and_what_is_expected() {
+        for (body, message) in [
+            (r#"{"model":"m","messages":[],"stream":"yes"}"#, "stream: expected true or false, got a string"),
+            (r#"{"model":7,"messages":[]}"#, "model: expected a string, got a number"),
+            (r#"{"model":"m","messages":"hi"}"#, "messages: expected an array, got a string"),
+            (
+                r#"{"model":"m","messages":[],"max_tokens":-1}"#,
+                "max_tokens: expected a whole number of at least 0, got -1",
+            ),
+            (
+                r#"{"model":"m","messages":[],"max_tokens":"9"}"#,
+                "max_tokens: expected a whole number of at least 0, got a string",
+            ),
+            (r#"{"messages":[]}"#, "model: required: name a model"),
+            (r#"{"model":"m"}"#, "messages: required: an array of messages"),
+            (r#"{"model":"m","messages":[],"model":"n"}"#, "model: the key stands twice in the object; send it once"),
+        ] {
+            assert_eq!(chat(body).unwrap_err().to_string(), message, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_model_name_is_one_word() {
+        for name in ["", "a b", "a\\nb", "\\u0000"] {
+            assert!(chat(&format!(r#"{{"model":"{name}","messages":[]}}"#)).is_err(), "{name:?}");
+        }
+    }
+}
