@@ -1,6 +1,8 @@
 //! Anthropic Messages.
 
+pub mod bedrock;
 mod error;
+pub mod models;
 mod request;
 mod response;
 mod stream;
