@@ -1,6 +1,28 @@
 //! The configuration file: parse, validate, explain.
+//!
+//! [`parse`] and [`load`] give a [`Config`] or every problem of the file at once, each with its key path, line, column and a
+//! remedy. The words are agentgateway's where it has one: its `ai` block can be pasted in. What agentgateway knows and this
+//! version does not serve is an error, never ignored.
+//!
+//! Secrets are references ([`SecretRef`]); this crate neither resolves them nor reads anything but the file. A `Config` also
+//! answers what every request asks: [`Config::alias`], [`Config::chain`], [`Config::route_type`].
 
+mod address;
+mod de;
+mod defaults;
+mod explain;
+mod fold;
+mod load;
+pub mod pattern;
+mod problem;
+mod resolve;
 mod secret;
+mod tree;
 mod types;
+mod validate;
+mod words;
 
+pub use load::{load, parse};
+pub use problem::{ConfigError, Problem};
+pub use resolve::ModelName;
 pub use types::*;

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 
 /// The whole file.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Config {
@@ -23,7 +23,7 @@ pub struct Config {
 }
 
 /// Who may call.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Auth {
@@ -36,7 +36,7 @@ pub struct Auth {
 }
 
 /// One OIDC issuer.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Issuer {
@@ -103,7 +103,7 @@ pub struct Jwks {
 }
 
 /// Names of claims.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Claims {
@@ -120,7 +120,7 @@ impl Default for Claims {
 }
 
 /// A team and its tier, as the `auth.teams` table gives them.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Team {
@@ -132,7 +132,7 @@ pub struct Team {
 }
 
 /// Providers, chains and model names.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Ai {
@@ -151,9 +151,19 @@ pub struct Ai {
     pub name: Option<String>,
     /// Single-provider form: where to send to.
     pub provider: Option<Provider>,
+    /// Single-provider form: as a provider entry's `baseUrl`.
+    pub base_url: Option<String>,
     /// Single-provider form: `host:port` instead of the provider's own.
     pub host_override: Option<String>,
-    /// Single-provider form: the policies of the provider, and `ai` policies.
+    /// Single-provider form: as a provider entry's `pathOverride`.
+    pub path_override: Option<String>,
+    /// Single-provider form: as a provider entry's `pathPrefix`.
+    pub path_prefix: Option<String>,
+    /// Single-provider form: as a provider entry's `tokenize`.
+    pub tokenize: bool,
+    /// Single-provider form: as a provider entry's `timeouts`.
+    pub timeouts: Timeouts,
+    /// Single-provider form: the policies of the provider. In either form: `policies.ai`, folded into `modelAliases` and `routes`.
     pub policies: Option<Policies>,
 }
 
@@ -178,7 +188,7 @@ pub enum RouteType {
 }
 
 /// Providers of one priority.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Group {
@@ -211,7 +221,7 @@ pub enum RetryOn {
 }
 
 /// The chain of some models.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ModelRule {
@@ -223,7 +233,7 @@ pub struct ModelRule {
 }
 
 /// One provider in a group.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ProviderEntry {
@@ -243,6 +253,9 @@ pub struct ProviderEntry {
     /// Instead of the provider's own base path (`/v1`).
     #[serde(default)]
     pub path_prefix: Option<String>,
+    /// Accepted for agentgateway's files, without effect: usage is what the provider reports.
+    #[serde(default)]
+    pub tokenize: bool,
     /// Share of its group's traffic. Default 1; 0: only when the others are down.
     #[serde(default = "default_weight")]
     pub weight: u32,
@@ -259,7 +272,7 @@ fn default_weight() -> u32 {
 }
 
 /// What a provider is. One key: its type.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Provider {
@@ -275,7 +288,7 @@ pub enum Provider {
 }
 
 /// A provider whose only setting is a pinned model.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct ModelPin {
@@ -284,7 +297,7 @@ pub struct ModelPin {
 }
 
 /// Amazon Bedrock.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Bedrock {
@@ -299,7 +312,7 @@ pub struct Bedrock {
 }
 
 /// A server that speaks a known dialect. Its address is the entry's `baseUrl` or `hostOverride`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Custom {
@@ -312,7 +325,7 @@ pub struct Custom {
 }
 
 /// A dialect that a custom provider speaks.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct CustomFormat {
@@ -351,7 +364,7 @@ pub struct Timeouts {
 }
 
 /// Policies of a provider entry; in agentgateway's words.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Policies {
@@ -360,12 +373,13 @@ pub struct Policies {
     /// TLS to the provider.
     #[serde(rename = "backendTLS")]
     pub backend_tls: Option<BackendTls>,
-    /// agentgateway's place for aliases and routes when they stand in a provider's policies. Folded into `ai` by `load`.
+    /// agentgateway's place for aliases and routes. Routes are folded into `ai.routes` by `parse`; aliases of one provider stay here
+    /// and are applied by [`ProviderEntry::model_for`](crate::ProviderEntry::model_for).
     pub ai: Option<AiPolicies>,
 }
 
 /// The part of agentgateway's `policies.ai` that is known here.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct AiPolicies {
@@ -376,36 +390,38 @@ pub struct AiPolicies {
 }
 
 /// How the gateway authenticates to a provider. One key.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum BackendAuth {
-    /// An API key: a reference (`env:NAME`, `$NAME`, `secretsmanager:NAME#key`, `file:PATH`), never the key itself.
+    /// An API key: a reference (`env:NAME`, `$NAME`, `secretsmanager:NAME#key`, `file:PATH`), never the key itself. agentgateway's
+    /// `{value: REFERENCE}` and `{file: PATH}` are read too.
     Key(SecretRef),
     /// The ambient AWS credentials, SigV4.
     Aws(AwsAuth),
 }
 
 /// Ambient AWS credentials.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct AwsAuth {}
 
 /// TLS to a provider. The system's roots unless `root` is given.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct BackendTls {
     /// A PEM file with the root certificates to trust instead of the system's.
     pub root: Option<String>,
+    /// agentgateway's name for the certificate's host. Accepted where it is the host of the address, which is what is verified.
+    pub hostname: Option<String>,
 }
 
 /// A reference to a secret. Its text is safe to print; the secret is not in it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "schema", schemars(with = "String"))]
-#[serde(try_from = "String")]
+#[cfg_attr(feature = "schema", schemars(with = "crate::secret::KeyForm"))]
 pub enum SecretRef {
     /// An environment variable.
     Env(String),

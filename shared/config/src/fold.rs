@@ -1,0 +1,130 @@
+//! agentgateway's forms, made this gateway's: one provider directly under `ai` becomes a chain of one; aliases and routes
+//! that stand in `policies.ai` move to `ai`.
+
+use std::collections::BTreeMap;
+
+use crate::tree::Path;
+use crate::{AiPolicies, Config, Group, Policies, ProviderEntry};
+
+/// What folding did, for messages that name the file's own paths.
+#[derive(Debug, Default)]
+pub(crate) struct Folded {
+    /// `ai.groups[0].providers[0]` stands directly under `ai` in the file.
+    pub(crate) single: bool,
+    /// What could not be folded: path, message, remedy.
+    pub(crate) conflicts: Vec<(Path, String, &'static str)>,
+}
+
+pub(crate) fn fold(config: &mut Config) -> Folded {
+    let mut folded = Folded::default();
+    fold_ai_policies(config, &mut folded);
+    fold_single(config, &mut folded);
+    fold_provider_routes(config, &mut folded);
+    folded
+}
+
+/// `ai.policies.ai` to `ai`.
+fn fold_ai_policies(config: &mut Config, folded: &mut Folded) {
+    let path = Path::of("ai.policies.ai");
+    let Some(AiPolicies { model_aliases, routes }) =
+        config.ai.policies.as_mut().and_then(|policies| policies.ai.take())
+    else {
+        return;
+    };
+    merge(&mut config.ai.model_aliases, model_aliases, &path.key("modelAliases"), folded);
+    merge(&mut config.ai.routes, routes, &path.key("routes"), folded);
+}
+
+fn fold_single(config: &mut Config, folded: &mut Folded) {
+    let ai = &mut config.ai;
+    let policies = ai.policies.take();
+    let Some(provider) = ai.provider.take() else {
+        if policies.is_some_and(|policies| policies != Policies::default()) {
+            folded.conflict("ai.policies", "credentials and TLS belong to a provider", "move them into its `policies`");
+        }
+        let strays = [
+            ("ai.name", ai.name.is_some()),
+            ("ai.baseUrl", ai.base_url.is_some()),
+            ("ai.hostOverride", ai.host_override.is_some()),
+            ("ai.pathOverride", ai.path_override.is_some()),
+            ("ai.pathPrefix", ai.path_prefix.is_some()),
+            ("ai.tokenize", ai.tokenize),
+            ("ai.timeouts", ai.timeouts != crate::Timeouts::default()),
+        ];
+        for (path, _) in strays.into_iter().filter(|(_, there)| *there) {
+            folded.conflict(
+                path,
+                "belongs to a provider",
+                "add `ai.provider`, or move it into an entry of `ai.groups`",
+            );
+        }
+        return;
+    };
+    if !ai.groups.is_empty() {
+        folded.conflict(
+            "ai.provider",
+            "one provider under `ai` and `ai.groups` exclude each other",
+            "move it into a group",
+        );
+        return;
+    }
+    let Some(name) = ai.name.take() else {
+        folded.conflict("ai", "the key `name` is missing beside `provider`", "give the provider a name");
+        return;
+    };
+    let entry = ProviderEntry {
+        name,
+        provider,
+        base_url: ai.base_url.take(),
+        host_override: ai.host_override.take(),
+        path_override: ai.path_override.take(),
+        path_prefix: ai.path_prefix.take(),
+        tokenize: std::mem::take(&mut ai.tokenize),
+        weight: 1,
+        timeouts: std::mem::take(&mut ai.timeouts),
+        policies: policies.unwrap_or_default(),
+    };
+    ai.groups = vec![Group { providers: vec![entry], on: None }];
+    folded.single = true;
+}
+
+/// The route type of a path is known before its provider: a provider's routes are everyone's.
+fn fold_provider_routes(config: &mut Config, folded: &mut Folded) {
+    let ai = &mut config.ai;
+    let chains = std::iter::once((Path::of("ai"), &mut ai.groups))
+        .chain(ai.models.iter_mut().enumerate().map(|(i, rule)| (Path::of("ai.models").index(i), &mut rule.groups)));
+    for (path, groups) in chains {
+        for (g, group) in groups.iter_mut().enumerate() {
+            for (p, entry) in group.providers.iter_mut().enumerate() {
+                let Some(policies) = entry.policies.ai.as_mut() else { continue };
+                let path =
+                    path.key("groups").index(g).key("providers").index(p).key("policies").key("ai").key("routes");
+                merge(&mut ai.routes, std::mem::take(&mut policies.routes), &path, folded);
+                if *policies == AiPolicies::default() {
+                    entry.policies.ai = None;
+                }
+            }
+        }
+    }
+}
+
+fn merge<T: PartialEq>(into: &mut BTreeMap<String, T>, from: BTreeMap<String, T>, path: &Path, folded: &mut Folded) {
+    for (key, value) in from {
+        match into.get(&key) {
+            Some(existing) if *existing != value => folded.conflicts.push((
+                path.key(&key),
+                "means something else in another place of the file".to_owned(),
+                "keep one of the two",
+            )),
+            _ => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+impl Folded {
+    fn conflict(&mut self, path: &str, message: &str, remedy: &'static str) {
+        self.conflicts.push((Path::of(path), message.to_owned(), remedy));
+    }
+}

@@ -1,0 +1,246 @@
+//! Checks of provider entries.
+
+use super::ai::check_alias_targets;
+use super::{MAX_TIMEOUT_MS, Report};
+use crate::address::{Address, host_and_port, no_variables};
+use crate::tree::Path;
+use crate::{BackendAuth, Bedrock, Config, Custom, Provider, ProviderEntry};
+
+const MAX_WEIGHT: u32 = 1_000_000;
+
+pub(super) fn check_entry(entry: &ProviderEntry, path: &Path, report: &mut Report<'_>) {
+    check_name(&entry.name, &path.key("name"), report);
+    if entry.weight > MAX_WEIGHT {
+        report.add(
+            &path.key("weight"),
+            format!("is more than {MAX_WEIGHT}"),
+            "weights are shares; smaller ones say the same",
+        );
+    }
+    check_address(entry, path, report);
+    check_paths(entry, path, report);
+    check_timeouts(entry, &path.key("timeouts"), report);
+    check_auth(entry, &path.key("policies").key("backendAuth"), report);
+    if let Some(ai) = &entry.policies.ai {
+        check_alias_targets(&ai.model_aliases, &path.key("policies").key("ai").key("modelAliases"), report);
+    }
+    let kind = path.key("provider");
+    if let Some(model) = entry.provider.model() {
+        let path = kind.key(config_key(&entry.provider)).key("model");
+        report.not_blank(&path, model);
+        if let Some(error) = no_variables(model) {
+            report.add(&path, error, "");
+        }
+    }
+    match &entry.provider {
+        Provider::Bedrock(bedrock) => check_bedrock(bedrock, &kind.key("bedrock"), report),
+        Provider::Custom(custom) => check_custom(custom, entry, path, report),
+        Provider::OpenAi(_) | Provider::Anthropic(_) => {}
+    }
+}
+
+fn config_key(provider: &Provider) -> &'static str {
+    match provider {
+        Provider::OpenAi(_) => "openAI",
+        Provider::Anthropic(_) => "anthropic",
+        Provider::Bedrock(_) => "bedrock",
+        Provider::Custom(_) => "custom",
+    }
+}
+
+/// Names stand in response headers.
+fn check_name(name: &str, path: &Path, report: &mut Report<'_>) {
+    report.not_blank(path, name);
+    if name.len() > 128 || name.bytes().any(|b| !(b.is_ascii_graphic() || b == b' ')) {
+        report.add(path, "is not a plain name", "use at most 128 ASCII letters, digits and signs");
+    }
+}
+
+fn check_address(entry: &ProviderEntry, path: &Path, report: &mut Report<'_>) {
+    if entry.base_url.is_some() && entry.host_override.is_some() {
+        report.add(path, "baseUrl and hostOverride exclude each other", "keep baseUrl");
+    }
+    if let Some(text) = &entry.base_url
+        && let Err(error) = Address::parse(text)
+    {
+        report.add(&path.key("baseUrl"), error, "write a URL such as https://proxy.example:8443/openai");
+    }
+    if let Some(text) = &entry.host_override {
+        match host_and_port(text) {
+            Err(error) => report.add(&path.key("hostOverride"), error, "write host:port, or use baseUrl"),
+            Ok((_, None)) => report.add(&path.key("hostOverride"), "has no port", "write host:port, or use baseUrl"),
+            Ok(_) => {}
+        }
+    }
+    check_tls_hostname(entry, &path.key("policies").key("backendTLS").key("hostname"), report);
+}
+
+/// The host of the address is what the certificate is verified against; another name is not served.
+fn check_tls_hostname(entry: &ProviderEntry, path: &Path, report: &mut Report<'_>) {
+    let Some(hostname) = entry.policies.backend_tls.as_ref().and_then(|tls| tls.hostname.as_ref()) else { return };
+    let of_url = || Address::parse(entry.base_url.as_deref()?).ok().map(|address| address.host);
+    let of_override = || host_and_port(entry.host_override.as_deref()?).ok().map(|(host, _)| host);
+    let own = || match entry.provider {
+        Provider::OpenAi(_) => Some("api.openai.com".to_owned()),
+        Provider::Anthropic(_) => Some("api.anthropic.com".to_owned()),
+        Provider::Bedrock(_) | Provider::Custom(_) => None,
+    };
+    if of_url().or_else(of_override).or_else(own).is_none_or(|host| !host.eq_ignore_ascii_case(hostname)) {
+        report.add(
+            path,
+            "is not the host of the address, and verifying another name is not served by this version yet",
+            "remove it, or use that host in baseUrl",
+        );
+    }
+}
+
+fn check_paths(entry: &ProviderEntry, path: &Path, report: &mut Report<'_>) {
+    for (key, text) in [("pathOverride", &entry.path_override), ("pathPrefix", &entry.path_prefix)] {
+        let Some(text) = text else { continue };
+        let path = path.key(key);
+        check_path(text, &path, report);
+        if matches!(entry.provider, Provider::Bedrock(_)) {
+            report.add(&path, "bedrock's paths are the AWS SDK's", "remove it; baseUrl names another endpoint");
+        }
+    }
+    if entry.path_override.is_some() && entry.path_prefix.is_some() {
+        report.add(path, "pathOverride and pathPrefix exclude each other", "keep one");
+    }
+    let has_path = |url: &String| Address::parse(url).is_ok_and(|address| !address.path.is_empty());
+    if entry.path_prefix.is_some() && entry.base_url.as_ref().is_some_and(has_path) {
+        report.add(&path.key("pathPrefix"), "baseUrl has a path already", "put the whole prefix into baseUrl");
+    }
+}
+
+fn check_path(text: &str, path: &Path, report: &mut Report<'_>) {
+    let odd = text.contains(['?', '#']) || text.bytes().any(|b| !b.is_ascii_graphic());
+    if !text.starts_with('/') || odd {
+        report.add(path, "is not a path", "start it with /, without query, fragment and blanks");
+    }
+}
+
+fn check_timeouts(entry: &ProviderEntry, path: &Path, report: &mut Report<'_>) {
+    let timeouts = entry.timeouts;
+    for (key, value) in
+        [("connectMs", timeouts.connect_ms), ("firstByteMs", timeouts.first_byte_ms), ("idleMs", timeouts.idle_ms)]
+    {
+        report.in_range(&path.key(key), value, MAX_TIMEOUT_MS);
+    }
+}
+
+fn check_auth(entry: &ProviderEntry, path: &Path, report: &mut Report<'_>) {
+    match (&entry.provider, &entry.policies.backend_auth) {
+        (Provider::Bedrock(_), Some(BackendAuth::Key(_))) => report.add(
+            &path.key("key"),
+            "Bedrock API keys are not served by this version yet",
+            "write backendAuth: {aws: {}}; the ambient AWS credentials sign the request",
+        ),
+        (Provider::Bedrock(_), _) | (_, None | Some(BackendAuth::Key(_))) => {}
+        (_, Some(BackendAuth::Aws(_))) => {
+            report.add(&path.key("aws"), "AWS credentials are for bedrock only", "write backendAuth: {key: ..}");
+        }
+    }
+}
+
+fn check_bedrock(bedrock: &Bedrock, path: &Path, report: &mut Report<'_>) {
+    match (&bedrock.guardrail_identifier, &bedrock.guardrail_version) {
+        (Some(_), None) => report.add(
+            &path.key("guardrailIdentifier"),
+            "guardrailVersion is missing beside it",
+            "add guardrailVersion, a number in quotes or DRAFT",
+        ),
+        (None, Some(_)) => {
+            report.add(
+                &path.key("guardrailVersion"),
+                "guardrailIdentifier is missing beside it",
+                "add it, or remove this",
+            );
+        }
+        _ => {}
+    }
+    for (key, text) in [
+        ("region", &bedrock.region),
+        ("guardrailIdentifier", &bedrock.guardrail_identifier),
+        ("guardrailVersion", &bedrock.guardrail_version),
+    ] {
+        let Some(text) = text else { continue };
+        report.not_blank(&path.key(key), text);
+        if let Some(error) = no_variables(text) {
+            report.add(&path.key(key), error, "");
+        }
+    }
+    let odd = |b: u8| !(b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if bedrock.region.as_deref().is_some_and(|region| !region.starts_with('$') && region.trim().bytes().any(odd)) {
+        report.add(&path.key("region"), "is not the name of an AWS region", "write one such as us-east-1");
+    }
+}
+
+fn check_custom(custom: &Custom, entry: &ProviderEntry, path: &Path, report: &mut Report<'_>) {
+    if entry.base_url.is_none() && entry.host_override.is_none() {
+        report.add(path, "a custom provider has no address", "add baseUrl");
+    }
+    let path = path.key("provider").key("custom");
+    if let Some(name) = &custom.provider_override {
+        report.not_blank(&path.key("providerOverride"), name);
+    }
+    for (i, format) in custom.formats.iter().enumerate() {
+        let path = path.key("formats").index(i);
+        if let Some(text) = &format.path {
+            check_path(text, &path.key("path"), report);
+        }
+        if custom.formats.iter().take(i).any(|earlier| earlier.kind == format.kind) {
+            report.add(&path.key("type"), "stands in the list twice", "keep one");
+        }
+    }
+}
+
+/// One name, one provider: health and logs go by the name.
+pub(super) fn check_names(config: &Config, report: &mut Report<'_>) {
+    let mut known: Vec<&ProviderEntry> = Vec::new();
+    for (path, entry) in entries(config) {
+        match known.iter().find(|earlier| earlier.name == entry.name) {
+            Some(earlier) if *earlier != entry => report.add(
+                &path.key("name"),
+                format!("`{}` is the name of another provider with other settings", entry.name),
+                "choose another name, or make the entries equal",
+            ),
+            Some(_) => {}
+            None => known.push(entry),
+        }
+    }
+}
+
+/// A provider at its public address answers 401 to everything without a key.
+pub(super) fn check_keys(config: &Config, report: &mut Report<'_>) {
+    for (path, entry) in entries(config) {
+        let public = matches!(entry.provider, Provider::OpenAi(_) | Provider::Anthropic(_))
+            && entry.base_url.is_none()
+            && entry.host_override.is_none();
+        if public && entry.policies.backend_auth.is_none() {
+            report.add(
+                &path.key("policies").key("backendAuth"),
+                format!("`{}` has no key and would refuse every request", entry.name),
+                "add backendAuth: {key: ..}",
+            );
+        }
+    }
+}
+
+fn entries(config: &Config) -> Vec<(Path, &ProviderEntry)> {
+    let default = (Path::of("ai.groups"), &config.ai.groups);
+    let rules = config
+        .ai
+        .models
+        .iter()
+        .enumerate()
+        .map(|(i, rule)| (Path::of("ai.models").index(i).key("groups"), &rule.groups));
+    let mut found = Vec::new();
+    for (path, groups) in std::iter::once(default).chain(rules) {
+        for (g, group) in groups.iter().enumerate() {
+            for (p, entry) in group.providers.iter().enumerate() {
+                found.push((path.index(g).key("providers").index(p), entry));
+            }
+        }
+    }
+    found
+}
