@@ -171,13 +171,13 @@ fn stop_reason(stop: Stop) -> &'static str {
         Stop::EndTurn => "end_turn",
         Stop::ToolUse => "tool_use",
         Stop::MaxTokens => "max_tokens",
-        Stop::StopSequence => "stop_sequence",
+        Stop::Sequence => "stop_sequence",
         Stop::Refusal => "refusal",
     }
 }
 
 fn stop_sequence(stop: Stop) -> Value {
-    if stop == Stop::StopSequence { json!("END") } else { Value::Null }
+    if stop == Stop::Sequence { json!("END") } else { Value::Null }
 }
 
 fn usage(usage: Usage, output: u64) -> Value {

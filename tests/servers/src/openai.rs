@@ -22,7 +22,7 @@ pub(crate) fn asked(body: &Value) -> Asked {
     asked.tool_results = results.map(|message| text_of(&message["content"])).collect();
     asked.tool_results.reverse();
     if asked.tool_results.is_empty()
-        && let Some(user) = of_role(&["user"]).last()
+        && let Some(user) = of_role(&["user"]).next_back()
     {
         asked.text = text_of(&user["content"]);
         asked.image = user["content"].as_array().into_iter().flatten().find_map(image);
@@ -99,7 +99,7 @@ pub(crate) fn fault(body: &Value) -> Option<String> {
 
 fn finish_reason(stop: Stop) -> &'static str {
     match stop {
-        Stop::EndTurn | Stop::StopSequence => "stop",
+        Stop::EndTurn | Stop::Sequence => "stop",
         Stop::ToolUse => "tool_calls",
         Stop::MaxTokens => "length",
         Stop::Refusal => "content_filter",

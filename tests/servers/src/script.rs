@@ -36,7 +36,7 @@ pub(crate) enum Stop {
     EndTurn,
     ToolUse,
     MaxTokens,
-    StopSequence,
+    Sequence,
     Refusal,
 }
 
@@ -133,7 +133,7 @@ fn say(asked: &Asked, blocks: &mut Vec<Block>, id: &impl Fn(usize) -> String) ->
     blocks.push(Block::Text(text(asked)));
     match () {
         () if asked.has("max") => Stop::MaxTokens,
-        () if asked.has("stop") => Stop::StopSequence,
+        () if asked.has("stop") => Stop::Sequence,
         () if asked.has("refusal") => Stop::Refusal,
         () => Stop::EndTurn,
     }
