@@ -18,9 +18,9 @@ use crate::codec::{Carrier, Dialect, Target};
 use crate::envelope::Envelope;
 use crate::error::WireError;
 use crate::ir::{Dropped, Fault, Usage};
+use crate::messages::bedrock;
 use crate::sse::{SseEvent, SseParser};
 use crate::{chat, json, messages};
-use shim::bedrock;
 
 /// The upstream's body of a request in the same dialect.
 pub fn edit_request(
@@ -32,7 +32,7 @@ pub fn edit_request(
 ) -> Result<Bytes, WireError> {
     match target.carrier {
         Carrier::Direct => edit_direct(body, envelope, target),
-        Carrier::Bedrock => edit_for_bedrock(body, betas, dropped),
+        Carrier::Bedrock => edit_for_bedrock(body, betas, target.model, dropped),
     }
 }
 
@@ -77,39 +77,45 @@ fn json_string(text: &str) -> String {
 }
 
 /// InvokeModel's form: <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>.
-fn edit_for_bedrock(body: &Bytes, betas: &[String], dropped: &mut Vec<Dropped>) -> Result<Bytes, WireError> {
+fn edit_for_bedrock(
+    body: &Bytes,
+    betas: &[String],
+    model: &str,
+    dropped: &mut Vec<Dropped>,
+) -> Result<Bytes, WireError> {
     if bedrock::has_blank_text(body) {
         let mut tree: serde_json::Value =
             serde_json::from_slice(body).map_err(|e| WireError::NotJson { message: e.to_string() })?;
         bedrock::without_blank_text(&mut tree, dropped);
-        return write_for_bedrock(tree.to_string().as_bytes(), betas, dropped);
+        return write_for_bedrock(tree.to_string().as_bytes(), betas, model, dropped);
     }
-    write_for_bedrock(body, betas, dropped)
+    write_for_bedrock(body, betas, model, dropped)
 }
 
-fn write_for_bedrock(body: &[u8], betas: &[String], dropped: &mut Vec<Dropped>) -> Result<Bytes, WireError> {
+fn write_for_bedrock(
+    body: &[u8],
+    betas: &[String],
+    model: &str,
+    dropped: &mut Vec<Dropped>,
+) -> Result<Bytes, WireError> {
     let members = json::members(body)?;
     let in_body = members.iter().find(|m| m.key == "anthropic_beta").and_then(|m| serde_json::from_str(m.value).ok());
     let mut flags: Vec<String> = in_body.unwrap_or_default();
     flags.extend(betas.iter().filter(|flag| !flags.contains(flag)).cloned().collect::<Vec<_>>());
     let (accepted, refused): (Vec<String>, Vec<String>) =
-        flags.into_iter().partition(|flag| bedrock::accepts_beta(flag));
+        flags.into_iter().partition(|flag| bedrock::accepts_beta(flag, model));
     let mut out = Vec::with_capacity(body.len() + 128);
-    out.extend_from_slice(br#"{"anthropic_version":"bedrock-2023-05-31""#);
+    out.extend_from_slice(format!(r#"{{"anthropic_version":"{}""#, bedrock::ANTHROPIC_VERSION).as_bytes());
     if !accepted.is_empty() {
-        let list: Vec<String> = accepted.iter().map(|flag| json_string(flag)).collect();
+        let list: Vec<String> = accepted.iter().filter_map(|flag| bedrock::accepted_beta(flag, model)).map(json_string).collect();
         out.extend_from_slice(format!(r#","anthropic_beta":[{}]"#, list.join(",")).as_bytes());
     }
     for member in &members {
         if matches!(member.key.as_ref(), "model" | "stream" | "anthropic_version" | "anthropic_beta") {
             continue;
         }
-        let gate = refused.iter().find(|flag| bedrock::gated_fields(flag).contains(&member.key.as_ref()));
-        if let Some(flag) = gate {
-            dropped.push(Dropped::new(
-                member.key.as_ref(),
-                format!("needs the beta flag {flag}, which Bedrock does not accept"),
-            ));
+        if let Some(reason) = refusal(&member.key, &accepted, &refused) {
+            dropped.push(Dropped::new(member.key.as_ref(), reason));
             continue;
         }
         out.push(b',');
@@ -124,6 +130,18 @@ fn write_for_bedrock(body: &[u8], betas: &[String], dropped: &mut Vec<Dropped>) 
             .map(|flag| Dropped::new(format!("anthropic-beta: {flag}"), "Bedrock does not accept this beta flag")),
     );
     Ok(out.into())
+}
+
+/// Why Bedrock would refuse a top-level field that Anthropic's own API takes. A field that neither knows yet is left to Bedrock's judgement.
+fn refusal(field: &str, accepted: &[String], refused: &[String]) -> Option<String> {
+    const ANTHROPIC_ONLY: [&str; 8] =
+        ["cache_control", "container", "fallbacks", "inference_geo", "mcp_servers", "service_tier", "speed", "thread"];
+    if ANTHROPIC_ONLY.contains(&field) {
+        return Some("InvokeModel on Bedrock has no such field".to_owned());
+    }
+    let gates = |flag: &&String| bedrock::gated_fields(flag).contains(&field);
+    let flag = refused.iter().find(gates).filter(|_| !accepted.iter().any(|flag| gates(&flag)))?;
+    Some(format!("needs the beta flag {flag}, which Bedrock does not accept"))
 }
 
 /// Follows an upstream's answer in the client's own dialect.
@@ -308,7 +326,7 @@ impl Sniffer {
             "message_stop" => {
                 self.done = true;
                 if let Some(metrics) = sniffed.metrics {
-                    bedrock::merge_metrics(metrics.get(), &mut self.usage);
+                    crate::usage_shim::metrics(metrics.get(), &mut self.usage);
                 }
             }
             _ => {}
@@ -319,8 +337,8 @@ impl Sniffer {
     fn take_usage(&mut self, usage: Option<&RawValue>) {
         let Some(usage) = usage.filter(|usage| usage.get() != "null") else { return };
         let reported = match self.dialect {
-            Dialect::Chat => shim::chat_usage(usage.get()),
-            Dialect::Messages | Dialect::Converse => shim::messages_usage(usage.get()),
+            Dialect::Chat => crate::usage_shim::chat(usage.get()),
+            Dialect::Messages | Dialect::Converse => crate::usage_shim::messages(usage.get()),
         };
         self.usage.update(&reported);
     }
@@ -342,29 +360,4 @@ fn has_content(delta: &str) -> bool {
         serde_json::Value::Object(_) => true,
         _ => false,
     })
-}
-
-// TEMPORARY until the dialects' own functions are there.
-mod shim {
-    use crate::ir::Usage;
-    pub(super) fn chat_usage(_: &str) -> Usage {
-        Usage::default()
-    }
-    pub(super) fn messages_usage(_: &str) -> Usage {
-        Usage::default()
-    }
-    pub(super) mod bedrock {
-        use crate::ir::{Dropped, Usage};
-        pub(in super::super) fn merge_metrics(_: &str, _: &mut Usage) {}
-        pub(in super::super) fn accepts_beta(_: &str) -> bool {
-            true
-        }
-        pub(in super::super) fn gated_fields(_: &str) -> &'static [&'static str] {
-            &[]
-        }
-        pub(in super::super) fn has_blank_text(_: &[u8]) -> bool {
-            false
-        }
-        pub(in super::super) fn without_blank_text(_: &mut serde_json::Value, _: &mut Vec<Dropped>) {}
-    }
 }
