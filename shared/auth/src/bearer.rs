@@ -1,0 +1,106 @@
+//! Where a request carries its token.
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+use crate::error::AuthError;
+
+const API_KEY: &str = "x-api-key";
+
+/// Finds the token: `Authorization: Bearer TOKEN` (the scheme in any case), or `x-api-key: TOKEN` as Anthropic's SDK
+/// sends it.
+///
+/// `Authorization` wins when both are there, equal or not: SDKs are often started with a placeholder as their API key
+/// and the real token as a header. An `Authorization` of another scheme, or without a token, is passed over.
+///
+/// # Errors
+///
+/// [`AuthError::Missing`] without a token; [`AuthError::Ambiguous`] when the header occurs more than once, because a
+/// proxy in front might have looked at the other one; [`AuthError::Malformed`] when it is not text.
+pub fn bearer(headers: &HeaderMap) -> Result<&str, AuthError> {
+    if let Some(value) = only(headers, AUTHORIZATION.as_str(), "authorization")?
+        && let Some((scheme, token)) = value.split_once(' ')
+        && scheme.eq_ignore_ascii_case("bearer")
+        && !token.trim().is_empty()
+    {
+        return Ok(token.trim());
+    }
+    match only(headers, API_KEY, API_KEY)?.map(str::trim) {
+        Some(token) if !token.is_empty() => Ok(token),
+        _ => Err(AuthError::Missing),
+    }
+}
+
+fn only<'h>(headers: &'h HeaderMap, name: &str, header: &'static str) -> Result<Option<&'h str>, AuthError> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(AuthError::Ambiguous { header });
+    }
+    value.to_str().map(Some).map_err(|_| AuthError::Malformed { reason: "its header is not printable ASCII" })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    type Pairs<'p> = &'p [(&'static str, &'p [u8])];
+
+    fn headers(pairs: Pairs<'_>) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap())).fold(
+            HeaderMap::new(),
+            |mut map, (name, value)| {
+                map.append(name, value);
+                map
+            },
+        )
+    }
+
+    #[test]
+    fn a_token_is_found_in_either_header() {
+        let table: [(Pairs<'_>, &str); 8] = [
+            (&[("authorization", b"Bearer a.b.c")], "a.b.c"),
+            (&[("authorization", b"bearer a.b.c")], "a.b.c"),
+            (&[("authorization", b"BEARER   a.b.c ")], "a.b.c"),
+            (&[("x-api-key", b"a.b.c")], "a.b.c"),
+            (&[("x-api-key", b"placeholder"), ("authorization", b"Bearer a.b.c")], "a.b.c"),
+            (&[("x-api-key", b"a.b.c"), ("authorization", b"Basic dXNlcjpwYXNz")], "a.b.c"),
+            (&[("x-api-key", b"a.b.c"), ("authorization", b"Bearer ")], "a.b.c"),
+            (&[("x-api-key", b"1"), ("x-api-key", b"2"), ("authorization", b"Bearer a.b.c")], "a.b.c"),
+        ];
+        for (pairs, token) in table {
+            assert_eq!(bearer(&headers(pairs)), Ok(token), "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_without_a_token_is_missing_one() {
+        let table: [Pairs<'_>; 6] = [
+            &[],
+            &[("authorization", b"")],
+            &[("authorization", b"Bearer")],
+            &[("authorization", b"Bearer   ")],
+            &[("authorization", b"Basic dXNlcjpwYXNz")],
+            &[("x-api-key", b" ")],
+        ];
+        for pairs in table {
+            assert_eq!(bearer(&headers(pairs)), Err(AuthError::Missing), "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn several_authorization_headers_are_refused_even_when_equal() {
+        let twice = headers(&[("authorization", b"Bearer a.b.c"), ("authorization", b"Bearer a.b.c")]);
+        assert_eq!(bearer(&twice), Err(AuthError::Ambiguous { header: "authorization" }));
+        let keys = headers(&[("x-api-key", b"a.b.c"), ("x-api-key", b"d.e.f")]);
+        assert_eq!(bearer(&keys), Err(AuthError::Ambiguous { header: "x-api-key" }));
+    }
+
+    #[test]
+    fn a_header_that_is_not_ascii_is_malformed() {
+        let headers = headers(&[("authorization", b"Bearer \xff.b.c")]);
+        assert!(matches!(bearer(&headers), Err(AuthError::Malformed { .. })));
+    }
+}
