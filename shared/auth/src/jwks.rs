@@ -57,8 +57,8 @@ struct State {
     unknown_at: Option<SystemTime>,
     /// When the fetch that requests waited for failed. A failure in the background does not count.
     failed_at: Option<SystemTime>,
-    /// Whether the last fetch failed, whoever wanted it.
-    last_failed: bool,
+    /// What the last fetch was for, if it failed.
+    last_failed: Option<Why>,
 }
 
 /// Resolves when the fetch is over, even if it panicked.
@@ -84,6 +84,13 @@ pub(crate) enum Freshness {
     Old,
     /// Too old to serve, or not there.
     None,
+}
+
+impl Why {
+    /// Nobody waits for it, so the sandbox may be frozen in the middle of it: its failure says little.
+    fn is_background(self) -> bool {
+        matches!(self, Self::Warm | Self::Old)
+    }
 }
 
 impl KeyStore {
@@ -130,7 +137,7 @@ impl KeyStore {
         if self.freshness(now) == Freshness::None
             && let Some(flight) = self.join(Why::Warm, now)
         {
-            landed(flight).await;
+            self.landed(flight).await;
         }
     }
 
@@ -147,12 +154,11 @@ impl KeyStore {
         now: SystemTime,
     ) -> Result<Arc<Key>, AuthError> {
         let mut waited = false;
-        // Three rounds at most: join a fetch of somebody else, which fails; fetch again; look.
+        // Three rounds at most: join a fetch in the background, which fails; fetch again; look.
         for _ in 0..3 {
             let Some((set, age)) = self.serving(now) else {
                 let Some(flight) = self.join(Why::NoKeys, now) else { break };
-                landed(flight).await;
-                waited = true;
+                waited = self.landed(flight).await;
                 continue;
             };
             match set.find(kid, algorithm) {
@@ -171,8 +177,7 @@ impl KeyStore {
                     let Some(flight) = self.join(Why::UnknownKid, now) else {
                         return Err(self.unknown(kid, None));
                     };
-                    landed(flight).await;
-                    waited = true;
+                    waited = self.landed(flight).await;
                 }
             }
         }
@@ -190,7 +195,7 @@ impl KeyStore {
         if looked_at.is_some() {
             state.unknown_at = looked_at;
         }
-        if state.last_failed {
+        if state.last_failed.is_some() {
             return self.unavailable();
         }
         AuthError::UnknownKey { kid: Printable::new(kid.unwrap_or("(none)")) }
@@ -228,6 +233,14 @@ impl KeyStore {
         Some(flight)
     }
 
+    /// Waits for the end of a fetch. False if that told nothing: it ran in the background, and failed.
+    async fn landed(&self, mut flight: Flight) -> bool {
+        // An error is the end: nothing is ever sent.
+        while flight.changed().await.is_ok() {}
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        !state.last_failed.is_some_and(Why::is_background)
+    }
+
     async fn fetch(&self, why: Why, now: SystemTime) {
         let began = Instant::now();
         let document = self.source.fetch(&self.client, self.schedule.bounds).await;
@@ -243,11 +256,11 @@ impl KeyStore {
             );
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.last_failed = installed.is_err();
-        match (installed, why) {
-            (Ok(()), _) => state.failed_at = None,
-            (Err(_), Why::NoKeys | Why::UnknownKid) => state.failed_at = now.checked_add(began.elapsed()),
-            (Err(_), Why::Warm | Why::Old) => {}
+        state.last_failed = installed.is_err().then_some(why);
+        match installed {
+            Ok(()) => state.failed_at = None,
+            Err(_) if why.is_background() => {}
+            Err(_) => state.failed_at = now.checked_add(began.elapsed()),
         }
     }
 
@@ -258,11 +271,6 @@ impl KeyStore {
         *keys = Some(Arc::new(set));
         Ok(())
     }
-}
-
-async fn landed(mut flight: Flight) {
-    // An error is the end: nothing is ever sent.
-    while flight.changed().await.is_ok() {}
 }
 
 fn apart(a: SystemTime, b: SystemTime) -> Duration {

@@ -27,8 +27,8 @@
 //!   401, or 503 while the last fetch failed, because the key may be a new one.
 //! - A key that leaves its issuer's document takes the cached tokens that it signed with it.
 //! - A document without a usable key is a failed fetch: the old keys stay.
-//! - A fetch that began in the background (`warm`) and failed, perhaps because the sandbox was frozen in the middle of
-//!   it, does not count against the first request: that one fetches again.
+//! - A fetch that ran in the background (`warm`, a refresh) and failed, perhaps because the sandbox was frozen in the
+//!   middle of it, does not count against a request that waited for it: that one fetches again.
 //!
 //! # Decisions
 //!

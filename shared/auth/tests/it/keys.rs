@@ -226,6 +226,19 @@ async fn a_failed_warming_does_not_count_against_the_first_request() {
 }
 
 #[tokio::test]
+async fn a_new_key_is_found_although_the_refresh_in_the_background_fails() {
+    let world = World::new(&[&A]).await;
+    assert_eq!(world.code(&long(&world, &A), 0).await, "ok");
+    world.server.answer(Answer::Status(500));
+    world.server.delay(Duration::from_millis(50));
+    assert_eq!(world.code(&long(&world, &A), HOUR).await, "ok");
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    world.server.publish(&[&A, &B]);
+    assert_eq!(world.code(&long(&world, &B), HOUR).await, "ok");
+    assert_eq!(world.server.fetches(), 3);
+}
+
+#[tokio::test]
 async fn a_clock_that_is_set_back_stops_nothing() {
     let world = World::new(&[&A]).await;
     world.server.answer(Answer::Status(500));
