@@ -18,6 +18,9 @@ pub(crate) fn problem(fault: &Fault) -> Problem {
         }
         FaultKind::MissingKey(key) => (format!("the key `{key}` is missing"), None),
         FaultKind::WrongType { found, expected } => wrong_type(found, expected),
+        FaultKind::Invalid(message) if message.contains("socket address") => {
+            ("is not an address".to_owned(), Some("write one with a port, such as 127.0.0.1:8787".to_owned()))
+        }
         FaultKind::Invalid(message) => (message.clone(), None),
     };
     let place = fault.place;
@@ -43,7 +46,7 @@ fn unknown_choice(path: &Path, found: &str, known: &[&str]) -> (String, Option<S
     }
     let message = if secret { "unknown value".to_owned() } else { format!("unknown value `{found}`") };
     let listed: Vec<&str> = known.iter().copied().filter(|word| !is_alias(word)).collect();
-    let remedy = match nearest(found, known) {
+    let remedy = match nearest(found, &listed) {
         Some(near) => format!("did you mean `{near}`? Known: {}", listed.join(", ")),
         None => format!("known: {}", listed.join(", ")),
     };

@@ -12,6 +12,8 @@
 use std::path::Path as FilePath;
 
 use serde::Deserialize;
+use serde_saphyr::Error as YamlError;
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::DuplicateKeyPolicy;
 
 use crate::de::{Fault, FaultKind};
@@ -23,6 +25,8 @@ const MAX_BYTES: usize = 1024 * 1024;
 
 /// After so many the file is something else altogether.
 const MAX_PROBLEMS: usize = 100;
+
+const TOO_MUCH: &str = "grows beyond any configuration here: too deep, too many values, or too many aliases";
 
 /// Reads a file. See [`parse`].
 pub fn load(path: impl AsRef<FilePath>) -> Result<Config, ConfigError> {
@@ -39,9 +43,7 @@ pub fn load(path: impl AsRef<FilePath>) -> Result<Config, ConfigError> {
 pub fn parse(text: &str, origin: &str) -> Result<Config, ConfigError> {
     let mut tree = read_tree(text, origin)?;
     let (config, mut problems) = read_types(&mut tree);
-    if let Some(mut config) = config
-        && !tree.lost_an_item()
-    {
+    if let Some(mut config) = config {
         let folded = fold::fold(&mut config);
         problems.extend(validate::check(&config, &folded, &tree));
         if problems.is_empty() {
@@ -82,21 +84,35 @@ fn read_tree(text: &str, origin: &str) -> Result<Node, ConfigError> {
     };
     serde_saphyr::from_str_with_options::<Node>(text, options).map_err(|error| {
         let place = error.location().and_then(Place::of);
-        let message = strip_place(&error.without_snippet().to_string());
         let problem = Problem {
             line: place.map(|p| p.line),
             column: place.map(|p| p.column),
-            message: format!("not valid YAML: {message}"),
+            message: yaml_message(error.without_snippet()),
             ..Problem::default()
         };
         ConfigError::new(origin, vec![problem])
     })
 }
 
-/// The YAML reader ends its messages with a place of its own form; ours stands in front.
-fn strip_place(message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default();
-    line.find(" at line ").map_or(line, |end| line.get(..end).unwrap_or(line)).to_owned()
+/// The YAML reader's messages, without its own form of places and its advice to programmers.
+fn yaml_message(error: &YamlError) -> String {
+    match error {
+        YamlError::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` stands here twice"),
+        YamlError::DuplicateMappingKey { .. } => "a key stands here twice".to_owned(),
+        YamlError::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
+            "a second document starts here (---); the configuration is one".to_owned()
+        }
+        YamlError::Budget { .. } => TOO_MUCH.to_owned(),
+        YamlError::RecursiveReferencesRequireWeakTypes { .. } => "an alias contains itself".to_owned(),
+        other => {
+            let text = other.to_string();
+            if text.contains("limit exceeded") {
+                return TOO_MUCH.to_owned();
+            }
+            let line = text.lines().next().unwrap_or_default();
+            format!("not valid YAML: {}", line.split(" at line ").next().unwrap_or_default())
+        }
+    }
 }
 
 /// Reads the types, again and again, each time without the values that were wrong.

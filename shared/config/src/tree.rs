@@ -119,13 +119,22 @@ impl Node {
         }
     }
 
-    /// Whether a list anywhere lost an item: from then on, indices of the typed values no longer match the file.
-    pub(crate) fn lost_an_item(&self) -> bool {
-        match &self.value {
-            Value::Map(entries) => entries.iter().any(|(_, node)| node.lost_an_item()),
-            Value::List(items) => items.iter().any(|node| node.is_dead() || node.lost_an_item()),
-            _ => false,
+    /// The path in the file of a path in the typed values, whose lists lack the dead items.
+    pub(crate) fn path_in_file(&self, typed: &Path) -> Path {
+        let mut node = Some(self);
+        let mut steps = Vec::with_capacity(typed.0.len());
+        for step in &typed.0 {
+            let step = match (step, node.map(|node| &node.value)) {
+                (Step::Index(index), Some(Value::List(items))) => {
+                    let mut live = items.iter().enumerate().filter(|(_, item)| !item.is_dead());
+                    Step::Index(live.nth(*index).map_or(*index, |(in_file, _)| in_file))
+                }
+                _ => step.clone(),
+            };
+            node = node.and_then(|node| node.child(&step)).map(|(_, child)| child);
+            steps.push(step);
         }
+        Path(steps)
     }
 }
 

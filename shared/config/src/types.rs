@@ -163,7 +163,7 @@ pub struct Ai {
     pub tokenize: bool,
     /// Single-provider form: as a provider entry's `timeouts`.
     pub timeouts: Timeouts,
-    /// Single-provider form: the policies of the provider. In either form: `policies.ai`, folded into `modelAliases` and `routes`.
+    /// Single-provider form: the policies of the provider. In either form: `policies.ai`, read as `modelAliases` and `routes`.
     pub policies: Option<Policies>,
 }
 
@@ -373,8 +373,8 @@ pub struct Policies {
     /// TLS to the provider.
     #[serde(rename = "backendTLS")]
     pub backend_tls: Option<BackendTls>,
-    /// agentgateway's place for aliases and routes. Routes are folded into `ai.routes` by `parse`; aliases of one provider stay here
-    /// and are applied by [`ProviderEntry::model_for`](crate::ProviderEntry::model_for).
+    /// agentgateway's place for aliases and routes. Under `ai` both are folded into `ai`. In a provider entry, routes are, and aliases
+    /// stay that provider's own (`ProviderEntry::model_for`).
     pub ai: Option<AiPolicies>,
 }
 

@@ -59,6 +59,7 @@ impl Report<'_> {
     /// `remedy` may be empty.
     fn add(&mut self, path: &Path, message: impl Into<String>, remedy: &str) {
         let path = if self.single { unfold(path) } else { path.clone() };
+        let path = self.tree.map_or_else(|| path.clone(), |tree| tree.path_in_file(&path));
         // A mapping that lost a misspelt key seems to lack something: that has been said.
         if self.tree.and_then(|tree| tree.find(&path)).is_some_and(Node::has_dead_child) {
             return;

@@ -21,7 +21,7 @@ fn check_aliases(config: &Config, report: &mut Report<'_>) {
     check_alias_targets(&config.ai.model_aliases, &path, report);
     let mut in_known_loop: Vec<&str> = Vec::new();
     for (alias, target) in &config.ai.model_aliases {
-        if in_known_loop.contains(&alias.as_str()) {
+        if in_known_loop.contains(&target.as_str()) {
             continue;
         }
         if let Some(names) = loop_from(config, target) {

@@ -1,0 +1,277 @@
+//! What the types cannot say: one row per rule, with the path and the words of its message; and what is fine.
+
+use tollgate_config::parse;
+
+const POOL: &str = "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_EXAMPLE01";
+
+#[track_caller]
+fn refused(rows: &[(&str, &str)]) {
+    for (text, expected) in rows {
+        let error = parse(text, "").expect_err(text);
+        let said = error.to_string();
+        assert!(said.contains(expected), "{text}\nsays\n{said}\nnot\n{expected}");
+        assert!(error.problems.iter().all(|problem| problem.line.is_some()), "no place: {error:?}");
+    }
+}
+
+#[track_caller]
+fn accepted(rows: &[&str]) {
+    for text in rows {
+        if let Err(error) = parse(text, "") {
+            panic!("{text}\n{error}");
+        }
+    }
+}
+
+/// A provider entry in a default chain.
+fn entries(rows: &[(&'static str, &'static str)]) -> Vec<(String, String)> {
+    let file = |fields| format!("ai: {{groups: [{{providers: [{{name: a, {fields}}}]}}]}}");
+    rows.iter().map(|(fields, expected)| (file(fields), format!("ai.groups[0].providers[0]{expected}"))).collect()
+}
+
+#[track_caller]
+fn refused_entries(rows: &[(&'static str, &'static str)]) {
+    let rows = entries(rows);
+    refused(&rows.iter().map(|(text, expected)| (text.as_str(), expected.as_str())).collect::<Vec<_>>());
+}
+
+#[track_caller]
+fn accepted_entries(rows: &[&'static str]) {
+    let rows = entries(&rows.iter().map(|row| (*row, "")).collect::<Vec<_>>());
+    accepted(&rows.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>());
+}
+
+#[test]
+fn issuers_are_https_addresses_with_one_source_of_keys() {
+    refused(&[
+        ("auth: {issuers: [{issuer: login.example}]}", "auth.issuers[0].issuer: is not a URL"),
+        ("auth: {issuers: [{issuer: ''}]}", "auth.issuers[0].issuer: is not a URL"),
+        ("auth: {issuers: [{issuer: 'http://login.example'}]}", "auth.issuers[0].issuer: is plain http"),
+        ("auth: {issuers: [{issuer: 'https://a.example?x'}]}", "has a query"),
+        ("auth: {issuers: [{issuer: 'https://u:p@a.example'}]}", "has credentials"),
+        (
+            "auth: {issuers: [{issuer: 'https://a.example'}, {issuer: 'https://a.example'}]}",
+            "auth.issuers[1].issuer: is configured twice",
+        ),
+        (
+            "auth: {issuers: [{issuer: 'https://a.example', jwks: {url: 'https://a.example/k', file: k}}]}",
+            "auth.issuers[0].jwks: url, file and discovery exclude each other",
+        ),
+        ("auth: {issuers: [{issuer: 'https://a.example', jwks: {discovery: true, file: k}}]}", "exclude each other"),
+        (
+            "auth: {issuers: [{issuer: 'https://a.example', jwks: {url: 'http://a.example/k'}}]}",
+            "auth.issuers[0].jwks.url: is plain http",
+        ),
+        ("auth: {issuers: [{issuer: 'https://a.example', jwks: {file: ''}}]}", "auth.issuers[0].jwks.file: is empty"),
+        ("auth: {issuers: [{issuer: 'https://a.example', algorithms: []}]}", "auth.issuers[0].algorithms: is empty"),
+        ("auth: {issuers: [{issuer: 'https://a.example', algorithms: [HS256]}]}", "unknown value `HS256`"),
+        ("auth: {issuers: [{issuer: 'https://a.example', algorithms: [none]}]}", "unknown value `none`"),
+        (
+            "auth: {issuers: [{issuer: 'https://a.example', requiredScopes: ['a b']}]}",
+            "auth.issuers[0].requiredScopes[0]: has a blank inside",
+        ),
+        (
+            "auth: {issuers: [{issuer: 'https://a.example', claims: {team: ''}}]}",
+            "auth.issuers[0].claims.team: is empty",
+        ),
+        ("auth: {teams: {c1: {team: ' '}}}", "auth.teams.c1.team: is empty"),
+        ("auth: {teams: {c1: {team: search, tier: ''}}}", "auth.teams.c1.tier: is empty"),
+        ("auth: {defaultTier: ''}", "auth.defaultTier: is empty"),
+    ]);
+    accepted(&[
+        &format!("auth: {{issuers: [{{issuer: '{POOL}'}}]}}"),
+        "auth: {issuers: [{issuer: 'http://localhost:9000/realms/x', jwks: {url: 'http://127.0.0.1:9000/k'}}]}",
+        "auth: {issuers: [{issuer: 'https://tenant.example/', jwks: {discovery: true}, requiredScopes: []}]}",
+    ]);
+}
+
+#[test]
+fn addresses_are_checked() {
+    refused_entries(&[
+        ("provider: {custom: {}}", ": a custom provider has no address; add baseUrl"),
+        ("provider: {openAI: {}}, baseUrl: api.example", ".baseUrl: is not a URL"),
+        ("provider: {openAI: {}}, baseUrl: 'ftp://x'", ".baseUrl: has an unknown scheme"),
+        ("provider: {openAI: {}}, baseUrl: 'https://u:p@x'", ".baseUrl: has credentials"),
+        ("provider: {openAI: {}}, baseUrl: 'https://x/v1?key=1'", ".baseUrl: has a query"),
+        ("provider: {openAI: {}}, baseUrl: 'https://x/v1#a'", ".baseUrl: has a fragment"),
+        ("provider: {openAI: {}}, baseUrl: $URL", ".baseUrl: names an environment variable"),
+        ("provider: {openAI: {}}, hostOverride: localhost", ".hostOverride: has no port"),
+        ("provider: {openAI: {}}, hostOverride: 'http://localhost:80'", ".hostOverride: has no valid host"),
+        ("provider: {openAI: {}}, hostOverride: 'localhost:0'", ".hostOverride: has an invalid port"),
+        (
+            "provider: {openAI: {}}, hostOverride: 'a:1', baseUrl: 'http://a:1'",
+            ": baseUrl and hostOverride exclude each other",
+        ),
+        ("provider: {openAI: {}}, pathPrefix: v1", ".pathPrefix: is not a path"),
+        ("provider: {openAI: {}}, pathOverride: '/a?b'", ".pathOverride: is not a path"),
+        (
+            "provider: {openAI: {}}, pathOverride: /a, pathPrefix: /b",
+            ": pathOverride and pathPrefix exclude each other",
+        ),
+        ("provider: {openAI: {}}, baseUrl: 'http://a/v1', pathPrefix: /b", ".pathPrefix: baseUrl has a path already"),
+        ("provider: {bedrock: {}}, pathOverride: /a", ".pathOverride: bedrock's paths are the AWS SDK's"),
+        (
+            "provider: {custom: {formats: [{type: messages, path: v1}]}}, baseUrl: 'http://a'",
+            ".provider.custom.formats[0].path: is not a path",
+        ),
+        (
+            "provider: {custom: {formats: [{type: messages}, {type: messages}]}}, baseUrl: 'http://a'",
+            ".provider.custom.formats[1].type: stands in the list twice",
+        ),
+        (
+            "provider: {openAI: {}}, policies: {backendTLS: {hostname: other.example}}",
+            ".policies.backendTLS.hostname: is not the host of the address",
+        ),
+    ]);
+    accepted_entries(&[
+        "provider: {custom: {}}, baseUrl: 'http://10.0.0.1:8000/v1'",
+        "provider: {custom: {formats: [{type: Messages}, {type: completions, path: /c}]}}, hostOverride: 'llm:8000'",
+        "provider: {openAI: {}}, hostOverride: '[::1]:443', policies: {backendTLS: {}}",
+        "provider: {openAI: {}}, policies: {backendTLS: {hostname: api.openai.com}}",
+        "provider: {openAI: {}}, baseUrl: 'https://proxy.example', pathPrefix: /openai, policies: {backendTLS: {hostname: Proxy.example}}",
+    ]);
+}
+
+#[test]
+fn providers_have_the_credentials_of_their_kind() {
+    refused_entries(&[
+        (
+            "provider: {openAI: {}}, policies: {backendAuth: {aws: {}}}",
+            ".policies.backendAuth.aws: AWS credentials are for bedrock only",
+        ),
+        (
+            "provider: {custom: {}}, baseUrl: 'http://a', policies: {backendAuth: {aws: {}}}",
+            ".policies.backendAuth.aws: AWS credentials",
+        ),
+        (
+            "provider: {bedrock: {}}, policies: {backendAuth: {key: $K}}",
+            ".policies.backendAuth.key: Bedrock API keys are not served",
+        ),
+    ]);
+    accepted_entries(&["provider: {bedrock: {}}", "provider: {bedrock: {}}, policies: {backendAuth: {aws: }}"]);
+}
+
+#[test]
+fn bedrock_settings_are_checked() {
+    refused_entries(&[
+        (
+            "provider: {bedrock: {guardrailIdentifier: g}}",
+            ".provider.bedrock.guardrailIdentifier: guardrailVersion is missing",
+        ),
+        (
+            "provider: {bedrock: {guardrailVersion: '1'}}",
+            ".provider.bedrock.guardrailVersion: guardrailIdentifier is missing",
+        ),
+        (
+            "provider: {bedrock: {guardrailIdentifier: g, guardrailVersion: 1}}",
+            ".provider.bedrock.guardrailVersion: expected a text",
+        ),
+        ("provider: {bedrock: {region: US East}}", ".provider.bedrock.region: is not the name of an AWS region"),
+        ("provider: {bedrock: {region: $AWS_REGION}}", ".provider.bedrock.region: names an environment variable"),
+        ("provider: {bedrock: {model: ''}}", ".provider.bedrock.model: is empty"),
+    ]);
+    accepted_entries(&[
+        "provider: {bedrock: {region: us-gov-west-1, guardrailIdentifier: g, guardrailVersion: DRAFT}}",
+    ]);
+}
+
+#[test]
+fn names_weights_models_and_timeouts_are_sane() {
+    refused(&[("ai: {groups: [{providers: [{name: '', provider: {openAI: {}}}]}]}", "providers[0].name: is empty")]);
+    refused(&[("ai: {groups: [{providers: [{name: \"a\\nb\", provider: {openAI: {}}}]}]}", "is not a plain name")]);
+    refused_entries(&[
+        ("provider: {openAI: {model: ' x'}}", ".provider.openAI.model: starts or ends with a blank"),
+        ("provider: {anthropic: {model: $MODEL}}", ".provider.anthropic.model: names an environment variable"),
+        ("provider: {openAI: {}}, weight: 1000001", ".weight: is more than 1000000"),
+        ("provider: {openAI: {}}, timeouts: {connectMs: 0}", ".timeouts.connectMs: must be more than 0"),
+        ("provider: {openAI: {}}, timeouts: {firstByteMs: 3600001}", ".timeouts.firstByteMs: 3600001 is more than"),
+        ("provider: {openAI: {}}, timeouts: {idleMs: 0}", ".timeouts.idleMs: must be more than 0"),
+    ]);
+    refused(&[
+        (
+            "ai: {groups: [{providers: [{name: a, provider: {openAI: {}}, weight: 0}]}]}",
+            "ai.groups[0].providers: every weight is 0",
+        ),
+        ("request: {timeoutMs: 0}", "request.timeoutMs: must be more than 0"),
+        ("request: {maxBodyBytes: 0}", "request.maxBodyBytes: must be more than 0"),
+        ("request: {maxBodyBytes: 9999999999}", "request.maxBodyBytes: 9999999999 is more than"),
+        ("request: {maxAttempts: 101}", "request.maxAttempts: 101 is more than 100"),
+    ]);
+}
+
+#[test]
+fn one_name_is_one_provider() {
+    let chain = |second: &str| {
+        format!(
+            "ai: {{groups: [{{providers: [{{name: p, provider: {{openAI: {{}}}}}}]}}], models: [{{match: [m], groups: [{{providers: [{second}]}}]}}]}}"
+        )
+    };
+    refused(&[(
+        &chain("{name: p, provider: {anthropic: {}}}"),
+        "ai.models[0].groups[0].providers[0].name: `p` is the name of another provider",
+    )]);
+    accepted(&[&chain("{name: p, provider: {openAI: {}}}"), &chain("{name: q, provider: {anthropic: {}}}")]);
+}
+
+#[test]
+fn chains_are_not_empty() {
+    refused(&[
+        ("ai: {groups: [{providers: []}]}", "ai.groups[0].providers: is empty"),
+        ("ai: {groups: [{}]}", "ai.groups[0]: the key `providers` is missing"),
+        ("ai: {models: [{match: [], groups: []}]}", "ai.models[0].match: is empty"),
+        ("ai: {models: [{match: [a], groups: []}]}", "ai.models[0].groups: is empty"),
+        ("ai: {models: [{match: [''], groups: []}]}", "ai.models[0].match[0]: is empty"),
+        (
+            "ai: {models: [{match: [a], groups: []}, {match: [b, a], groups: []}]}",
+            "ai.models[1].match[1]: stands in an earlier rule",
+        ),
+    ]);
+}
+
+#[test]
+fn aliases_name_one_model_and_do_not_go_in_circles() {
+    refused(&[
+        ("ai: {modelAliases: {a: ''}}", "ai.modelAliases.a: is empty"),
+        ("ai: {modelAliases: {a: 'b*'}}", "ai.modelAliases.a: the target has a *"),
+        ("ai: {modelAliases: {a: $B}}", "ai.modelAliases.a: names an environment variable"),
+        ("ai: {modelAliases: {'': b}}", "an alias without a name"),
+        ("ai: {modelAliases: {a: b, b: a}}", "aliases lead in a circle: b -> a -> b"),
+        ("ai: {modelAliases: {x: a, a: b, b: c, c: a}}", "aliases lead in a circle"),
+        ("ai: {modelAliases: {'gpt-*': claude, 'claude*': gpt-4}}", "aliases lead in a circle"),
+        (
+            "ai: {groups: [{providers: [{name: a, provider: {openAI: {}}, policies: {ai: {modelAliases: {m: ''}}}}]}]}",
+            "ai.groups[0].providers[0].policies.ai.modelAliases.m: is empty",
+        ),
+    ]);
+    accepted(&["ai: {modelAliases: {'gpt-4*': gpt-4o, gpt-4o: gpt-4o, fast: gpt-4o, '*': gpt-4o}}"]);
+    let circle = parse("ai: {modelAliases: {x: a, a: b, b: c, c: a}}", "").unwrap_err();
+    assert_eq!(circle.problems.len(), 1, "one circle, one message: {circle}");
+}
+
+#[test]
+fn route_keys_are_ends_of_paths() {
+    refused(&[
+        ("ai: {routes: {'': messages}}", "an empty path suffix"),
+        ("ai: {routes: {'/v1/*': messages}}", "a path suffix has no *"),
+        ("ai: {routes: {'/v1/x?a=b': messages}}", "is not the end of a path"),
+        ("ai: {routes: {'/v1/x/': messages}}", "ends with a slash"),
+        ("ai: {routes: {'/v1/x': message}}", "did you mean `messages`?"),
+    ]);
+    accepted(&["ai: {routes: {'*': passthrough, /v1/x: messages, ':predict': generateContent, chat: completions}}"]);
+}
+
+#[test]
+fn a_complete_configuration_has_an_issuer_a_provider_and_keys() {
+    let missing = |text: &str| -> Vec<String> {
+        let complete = parse(text, "").unwrap().check_complete();
+        complete.err().into_iter().flat_map(|error| error.problems).map(|problem| problem.path).collect()
+    };
+    assert_eq!(missing(""), ["auth.issuers", "ai.groups"]);
+    let issuer = format!("auth: {{issuers: [{{issuer: '{POOL}'}}]}}\n");
+    assert_eq!(missing(&issuer), ["ai.groups"]);
+    let provider = |fields: &str| missing(&format!("{issuer}ai: {{groups: [{{providers: [{{name: a, {fields}}}]}}]}}"));
+    assert_eq!(provider("provider: {openAI: {}}"), ["ai.groups[0].providers[0].policies.backendAuth"]);
+    assert_eq!(provider("provider: {openAI: {}}, baseUrl: 'http://localhost:1'"), [""; 0]);
+    assert_eq!(provider("provider: {anthropic: {}}, policies: {backendAuth: {key: $K}}"), [""; 0]);
+    assert_eq!(provider("provider: {bedrock: {}}"), [""; 0]);
+}
