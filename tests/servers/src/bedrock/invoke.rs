@@ -4,6 +4,9 @@ use serde_json::Value;
 
 use crate::anthropic;
 
+/// The documented one, and the one that the official SDK sends since its release 2.
+const VERSIONS: [&str; 2] = ["bedrock-2023-05-31", "2026-10-21"];
+
 const KNOWN: [&str; 16] = [
     "anthropic_version",
     "anthropic_beta",
@@ -45,8 +48,8 @@ pub(crate) fn fault(body: &Value) -> Option<String> {
     let Some(members) = body.as_object() else {
         return Some("Malformed input request, please reformat your input.".to_owned());
     };
-    if body["anthropic_version"] != "bedrock-2023-05-31" {
-        return Some("anthropic_version: Field required, and only \"bedrock-2023-05-31\" is known".to_owned());
+    if !VERSIONS.iter().any(|version| body["anthropic_version"] == **version) {
+        return Some("anthropic_version: Field required, and only known versions are accepted".to_owned());
     }
     if let Some(stranger) = members.keys().find(|key| !KNOWN.contains(&key.as_str())) {
         return Some(format!("{stranger}: Extra inputs are not permitted"));

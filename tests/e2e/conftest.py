@@ -1,0 +1,80 @@
+"""Fixtures: the world around the gateway, and the gateway."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from harness.clients import CLIENTS  # noqa: E402
+from harness.process import listen_address  # noqa: E402
+from harness.world import GATEWAY, NODE_MODULES, TEST_SERVERS, World  # noqa: E402
+
+
+def pytest_collection_modifyitems(items):
+    """The scan of the logs comes last, whatever was asked for."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory):
+    assert TEST_SERVERS.exists(), f"{TEST_SERVERS} is missing: cargo build -p tollgate-test-servers"
+    assert NODE_MODULES.exists(), f"{NODE_MODULES} is missing: tests/e2e/setup.sh"
+    assert shutil.which("node"), "node is needed"
+    world = World(tmp_path_factory.mktemp("e2e"))
+    yield world
+    world.stop()
+
+
+class Gateway:
+    """A gateway that listens, and clients for it."""
+
+    def __init__(self, world: World, server):
+        self.world = world
+        self.server = server
+        self.url = server.wait_for(listen_address)
+        self.token = world.issuer.token()
+
+    def client(self, name: str, token: str | None = None, **options):
+        return CLIENTS[name](self.url, self.token if token is None else token, **options)
+
+    def chat(self, **options):
+        return self.client("chat", **options)
+
+    def messages(self, **options):
+        return self.client("messages", **options)
+
+
+@pytest.fixture(scope="session")
+def gateway(world):
+    """The gateway that most tests share: `gateway serve --config FILE`."""
+    assert GATEWAY.exists(), f"{GATEWAY} is missing: cargo build -p tollgate-gateway"
+    return Gateway(world, world.start_gateway(world.config()))
+
+
+@pytest.fixture
+def start_gateway(world):
+    """Starts another gateway, for a test that needs a configuration or a history of its own; stops it afterwards."""
+    started = []
+
+    def start(**changes) -> Gateway:
+        server = world.start_gateway(world.config(**changes))
+        started.append(server)
+        return Gateway(world, server)
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(params=["chat", "messages"])
+def client(request, gateway):
+    """Both SDKs, one after the other."""
+    return gateway.client(request.param)
+
+
+@pytest.fixture(params=["plain", "stream"])
+def mode(request):
+    return request.param

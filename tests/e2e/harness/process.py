@@ -1,0 +1,120 @@
+"""Servers under test: start, wait for the address that they print, keep what they say, stop."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+PATIENCE_S = 30
+
+
+class Server:
+    """A child process whose output is kept line by line."""
+
+    def __init__(self, name: str, command: list[str], env: dict[str, str] | None = None, cwd: Path | None = None):
+        self.name = name
+        self.lines: list[str] = []
+        self._new: queue.Queue[str | None] = queue.Queue()
+        # Only what a program needs: no proxy, no key and no profile of the person who runs the suite.
+        base = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
+        self.process = subprocess.Popen(
+            command,
+            env=base | (env or {}),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            self._new.put(line)
+        self._new.put(None)
+
+    @property
+    def output(self) -> str:
+        return "\n".join(self.lines)
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    @property
+    def memory_kb(self) -> int:
+        """Resident memory now."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1])
+        raise RuntimeError(f"{self.name} has no VmRSS line")
+
+    def wait_for(self, wanted: Callable[[str], object], timeout_s: float = PATIENCE_S):
+        """The first value that `wanted` makes of a line, of those printed so far and of those to come."""
+        deadline, seen = time.monotonic() + timeout_s, 0
+        while True:
+            while seen < len(self.lines):
+                value = wanted(self.lines[seen])
+                seen += 1
+                if value:
+                    return value
+            if not self.alive and self._drained():
+                if seen < len(self.lines):
+                    continue
+                raise RuntimeError(f"{self.name} ended with {self.process.returncode}:\n{self.output}")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.name} did not say it in {timeout_s} s:\n{self.output}")
+            try:
+                self._new.get(timeout=0.1)
+            except queue.Empty:
+                pass
+
+    def _drained(self) -> bool:
+        time.sleep(0.1)
+        return True
+
+    def stop(self) -> None:
+        if self.alive:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def json_line(line: str) -> dict | None:
+    """The object of a JSON log line."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def listen_address(line: str) -> str | None:
+    """The URL in a line that says where a server listens."""
+    value = json_line(line) or {}
+    address = value.get("listen") or value.get("fields", {}).get("listen")
+    if not address:
+        return None
+    return address if address.startswith("http") else f"http://{address}"
+
+
+def eventually(condition: Callable[[], object], what: str, timeout_s: float = PATIENCE_S):
+    """Polls until the condition gives something."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s} s: {what}")
+        time.sleep(0.02)

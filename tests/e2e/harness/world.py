@@ -1,0 +1,122 @@
+"""Everything that a test needs around the gateway, started once per session on free ports."""
+
+import json
+import os
+import socket
+import uuid
+from pathlib import Path
+
+import yaml
+
+from .config import ANTHROPIC_KEY, AWS_SECRET, GATEWAY_ENV, OPENAI_KEY, Addresses, gateway_config
+from .process import Server, listen_address
+from .tokens import Issuer, SigningKey
+from .upstreams import AimockJournal, Journal
+
+HERE = Path(__file__).resolve().parent.parent
+ROOT = HERE.parent.parent
+NODE_MODULES = ROOT / ".tools" / "npm" / "node_modules"
+CANARY = "KNARZ"
+
+
+def binary(variable: str, name: str) -> Path:
+    return Path(os.environ.get(variable) or ROOT / "target" / "debug" / name).absolute()
+
+
+GATEWAY = binary("TOLLGATE_GATEWAY_BIN", "gateway")
+TEST_SERVERS = binary("TOLLGATE_TEST_SERVERS_BIN", "test-servers")
+
+
+def nonce() -> str:
+    """A word for one prompt: journals are searched for it, and no log line may have it."""
+    return f"{CANARY}-{uuid.uuid4().hex[:12]}"
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+class World:
+    """The servers around the gateway, and every gateway that was started."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.servers: list[Server] = []
+        self.gateways: list[Server] = []
+        self.secrets: set[str] = {OPENAI_KEY, ANTHROPIC_KEY, AWS_SECRET}
+        self.key = SigningKey("e2e-key-1")
+        self.stranger = SigningKey("e2e-stranger")
+        # Bound but not listening: connections to it are refused for as long as the suite runs.
+        self._closed_door = socket.socket()
+        self._closed_door.bind(("127.0.0.1", 0))
+
+        self.aimock_url = self._start_aimock()
+        self.issuer = self._start_issuer()
+        bedrock = self.start_test_server("fake-bedrock")["listen"]
+        llm = self.start_test_server("fake-llm")["listen"]
+        refused = f"http://127.0.0.1:{self._closed_door.getsockname()[1]}"
+        self.at = Addresses(issuer=self.issuer.url, aimock=self.aimock_url, bedrock=bedrock, llm=llm, refused=refused)
+        self.bedrock = Journal(bedrock)
+        self.llm = Journal(llm)
+        self.aimock = AimockJournal(self.aimock_url, OPENAI_KEY)
+
+    def _server(self, name: str, command: list, env: dict | None = None) -> Server:
+        server = Server(name, [str(part) for part in command], env)
+        self.servers.append(server)
+        return server
+
+    def _start_aimock(self) -> str:
+        program = NODE_MODULES / "@copilotkit" / "aimock" / "dist" / "cli.js"
+        options = ["-p", 0, "-f", HERE / "aimock", "--validate-on-load", "--journal-max", 5000, "--log-level", "info"]
+        server = self._server("aimock", ["node", program, *options], {"AIMOCK_API_KEYS": f"{OPENAI_KEY},{ANTHROPIC_KEY}"})
+        return server.wait_for(lambda line: line.split("listening on ")[1].strip() if "listening on " in line else None)
+
+    def _start_issuer(self) -> Issuer:
+        from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: F401 (the key below is one)
+        from jwt.algorithms import RSAAlgorithm
+
+        private = RSAAlgorithm.to_jwk(self.key.key, as_dict=True) | {"kid": self.key.kid, "use": "sig", "alg": "RS256"}
+        private.pop("key_ops", None)
+        env = {
+            "E2E_NODE_MODULES": str(NODE_MODULES),
+            "E2E_PORT": str(free_port()),
+            "E2E_JWKS": json.dumps({"keys": [private]}),
+        }
+        server = self._server("oidc", ["node", HERE / "oidc.mjs"], env)
+        return Issuer(server.wait_for(listen_address), self.key)
+
+    def start_test_server(self, kind: str) -> dict:
+        """Starts one of `tests/servers` and gives its addresses."""
+        server = self._server(kind, [TEST_SERVERS, kind])
+        return server.wait_for(lambda line: json.loads(line) if line.startswith("{") else None)
+
+    def start_gateway(self, config: dict | None = None, env: dict | None = None, arguments: list | None = None) -> Server:
+        """Starts the gateway; with a configuration, as `serve --config FILE`. Waiting is the caller's business."""
+        command = [str(GATEWAY)]
+        if config is not None:
+            file = self.write_config(config)
+            command += ["serve", "--config", str(file)]
+        server = Server("gateway", command + (arguments or []), env if env is not None else GATEWAY_ENV, cwd=self.folder)
+        self.gateways.append(server)
+        return server
+
+    def write_config(self, config: dict) -> Path:
+        file = self.folder / f"config-{uuid.uuid4().hex[:8]}.yaml"
+        file.write_text(yaml.safe_dump(config, sort_keys=False))
+        return file
+
+    def config(self, **changes) -> dict:
+        return gateway_config(self.at, **changes)
+
+    def forbidden_in_logs(self) -> set[str]:
+        """Texts that no log line may hold: keys, tokens (their signatures), prompts, answers."""
+        signatures = {token.rsplit(".", 1)[1] for token in self.issuer.issued}
+        return self.secrets | {part for part in signatures if part} | {CANARY, "Grüße, 世界", "All work and no play"}
+
+    def stop(self) -> None:
+        for server in reversed(self.gateways + self.servers):
+            server.stop()
+        self._closed_door.close()

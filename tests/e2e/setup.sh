@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Installs what the suite needs, pinned, into .tools/ (ignored by git). Does nothing when nothing changed.
+#
+#   setup.sh           Python SDKs into .tools/venv, LLM mock and OAuth server into .tools/npm
+#   setup.sh lambda    also cargo-lambda, into .tools/venv
+#   setup.sh pin       writes requirements.txt and package-lock.json anew from requirements.in and package.json
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+tools=$(cd "$here/../.." && pwd)/.tools
+mkdir -p "$tools"
+
+fail() { echo "setup: $*" >&2; exit 1; }
+
+stamped() { # stamped NAME FILE... : true when NAME was installed from exactly these files
+  local name=$1; shift
+  [ "$(cat "$tools/$name.stamp" 2>/dev/null)" = "$(cat "$@" | sha256sum)" ]
+}
+
+stamp() { local name=$1; shift; cat "$@" | sha256sum > "$tools/$name.stamp"; }
+
+venv() {
+  [ -x "$tools/venv/bin/python" ] && "$tools/venv/bin/python" -c '' 2>/dev/null && return
+  command -v python3 > /dev/null || fail "python3 is needed (3.11 or newer); install it and run this again"
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "python3 is $(python3 -V); 3.11 or newer is needed"
+  python3 -c 'import ensurepip, venv' 2> /dev/null || fail "python3 has no venv module; on Debian: apt-get install python3-venv"
+  rm -rf "$tools/venv"
+  python3 -m venv "$tools/venv"
+}
+
+python_part() {
+  if [ -x "$tools/venv/bin/pytest" ] && stamped python "$here/requirements.txt"; then return; fi
+  echo "setup: Python packages into .tools/venv"
+  rm -f "$tools/python.stamp"
+  venv
+  "$tools/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$here/requirements.txt"
+  "$tools/venv/bin/pip" check --disable-pip-version-check > /dev/null || fail "requirements.txt is not consistent"
+  stamp python "$here/requirements.txt"
+}
+
+npm_part() {
+  if [ -d "$tools/npm/node_modules" ] && stamped npm "$here/package.json" "$here/package-lock.json"; then return; fi
+  echo "setup: npm packages into .tools/npm"
+  command -v npm > /dev/null || fail "node and npm are needed (node 20 or newer); install them and run this again"
+  rm -rf "$tools/npm" "$tools/npm.stamp"
+  mkdir -p "$tools/npm"
+  cp "$here/package.json" "$here/package-lock.json" "$tools/npm/"
+  (cd "$tools/npm" && npm ci --silent --ignore-scripts --no-audit --no-fund)
+  stamp npm "$here/package.json" "$here/package-lock.json"
+}
+
+lambda_part() {
+  if [ -x "$tools/venv/bin/cargo-lambda" ] && stamped lambda "$here/requirements-lambda.txt"; then return; fi
+  echo "setup: cargo-lambda into .tools/venv"
+  venv
+  "$tools/venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements-lambda.txt"
+  stamp lambda "$here/requirements-lambda.txt"
+}
+
+pin() {
+  local fresh
+  fresh=$(mktemp -d)
+  python3 -m venv "$fresh/venv"
+  "$fresh/venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.in"
+  { echo "# Written by setup.sh pin from requirements.in."; "$fresh/venv/bin/pip" freeze; } > "$here/requirements.txt"
+  cp "$here/package.json" "$fresh/"
+  (cd "$fresh" && npm install --silent --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund)
+  cp "$fresh/package-lock.json" "$here/"
+  rm -rf "$fresh"
+}
+
+case "${1:-}" in
+  "") python_part; npm_part ;;
+  lambda) python_part; npm_part; lambda_part ;;
+  pin) pin ;;
+  *) fail "unknown word $1" ;;
+esac
