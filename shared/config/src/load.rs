@@ -17,7 +17,7 @@ use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::DuplicateKeyPolicy;
 
 use crate::de::{Fault, FaultKind};
-use crate::tree::{Node, Path, Place, Value};
+use crate::tree::{Node, Path, Place, Value, is_word};
 use crate::{Config, ConfigError, Problem, explain, fold, validate};
 
 /// A larger text is not a configuration of this gateway.
@@ -97,7 +97,9 @@ fn read_tree(text: &str, origin: &str) -> Result<Node, ConfigError> {
 /// The YAML reader's messages, without its own form of places and its advice to programmers.
 fn yaml_message(error: &YamlError) -> String {
     match error {
-        YamlError::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` stands here twice"),
+        YamlError::DuplicateMappingKey { key: Some(key), .. } if is_word(key) => {
+            format!("the key `{key}` stands here twice")
+        }
         YamlError::DuplicateMappingKey { .. } => "a key stands here twice".to_owned(),
         YamlError::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
             "a second document starts here (---); the configuration is one".to_owned()
@@ -110,9 +112,21 @@ fn yaml_message(error: &YamlError) -> String {
                 return TOO_MUCH.to_owned();
             }
             let line = text.lines().next().unwrap_or_default();
-            format!("not valid YAML: {}", line.split(" at line ").next().unwrap_or_default())
+            format!("not valid YAML: {}", without_quotations(line.split(" at line ").next().unwrap_or_default()))
         }
     }
+}
+
+/// The reader may quote the file, and the file may hold a key: only signs (`'['`) stay in quotes.
+fn without_quotations(message: &str) -> String {
+    let mut pieces = message.split(['`', '\'', '"']);
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for (i, piece) in pieces.enumerate() {
+        let quoted = i % 2 == 0;
+        text.push('`');
+        text.push_str(if quoted && piece.len() > 3 { ".." } else { piece });
+    }
+    text
 }
 
 /// Reads the types, again and again, each time without the values that were wrong.

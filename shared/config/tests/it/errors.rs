@@ -234,3 +234,31 @@ fn a_file_that_is_not_there_is_named() {
     let error = tollgate_config::load("no/such/file.yaml").unwrap_err().to_string();
     assert!(error.starts_with("no/such/file.yaml: cannot be read: "), "{error}");
 }
+
+#[test]
+fn a_key_that_breaks_the_yaml_is_not_repeated_either() {
+    for value in [
+        "*sk-5EcrEt",
+        "!sk-5EcrEt x",
+        "sk-5EcrEt: x",
+        "'sk-5EcrEt",
+        "&sk-5EcrEt",
+        "%sk-5EcrEt",
+        "@sk-5EcrEt",
+        "sk-5EcrEt\n\tx",
+    ] {
+        let text = format!(
+            "ai:\n  name: a\n  provider: {{openAI: {{}}}}\n  policies:\n    backendAuth:\n      key: {value}\n"
+        );
+        let error = error(&text);
+        assert!(!format!("{error} {error:?}").contains("5EcrEt"), "{value}: {error}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_do_no_harm() {
+    let text = "\u{feff}ai:\r\n  strict: true\r\n  modelAliases:\r\n    a: b\r\n";
+    let config = parse(text, "").unwrap();
+    assert!(config.ai.strict);
+    assert_eq!(config.alias("a"), Some("b"));
+}
