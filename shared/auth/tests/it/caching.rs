@@ -108,9 +108,15 @@ async fn the_cache_is_bounded_in_bytes_too() {
     for n in 0..40 {
         assert_eq!(world.code(&A.sign(&world.claims_with("jti", json!(n))), 0).await, "ok");
     }
+    let mut most = 0;
+    for n in 0..40 {
+        assert_eq!(world.code(&A.sign(&world.claims_with("jti", json!(100 + n))), 0).await, "ok");
+        most = world.auth.stats().cached_tokens.max(most);
+    }
     let bytes = world.token(&A).len();
     let cached = world.auth.stats().cached_tokens;
     assert!(cached * bytes <= 16 * 1024 && cached * bytes > 10 * 1024, "{cached} of {bytes}");
+    assert!((most + 1) * bytes > 16 * 1024, "after a sweep there is room again: {most} of {bytes}");
     let large = A.sign(&world.claims_with("padding", json!("x".repeat(4_000))));
     assert_eq!((world.code(&large, 0).await, world.code(&large, 0).await), ("ok", "ok"));
     assert_eq!(world.auth.stats().cache_hits, 0);

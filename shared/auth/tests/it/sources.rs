@@ -32,6 +32,8 @@ async fn keys_come_from_a_file_and_a_changed_file_is_read_again() {
     write(&B);
     assert_eq!(world.code(&world.token(&B), 0).await, "ok");
     assert_eq!(world.server.fetches(), 0);
+    std::fs::write(&path, json!({"keys": [A.jwk()]}).to_string() + &" ".repeat(256 * 1024)).unwrap();
+    assert_eq!(world.code(&world.token(&A), 30).await, "keys_unavailable");
     std::fs::remove_file(&path).unwrap();
     assert_eq!(world.code(&world.token(&B), 60).await, "ok");
     assert_eq!(world.code(&world.token(&A), 60).await, "keys_unavailable");
@@ -65,7 +67,10 @@ async fn only_a_200_with_a_document_of_bounded_size_counts() {
     let padding = "x".repeat(256 * 1024);
     let large = json!({"keys": [A.jwk()], "padding": padding}).to_string();
     let same_keys_elsewhere = format!("{}/keys", elsewhere.base);
+    let good = json!({"keys": [A.jwk()]}).to_string();
     let answers = [
+        Answer::StatusWith(203, good.clone()),
+        Answer::StatusWith(500, good),
         Answer::Status(204),
         Answer::Status(304),
         Answer::Status(404),

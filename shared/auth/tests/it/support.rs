@@ -113,6 +113,7 @@ impl TestKey {
 pub(crate) enum Answer {
     Ok(String),
     Status(u16),
+    StatusWith(u16, String),
     Redirect(String),
     Hang,
 }
@@ -197,6 +198,7 @@ async fn serve(mut stream: TcpStream, fetches: Arc<AtomicUsize>, script: Arc<Mut
     };
     let text = match answer {
         Answer::Ok(body) => head(200, String::new(), body.len()) + &body,
+        Answer::StatusWith(status, body) => head(status, String::new(), body.len()) + &body,
         Answer::Status(status) => head(status, String::new(), 0),
         Answer::Redirect(to) => head(302, format!("location: {to}\r\n"), 0),
         Answer::Hang => return std::future::pending().await,
