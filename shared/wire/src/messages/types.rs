@@ -1,1 +1,270 @@
-//! Wire types.
+//! Wire types of answers and streams: <https://platform.claude.com/docs/en/api/messages>.
+//!
+//! Requests are read and written as JSON values: their reading needs the path of what is wrong, their writing keeps the order of schemas.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::ir::{self, StopReason};
+
+/// A whole answer.
+#[derive(Debug, Deserialize)]
+pub(super) struct Message {
+    pub(super) id: Option<String>,
+    pub(super) model: Option<String>,
+    #[serde(default)]
+    pub(super) content: Vec<ContentBlock>,
+    pub(super) stop_reason: Option<String>,
+    pub(super) stop_sequence: Option<String>,
+    #[serde(default)]
+    pub(super) usage: Option<Usage>,
+}
+
+/// A block of an answer, or the beginning of one in a stream.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum ContentBlock {
+    Text {
+        #[serde(default)]
+        text: String,
+    },
+    Thinking {
+        #[serde(default)]
+        thinking: String,
+        signature: Option<String>,
+    },
+    RedactedThinking {
+        #[serde(default)]
+        data: String,
+    },
+    ToolUse {
+        id: String,
+        name: String,
+        #[serde(default)]
+        input: Value,
+    },
+    /// A provider's own (`server_tool_use`, `web_search_tool_result`, ...), or a new one.
+    #[serde(other)]
+    Other,
+}
+
+/// An event of a stream.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum StreamEvent {
+    MessageStart {
+        message: Message,
+    },
+    ContentBlockStart {
+        index: u64,
+        content_block: ContentBlock,
+    },
+    ContentBlockDelta {
+        index: u64,
+        delta: BlockDelta,
+    },
+    ContentBlockStop {
+        index: u64,
+    },
+    MessageDelta {
+        #[serde(default)]
+        delta: MessageDelta,
+        usage: Option<Usage>,
+    },
+    MessageStop {
+        #[serde(rename = "amazon-bedrock-invocationMetrics")]
+        metrics: Option<InvocationMetrics>,
+    },
+    Error {
+        error: ErrorObject,
+    },
+    /// `ping`, or a new one.
+    #[serde(other)]
+    Other,
+}
+
+/// More of a block.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type")]
+pub(super) enum BlockDelta {
+    #[serde(rename = "text_delta")]
+    Text { text: String },
+    #[serde(rename = "input_json_delta")]
+    InputJson { partial_json: String },
+    #[serde(rename = "thinking_delta")]
+    Thinking { thinking: String },
+    #[serde(rename = "signature_delta")]
+    Signature { signature: String },
+    /// `citations_delta`, or a new one.
+    #[serde(other)]
+    Other,
+}
+
+/// Why the answer ends.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct MessageDelta {
+    pub(super) stop_reason: Option<String>,
+    pub(super) stop_sequence: Option<String>,
+}
+
+/// An error, in a body or in a stream.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ErrorObject {
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
+    pub(super) message: Option<String>,
+    pub(super) details: Option<Value>,
+}
+
+/// Tokens. A count that is no count (a string, a negative number) is as good as none: an answer is not lost over it.
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(default)]
+pub(super) struct Usage {
+    #[serde(deserialize_with = "count")]
+    input_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    cache_creation_input_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    cache_read_input_tokens: Option<u64>,
+    cache_creation: Option<CacheCreation>,
+    #[serde(deserialize_with = "count")]
+    output_tokens: Option<u64>,
+    output_tokens_details: Option<OutputDetails>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(default)]
+struct CacheCreation {
+    #[serde(deserialize_with = "count")]
+    ephemeral_5m_input_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    ephemeral_1h_input_tokens: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(default)]
+struct OutputDetails {
+    #[serde(deserialize_with = "count")]
+    thinking_tokens: Option<u64>,
+}
+
+/// What Bedrock adds to the last event of an invoke stream.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct InvocationMetrics {
+    #[serde(deserialize_with = "count")]
+    input_token_count: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    output_token_count: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    cache_read_input_token_count: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    cache_write_input_token_count: Option<u64>,
+}
+
+fn count<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Ok(Value::deserialize(deserializer)?.as_u64())
+}
+
+impl Usage {
+    pub(super) fn to_ir(self) -> ir::Usage {
+        let parts = self.cache_creation.unwrap_or_default();
+        let written = match (parts.ephemeral_5m_input_tokens, parts.ephemeral_1h_input_tokens) {
+            (None, None) => None,
+            (short, long) => Some(short.unwrap_or(0).saturating_add(long.unwrap_or(0))),
+        };
+        ir::Usage {
+            input: self.input_tokens,
+            cache_read: self.cache_read_input_tokens,
+            cache_write: self.cache_creation_input_tokens.or(written),
+            cache_write_1h: parts.ephemeral_1h_input_tokens,
+            output: self.output_tokens,
+            reasoning: self.output_tokens_details.and_then(|details| details.thinking_tokens),
+            audio_input: None,
+            audio_output: None,
+        }
+    }
+}
+
+impl InvocationMetrics {
+    pub(super) fn to_ir(self) -> ir::Usage {
+        ir::Usage {
+            input: self.input_token_count,
+            output: self.output_token_count,
+            cache_read: self.cache_read_input_token_count,
+            cache_write: self.cache_write_input_token_count,
+            ..ir::Usage::default()
+        }
+    }
+}
+
+/// Takes over a later report. Counts are cumulative and never shrink, so the larger one is the better one: a last event that knows less (zeros,
+/// Bedrock's metrics without the cache) takes nothing away (cases 17 and 26).
+pub(super) fn merge_usage(ours: &mut ir::Usage, later: &ir::Usage) {
+    ours.input = ours.input.max(later.input);
+    ours.cache_read = ours.cache_read.max(later.cache_read);
+    ours.cache_write = ours.cache_write.max(later.cache_write);
+    ours.cache_write_1h = ours.cache_write_1h.max(later.cache_write_1h);
+    ours.output = ours.output.max(later.output);
+    ours.reasoning = ours.reasoning.max(later.reasoning);
+}
+
+/// Usage for a client. `input_tokens` and `output_tokens` are required there; the others are left out where nothing is known.
+pub(super) fn usage_value(usage: &ir::Usage) -> Value {
+    let mut out = Map::new();
+    out.insert("input_tokens".to_owned(), json!(usage.input.unwrap_or(0)));
+    if let Some(written) = usage.cache_write {
+        out.insert("cache_creation_input_tokens".to_owned(), json!(written));
+    }
+    if let Some(read) = usage.cache_read {
+        out.insert("cache_read_input_tokens".to_owned(), json!(read));
+    }
+    if let (Some(all), Some(long)) = (usage.cache_write, usage.cache_write_1h) {
+        let parts = json!({
+            "ephemeral_5m_input_tokens": all.saturating_sub(long),
+            "ephemeral_1h_input_tokens": long,
+        });
+        out.insert("cache_creation".to_owned(), parts);
+    }
+    out.insert("output_tokens".to_owned(), json!(usage.output.unwrap_or(0)));
+    if let Some(thinking) = usage.reasoning {
+        out.insert("output_tokens_details".to_owned(), json!({ "thinking_tokens": thinking }));
+    }
+    Value::Object(out)
+}
+
+/// The stop reason that an upstream gives. One that is new ends the turn.
+pub(super) fn stop_from(reason: Option<&str>, sequence: Option<String>) -> ir::Stop {
+    let reason = match reason {
+        Some("max_tokens") => StopReason::MaxTokens,
+        Some("stop_sequence") => StopReason::StopSequence,
+        Some("tool_use") => StopReason::ToolUse,
+        Some("pause_turn") => StopReason::Pause,
+        Some("refusal") => StopReason::Refusal,
+        Some("model_context_window_exceeded") => StopReason::ContextWindow,
+        _ => StopReason::EndTurn,
+    };
+    ir::Stop { reason, sequence }
+}
+
+/// The stop reason for a client.
+pub(super) fn stop_name(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::EndTurn | StopReason::Malformed => "end_turn",
+        StopReason::StopSequence => "stop_sequence",
+        StopReason::MaxTokens => "max_tokens",
+        StopReason::ContextWindow => "model_context_window_exceeded",
+        StopReason::ToolUse => "tool_use",
+        StopReason::Refusal | StopReason::ContentFilter => "refusal",
+        StopReason::Pause => "pause_turn",
+    }
+}
+
+/// An answer's id for a client: the upstream's if it is one of this API.
+pub(super) fn message_id(upstream: Option<&str>, request_id: &str) -> String {
+    match upstream {
+        Some(id) if id.starts_with("msg_") => id.to_owned(),
+        _ => format!("msg_{request_id}"),
+    }
+}
