@@ -1,11 +1,238 @@
 //! Whole answers: an upstream's to the IR, the IR's to a client.
+//!
+//! <https://platform.openai.com/docs/api-reference/chat/object>
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
+use serde_json::Value;
 
+use super::error::fault_of;
+use super::types::{
+    AnswerIn, AnswerMessageOut, AnswerOut, CallFunctionIn, CallFunctionOut, CallIn, CallOut, ChoiceOut, MessageIn,
+    ThinkingOut, UsageOut, input_of,
+};
 use crate::codec::Seed;
-use crate::ir;
+use crate::error::WireError;
+use crate::ir::{self, Block, Stop, StopReason, Usage};
+use crate::names::ToolNames;
+
+/// Reads an upstream's answer. Of several choices, the first.
+pub(super) fn decode(body: &[u8], names: &ToolNames) -> Result<ir::Response, WireError> {
+    let answer: AnswerIn = serde_json::from_slice(body)
+        .map_err(|error| WireError::BadAnswer(format!("it is no chat completion: {error}")))?;
+    if !answer.error.is_null() {
+        let fault = fault_of(None, &answer.error);
+        return Err(WireError::BadAnswer(fault.message));
+    }
+    let usage = usage_of(&answer.usage);
+    let mut choices = answer.choices;
+    choices.sort_by_key(|choice| choice.index.unwrap_or_default());
+    let Some(choice) = choices.into_iter().next() else {
+        return Err(WireError::BadAnswer("it has no choices".to_owned()));
+    };
+    let blocks = blocks_of(choice.message, answer.id.as_deref(), names);
+    let calls = blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }));
+    let refused = blocks.iter().any(|block| matches!(block, Block::Refusal(_)));
+    let stop = stop_of(choice.finish_reason.as_deref(), choice.stop_reason, calls, refused);
+    Ok(ir::Response { id: answer.id, model: answer.model, blocks, stop, usage })
+}
+
+fn blocks_of(mut message: MessageIn, answer_id: Option<&str>, names: &ToolNames) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let reasoning = message.take_reasoning();
+    if message.thinking_blocks.is_empty() {
+        blocks.extend(reasoning.map(|text| Block::Thinking { text, signature: None }));
+    }
+    for thinking in message.thinking_blocks {
+        blocks.push(match thinking.data {
+            Some(data) => Block::RedactedThinking(data),
+            None => Block::Thinking { text: thinking.thinking.unwrap_or_default(), signature: thinking.signature },
+        });
+    }
+    for piece in pieces_of(message.content) {
+        blocks.push(match piece {
+            Piece::Text(text) => Block::Text(text),
+            Piece::Thinking(text) => Block::Thinking { text, signature: None },
+        });
+    }
+    blocks.extend(message.refusal.map(Block::Refusal));
+    let legacy = message.function_call.map(|function| CallIn { function, ..CallIn::default() });
+    for (index, call) in message.tool_calls.into_iter().chain(legacy).enumerate() {
+        let CallFunctionIn { name, arguments } = call.function;
+        let Some(name) = name else { continue };
+        let id = call.id.unwrap_or_else(|| call_id(answer_id, index));
+        let (input, _) = input_of(&arguments);
+        blocks.push(Block::ToolUse { id, name: names.decode(&name).to_owned(), input });
+    }
+    blocks
+}
+
+/// An id for a call that has none, the same for the same answer. Letters, digits, `_` and `-`, as every dialect takes it.
+pub(super) fn call_id(answer_id: Option<&str>, index: usize) -> String {
+    let answer: String = answer_id.unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
+    format!("call_{answer}_{index}")
+}
+
+/// A piece of `content`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    Text(String),
+    Thinking(String),
+}
+
+/// `content` is text, or, from Mistral's reasoning models, an array of `{"type": "text", "text"}` and
+/// `{"type": "thinking", "thinking": [{"type": "text", "text"}]}`.
+pub(super) fn pieces_of(content: Value) -> Vec<Piece> {
+    let items = match content {
+        Value::String(text) if !text.is_empty() => return vec![Piece::Text(text)],
+        Value::Array(items) => items,
+        _ => return Vec::new(),
+    };
+    let text = |value: &Value| value.get("text").and_then(Value::as_str).map(str::to_owned);
+    let pieces = items.iter().filter_map(|item| match item.get("thinking") {
+        Some(Value::Array(parts)) => Some(Piece::Thinking(parts.iter().filter_map(text).collect())),
+        Some(Value::String(thinking)) => Some(Piece::Thinking(thinking.clone())),
+        _ => text(item).map(Piece::Text),
+    });
+    pieces.filter(|piece| matches!(piece, Piece::Text(text) | Piece::Thinking(text) if !text.is_empty())).collect()
+}
+
+/// `calls`, `refused`: the answer holds a call, a refusal. Several servers say `stop`, or nothing, after a call.
+pub(super) fn stop_of(finish: Option<&str>, sequence: Option<String>, calls: bool, refused: bool) -> Stop {
+    let reason = match finish {
+        Some("length") => StopReason::MaxTokens,
+        Some("model_context_window_exceeded") => StopReason::ContextWindow,
+        Some("content_filter" | "sensitive") => StopReason::ContentFilter,
+        Some("tool_calls" | "function_call") => StopReason::ToolUse,
+        _ if calls => StopReason::ToolUse,
+        _ if refused => StopReason::Refusal,
+        _ if sequence.is_some() => StopReason::StopSequence,
+        _ => StopReason::EndTurn,
+    };
+    let sequence = sequence.filter(|_| reason == StopReason::StopSequence);
+    Stop { reason, sequence }
+}
+
+/// The `finish_reason` of a stop (case 18). `None` of its neighbours is OpenAI's.
+pub(super) fn finish_reason(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::EndTurn | StopReason::StopSequence | StopReason::Pause | StopReason::Malformed => "stop",
+        StopReason::MaxTokens | StopReason::ContextWindow => "length",
+        StopReason::ToolUse => "tool_calls",
+        StopReason::Refusal | StopReason::ContentFilter => "content_filter",
+    }
+}
+
+/// `prompt_tokens` includes what was read from and written to the cache; here the three are apart.
+pub(super) fn usage_of(usage: &Value) -> Usage {
+    let count = |value: Option<&Value>| {
+        let value = value?;
+        value.as_u64().or_else(|| value.as_f64().filter(|count| *count >= 0.0).map(|count| count as u64))
+    };
+    let prompt = |key: &str| count(usage.get("prompt_tokens_details").and_then(|details| details.get(key)));
+    let completion = |key: &str| count(usage.get("completion_tokens_details").and_then(|details| details.get(key)));
+    // DeepSeek's older name.
+    let cache_read = prompt("cached_tokens").or_else(|| count(usage.get("prompt_cache_hit_tokens")));
+    let cache_write = prompt("cache_write_tokens");
+    let prompt_tokens = count(usage.get("prompt_tokens"));
+    let cached = cache_read.unwrap_or_default().saturating_add(cache_write.unwrap_or_default());
+    let reasoning = completion("reasoning_tokens");
+    Usage {
+        input: prompt_tokens.map(|all| all.saturating_sub(cached)),
+        cache_read,
+        cache_write,
+        cache_write_1h: None,
+        output: output_of(
+            prompt_tokens,
+            count(usage.get("completion_tokens")),
+            reasoning,
+            count(usage.get("total_tokens")),
+        ),
+        reasoning,
+        audio_input: prompt("audio_tokens"),
+        audio_output: completion("audio_tokens"),
+    }
+}
+
+/// `completion_tokens` includes the reasoning, except where the total shows that it does not (xAI's).
+fn output_of(prompt: Option<u64>, completion: Option<u64>, reasoning: Option<u64>, total: Option<u64>) -> Option<u64> {
+    let (Some(prompt), Some(completion), Some(reasoning), Some(total)) = (prompt, completion, reasoning, total) else {
+        return completion;
+    };
+    let apart = completion.saturating_add(reasoning);
+    Some(if reasoning > 0 && total == prompt.saturating_add(apart) { apart } else { completion })
+}
 
 /// Writes an answer for a client.
-pub fn encode_response(_response: &ir::Response, _seed: &Seed) -> Bytes {
-    todo!()
+pub fn encode_response(response: &ir::Response, seed: &Seed) -> Bytes {
+    let id = answer_id(response.id.as_deref(), seed);
+    let message = message_of(&response.blocks);
+    let choice = ChoiceOut {
+        index: 0,
+        message: Some(message),
+        delta: None,
+        logprobs: None,
+        finish_reason: Some(finish_reason(response.stop.reason)),
+        stop_reason: response.stop.sequence.as_deref(),
+    };
+    let answer = AnswerOut {
+        id: &id,
+        object: "chat.completion",
+        created: seed.created_unix_s,
+        model: response.model.as_deref().unwrap_or_default(),
+        choices: &[choice],
+        usage: Some(UsageOut::of(&response.usage)),
+    };
+    // These shapes have string keys only, so writing them cannot fail.
+    serde_json::to_vec(&answer).unwrap_or_default().into()
+}
+
+/// `chatcmpl-` and the upstream's id, or the request's.
+pub(super) fn answer_id(upstream: Option<&str>, seed: &Seed) -> String {
+    match upstream.filter(|id| !id.is_empty()) {
+        Some(id) if id.starts_with("chatcmpl-") => id.to_owned(),
+        id => format!("chatcmpl-{}", id.unwrap_or(&seed.request_id)),
+    }
+}
+
+fn message_of(blocks: &[Block]) -> AnswerMessageOut<'_> {
+    let mut message = AnswerMessageOut {
+        role: "assistant",
+        content: None,
+        refusal: None,
+        tool_calls: Vec::new(),
+        reasoning_content: None,
+        thinking_blocks: Vec::new(),
+    };
+    for block in blocks {
+        match block {
+            Block::Text(text) => message.content.get_or_insert_default().push_str(text),
+            Block::Refusal(text) => message.refusal.get_or_insert_default().push_str(text),
+            Block::Thinking { text, signature } => {
+                if !text.is_empty() {
+                    message.reasoning_content.get_or_insert_default().push_str(text);
+                }
+                let (thinking, signature) = (text.as_str(), signature.as_deref());
+                message.thinking_blocks.push(ThinkingOut::Thinking { thinking, signature });
+            }
+            Block::RedactedThinking(data) => message.thinking_blocks.push(ThinkingOut::RedactedThinking { data }),
+            Block::ToolUse { id, name, input } => message.tool_calls.push(CallOut {
+                index: None,
+                id: Some(id),
+                kind: Some("function"),
+                function: CallFunctionOut { name: Some(Cow::Borrowed(name)), arguments: Cow::Owned(input.to_string()) },
+            }),
+            // No model answers with these in a dialect that comes here.
+            Block::Image(_)
+            | Block::Document { .. }
+            | Block::Audio { .. }
+            | Block::ToolResult { .. }
+            | Block::CacheMark(_) => {}
+        }
+    }
+    if message.content.is_none() && message.tool_calls.is_empty() && message.refusal.is_none() {
+        message.content = Some(String::new());
+    }
+    message
 }

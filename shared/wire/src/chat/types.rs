@@ -1,1 +1,416 @@
-//! Wire types.
+//! Wire shapes: what is written to upstreams and clients, and what is read from upstreams. Clients' requests are read from a tree
+//! (`request/decode.rs`), because every refusal names its path.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::ir::Usage;
+
+/// The text of a call's arguments as an object, and whether it was one. Empty text is a call without arguments (case 5); text that is no
+/// JSON object is kept under `INVALID_JSON`, so that the model sees what it wrote.
+pub(super) fn input_of(arguments: &str) -> (Value, bool) {
+    if arguments.trim().is_empty() {
+        return (Value::Object(Map::new()), true);
+    }
+    match serde_json::from_str(arguments) {
+        Ok(object @ Value::Object(_)) => (object, true),
+        _ => (json!({ "INVALID_JSON": arguments }), false),
+    }
+}
+
+// ---- A request to an upstream ----
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct RequestOut<'a> {
+    pub(super) model: &'a str,
+    pub(super) messages: Vec<MessageOut<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) tools: Vec<ToolOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tool_choice: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) parallel_tool_calls: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_completion_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) frequency_penalty: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) presence_penalty: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) seed: Option<i64>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub(super) stop: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) response_format: Option<FormatOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reasoning_effort: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stream: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stream_options: Option<StreamOptionsOut>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct StreamOptionsOut {
+    pub(super) include_usage: bool,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct MessageOut<'a> {
+    pub(super) role: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tool_call_id: Option<&'a str>,
+    /// Written as `null` where there is none: an assistant message with calls only.
+    pub(super) content: Option<ContentOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) refusal: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) tool_calls: Vec<CallOut<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum ContentOut<'a> {
+    Text(Cow<'a, str>),
+    Parts(Vec<PartOut<'a>>),
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct PartOut<'a> {
+    #[serde(flatten)]
+    pub(super) kind: PartKind<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) prompt_cache_breakpoint: Option<BreakpointOut>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct BreakpointOut {
+    pub(super) mode: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum PartKind<'a> {
+    Text { text: Cow<'a, str> },
+    ImageUrl { image_url: UrlOut<'a> },
+    InputAudio { input_audio: AudioOut<'a> },
+    File { file: FileOut<'a> },
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct UrlOut<'a> {
+    pub(super) url: Cow<'a, str>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct AudioOut<'a> {
+    pub(super) data: &'a str,
+    pub(super) format: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct FileOut<'a> {
+    pub(super) filename: &'a str,
+    pub(super) file_data: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ToolOut<'a> {
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+    pub(super) function: FunctionOut<'a>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct FunctionOut<'a> {
+    pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) description: Option<&'a str>,
+    pub(super) parameters: &'a Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) strict: Option<bool>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum FormatOut<'a> {
+    JsonObject,
+    JsonSchema { json_schema: SchemaOut<'a> },
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct SchemaOut<'a> {
+    pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) description: Option<&'a str>,
+    pub(super) schema: &'a Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) strict: Option<bool>,
+}
+
+/// A call, in a request's history or in an answer.
+#[derive(Debug, Serialize)]
+pub(super) struct CallOut<'a> {
+    /// In a stream only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) index: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<&'a str>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub(super) kind: Option<&'static str>,
+    pub(super) function: CallFunctionOut<'a>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct CallFunctionOut<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<Cow<'a, str>>,
+    pub(super) arguments: Cow<'a, str>,
+}
+
+// ---- An answer to a client, whole or as a chunk ----
+
+#[derive(Debug, Serialize)]
+pub(super) struct AnswerOut<'a> {
+    pub(super) id: &'a str,
+    pub(super) object: &'static str,
+    pub(super) created: u64,
+    pub(super) model: &'a str,
+    pub(super) choices: &'a [ChoiceOut<'a>],
+    /// Outer `None`: no such field. Inner `None`: `null`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) usage: Option<Option<UsageOut>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ChoiceOut<'a> {
+    pub(super) index: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) message: Option<AnswerMessageOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) delta: Option<DeltaOut<'a>>,
+    pub(super) logprobs: Option<Value>,
+    pub(super) finish_reason: Option<&'static str>,
+    /// vLLM's extension: the stop sequence that was met.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stop_reason: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct AnswerMessageOut<'a> {
+    pub(super) role: &'static str,
+    pub(super) content: Option<String>,
+    pub(super) refusal: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) tool_calls: Vec<CallOut<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reasoning_content: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) thinking_blocks: Vec<ThinkingOut<'a>>,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct DeltaOut<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) refusal: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reasoning_content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) thinking_blocks: Option<[ThinkingOut<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tool_calls: Option<[CallOut<'a>; 1]>,
+}
+
+/// LiteLLM's form, which is what clients replay: <https://docs.litellm.ai/docs/reasoning_content>.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum ThinkingOut<'a> {
+    Thinking {
+        thinking: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signature: Option<&'a str>,
+    },
+    RedactedThinking {
+        data: &'a str,
+    },
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct UsageOut {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_tokens_details: Option<PromptDetailsOut>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completion_tokens_details: Option<CompletionDetailsOut>,
+}
+
+#[derive(Debug, Serialize)]
+struct PromptDetailsOut {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cached_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_write_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audio_tokens: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct CompletionDetailsOut {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audio_tokens: Option<u64>,
+}
+
+impl UsageOut {
+    /// `None` where nothing was reported: that is not zero.
+    pub(super) fn of(usage: &Usage) -> Option<Self> {
+        if !usage.is_reported() {
+            return None;
+        }
+        let prompt_tokens = usage.total_input();
+        let completion_tokens = usage.output.unwrap_or_default();
+        let (cached_tokens, cache_write_tokens) = (usage.cache_read, usage.cache_write);
+        let (audio_tokens, reasoning_tokens) = (usage.audio_input, usage.reasoning);
+        let prompt = PromptDetailsOut { cached_tokens, cache_write_tokens, audio_tokens };
+        let completion = CompletionDetailsOut { reasoning_tokens, audio_tokens: usage.audio_output };
+        Some(Self {
+            prompt_tokens,
+            completion_tokens,
+            total_tokens: prompt_tokens.saturating_add(completion_tokens),
+            prompt_tokens_details: cached_tokens.or(cache_write_tokens).or(audio_tokens).map(|_| prompt),
+            completion_tokens_details: reasoning_tokens.or(usage.audio_output).map(|_| completion),
+        })
+    }
+}
+
+// ---- An answer of an upstream, whole or as a chunk ----
+
+/// Everything is optional: servers that copy OpenAI leave out what they like. A field of an unexpected type is taken as absent where an
+/// answer without it is still an answer.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct AnswerIn {
+    #[serde(default, deserialize_with = "text")]
+    pub(super) id: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) model: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) object: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) choices: Vec<ChoiceIn>,
+    #[serde(default)]
+    pub(super) usage: Value,
+    #[serde(default)]
+    pub(super) error: Value,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct ChoiceIn {
+    #[serde(default)]
+    pub(super) index: Option<u64>,
+    /// Of a whole answer. (Perplexity's chunks have both.)
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) message: MessageIn,
+    /// Of a chunk.
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) delta: MessageIn,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) finish_reason: Option<String>,
+    /// vLLM: the stop sequence that was met, or the number of a stop token.
+    #[serde(default, deserialize_with = "text")]
+    pub(super) stop_reason: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct MessageIn {
+    /// Text, or (Mistral's reasoning models) an array of text and thinking parts.
+    #[serde(default)]
+    pub(super) content: Value,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) refusal: Option<String>,
+    /// DeepSeek's name of the reasoning.
+    #[serde(default, deserialize_with = "text")]
+    pub(super) reasoning_content: Option<String>,
+    /// vLLM's, Groq's and Ollama's name of it.
+    #[serde(default, deserialize_with = "text")]
+    pub(super) reasoning: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) thinking_blocks: Vec<ThinkingIn>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) tool_calls: Vec<CallIn>,
+    #[serde(default)]
+    pub(super) function_call: Option<CallFunctionIn>,
+}
+
+impl MessageIn {
+    pub(super) fn take_reasoning(&mut self) -> Option<String> {
+        let full = |text: &String| !text.is_empty();
+        self.reasoning_content.take().filter(full).or_else(|| self.reasoning.take().filter(full))
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct ThinkingIn {
+    #[serde(default, deserialize_with = "text")]
+    pub(super) thinking: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) signature: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) data: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct CallIn {
+    #[serde(default)]
+    pub(super) index: Option<u64>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) id: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) function: CallFunctionIn,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct CallFunctionIn {
+    #[serde(default, deserialize_with = "text")]
+    pub(super) name: Option<String>,
+    #[serde(default, deserialize_with = "arguments")]
+    pub(super) arguments: String,
+}
+
+/// A text that is there: neither empty nor another type.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) if !text.is_empty() => Some(text),
+        _ => None,
+    })
+}
+
+/// `null` is the default.
+fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// JSON text; some servers send the object itself.
+fn arguments<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => text,
+        Value::Null => String::new(),
+        other => other.to_string(),
+    })
+}

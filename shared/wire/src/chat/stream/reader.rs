@@ -1,0 +1,284 @@
+//! Reads an upstream's stream, of OpenAI or of a server that copies it.
+//!
+//! 1. `Start` at the first chunk with a choice (Azure's first chunk has none, and no id).
+//! 2. Reasoning, text and refusal each have a block of their own; one that begins closes the one before (case 9). Each call has a
+//!    block; a late piece of an earlier call keeps its index (case 10).
+//! 3. `finish_reason` is kept until `[DONE]` or the end of the bytes: usage comes behind it. Then the last block is closed and `Stop` is given.
+//! 4. Bytes that end without either are [`WireError::Incomplete`] (case 24); an error object is [`Event::Fault`] (case 25), and nothing follows.
+
+use crate::chat::error::fault_of;
+use crate::chat::response::{Piece, call_id, decode, pieces_of, stop_of, usage_of};
+use crate::chat::types::{AnswerIn, CallIn, ChoiceIn, MessageIn, ThinkingIn};
+use crate::codec::ResponseReader;
+use crate::error::WireError;
+use crate::ir::{self, BlockKind, Delta, Event, Usage};
+use crate::names::ToolNames;
+use crate::sse::{SseEvent, SseParser};
+
+/// Reads one answer of an upstream.
+#[derive(Debug)]
+pub(in crate::chat) struct Reader {
+    names: ToolNames,
+    sse: SseParser,
+    id: Option<String>,
+    started: bool,
+    /// `Stop` or `Fault` was given: what follows is not looked at.
+    ended: bool,
+    next_block: usize,
+    /// The block that is open, and what it is.
+    open: Option<(usize, Open)>,
+    calls: Vec<Call>,
+    /// The stream names its reasoning `reasoning_content` or `reasoning`; `thinking_blocks` then repeat it.
+    plain_reasoning: bool,
+    refused: bool,
+    finish: Option<String>,
+    sequence: Option<String>,
+    usage: Usage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Open {
+    Text,
+    Thinking,
+    Refusal,
+    Call,
+}
+
+#[derive(Debug)]
+struct Call {
+    /// The upstream's index of it, if it gives any.
+    index: Option<u64>,
+    id: Option<String>,
+    /// Its block; `None` until its name is known.
+    block: Option<usize>,
+    /// Arguments that came before the name.
+    held: String,
+}
+
+impl ResponseReader for Reader {
+    fn response(&mut self, body: &[u8]) -> Result<ir::Response, WireError> {
+        decode(body, &self.names)
+    }
+
+    fn chunk(&mut self, bytes: &[u8], out: &mut Vec<Event>) -> Result<(), WireError> {
+        if self.ended {
+            return Ok(());
+        }
+        self.sse.push(bytes)?;
+        while let Some(event) = self.sse.next_event() {
+            self.sse_event(&event, out)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<Event>) -> Result<(), WireError> {
+        if let Some(event) = self.sse.finish() {
+            self.sse_event(&event, out)?;
+        }
+        if self.ended {
+            return Ok(());
+        }
+        if self.finish.is_none() {
+            return Err(WireError::Incomplete);
+        }
+        self.complete(out)
+    }
+}
+
+impl Reader {
+    pub(in crate::chat) fn new(names: ToolNames) -> Self {
+        Self {
+            names,
+            sse: SseParser::new(),
+            id: None,
+            started: false,
+            ended: false,
+            next_block: 0,
+            open: None,
+            calls: Vec::new(),
+            plain_reasoning: false,
+            refused: false,
+            finish: None,
+            sequence: None,
+            usage: Usage::default(),
+        }
+    }
+
+    fn sse_event(&mut self, event: &SseEvent, out: &mut Vec<Event>) -> Result<(), WireError> {
+        let data = event.data();
+        let data = data.trim_ascii();
+        if self.ended || data.is_empty() {
+            return Ok(());
+        }
+        if data.starts_with(b"[DONE]") {
+            // Only a stream that began can be done.
+            return if self.started { self.complete(out) } else { Err(WireError::Incomplete) };
+        }
+        let mut chunk: AnswerIn = serde_json::from_slice(data)
+            .map_err(|error| WireError::BadAnswer(format!("a chunk of its stream is no chat completion: {error}")))?;
+        let named_error = event.name() == Some(b"error");
+        if !chunk.error.is_null() || chunk.object.as_deref() == Some("error") || named_error {
+            let whole = serde_json::from_slice(data).unwrap_or_default();
+            let error = if chunk.error.is_null() { whole } else { std::mem::take(&mut chunk.error) };
+            out.push(Event::Fault(fault_of(None, &error)));
+            self.ended = true;
+            return Ok(());
+        }
+        self.answer(chunk, out)
+    }
+
+    fn answer(&mut self, chunk: AnswerIn, out: &mut Vec<Event>) -> Result<(), WireError> {
+        let usage = usage_of(&chunk.usage);
+        if !self.started && (!chunk.choices.is_empty() || usage.is_reported()) {
+            self.started = true;
+            self.id.clone_from(&chunk.id);
+            out.push(Event::Start { id: chunk.id, model: chunk.model });
+        }
+        // Of several choices, the first.
+        for choice in chunk.choices {
+            if choice.index.unwrap_or_default() == 0 {
+                self.choice(choice, out);
+            }
+        }
+        let before = self.usage;
+        self.usage.update(&usage);
+        if self.usage != before {
+            out.push(Event::Usage(self.usage));
+        }
+        Ok(())
+    }
+
+    fn choice(&mut self, choice: ChoiceIn, out: &mut Vec<Event>) {
+        let mut delta: MessageIn = choice.delta;
+        if let Some(text) = delta.take_reasoning() {
+            self.plain_reasoning = true;
+            self.piece(Open::Thinking, Delta::Thinking(text), out);
+        }
+        for block in std::mem::take(&mut delta.thinking_blocks) {
+            self.thinking_block(block, out);
+        }
+        for piece in pieces_of(delta.content) {
+            match piece {
+                Piece::Text(text) => self.piece(Open::Text, Delta::Text(text), out),
+                Piece::Thinking(text) => self.piece(Open::Thinking, Delta::Thinking(text), out),
+            }
+        }
+        if let Some(text) = delta.refusal {
+            self.refused = true;
+            self.piece(Open::Refusal, Delta::Text(text), out);
+        }
+        let legacy = delta.function_call.map(|function| CallIn { index: Some(0), id: None, function });
+        for call in delta.tool_calls.into_iter().chain(legacy) {
+            self.call(call, out);
+        }
+        if choice.finish_reason.is_some() {
+            self.finish = choice.finish_reason;
+            self.sequence = choice.stop_reason;
+        }
+    }
+
+    /// A delta of a block of this kind, which is opened if it is not open.
+    fn piece(&mut self, kind: Open, delta: Delta, out: &mut Vec<Event>) {
+        let index = match self.open {
+            Some((index, open)) if open == kind => index,
+            _ => {
+                let block = match kind {
+                    Open::Thinking => BlockKind::Thinking,
+                    Open::Refusal => BlockKind::Refusal,
+                    Open::Text | Open::Call => BlockKind::Text,
+                };
+                self.begin(kind, block, out)
+            }
+        };
+        out.push(Event::Delta { index, delta });
+    }
+
+    fn begin(&mut self, open: Open, kind: BlockKind, out: &mut Vec<Event>) -> usize {
+        self.close(out);
+        let index = self.next_block;
+        self.next_block += 1;
+        self.open = Some((index, open));
+        out.push(Event::BlockStart { index, kind });
+        index
+    }
+
+    fn close(&mut self, out: &mut Vec<Event>) {
+        if let Some((index, _)) = self.open.take() {
+            out.push(Event::BlockStop { index });
+        }
+    }
+
+    /// LiteLLM's form, and ours: a signature ends its block.
+    fn thinking_block(&mut self, block: ThinkingIn, out: &mut Vec<Event>) {
+        if let Some(data) = block.data {
+            self.begin(Open::Thinking, BlockKind::RedactedThinking(data), out);
+            self.close(out);
+            return;
+        }
+        if let Some(text) = block.thinking.filter(|_| !self.plain_reasoning) {
+            self.piece(Open::Thinking, Delta::Thinking(text), out);
+        }
+        if let Some(signature) = block.signature {
+            self.piece(Open::Thinking, Delta::Signature(signature), out);
+            self.close(out);
+        }
+    }
+
+    fn call(&mut self, delta: CallIn, out: &mut Vec<Event>) {
+        let slot = self.slot(&delta);
+        let number = self.calls.len();
+        let name = delta.function.name;
+        let arguments = delta.function.arguments;
+        let slot = match slot {
+            Some(slot) => slot,
+            None => {
+                self.calls.push(Call { index: delta.index, id: delta.id, block: None, held: String::new() });
+                number
+            }
+        };
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        call.held.push_str(&arguments);
+        if call.block.is_none() {
+            let Some(name) = name else { return };
+            let id = call.id.clone().unwrap_or_else(|| call_id(self.id.as_deref(), slot));
+            let name = self.names.decode(&name).to_owned();
+            let index = self.begin(Open::Call, BlockKind::ToolUse { id, name }, out);
+            if let Some(call) = self.calls.get_mut(slot) {
+                call.block = Some(index);
+            }
+        }
+        let Some(call) = self.calls.get_mut(slot) else { return };
+        if let Some(index) = call.block
+            && !call.held.is_empty()
+        {
+            out.push(Event::Delta { index, delta: Delta::ToolInput(std::mem::take(&mut call.held)) });
+        }
+    }
+
+    /// The call that a delta continues. By its index; but an index with another id and a name is another call (Gemini's compatible endpoint
+    /// gives every call index 0). Without an index: by its id, else a name begins a call and anything else continues the last.
+    fn slot(&self, delta: &CallIn) -> Option<usize> {
+        let named = delta.function.name.is_some();
+        let last = |test: &dyn Fn(&Call) -> bool| self.calls.iter().rposition(test);
+        let differs = |call: &Call| named && delta.id.is_some() && call.id.is_some() && call.id != delta.id;
+        if delta.index.is_some() {
+            return last(&|call| call.index == delta.index && !differs(call));
+        }
+        match &delta.id {
+            Some(id) => last(&|call| call.id.as_ref() == Some(id)),
+            None if named => None,
+            None => last(&|_| true),
+        }
+    }
+
+    fn complete(&mut self, out: &mut Vec<Event>) -> Result<(), WireError> {
+        self.ended = true;
+        if self.calls.iter().any(|call| call.block.is_none()) {
+            return Err(WireError::BadAnswer("its stream has a tool call without a name".to_owned()));
+        }
+        self.close(out);
+        let stop = stop_of(self.finish.as_deref(), self.sequence.take(), !self.calls.is_empty(), self.refused);
+        out.push(Event::Stop(stop));
+        Ok(())
+    }
+}

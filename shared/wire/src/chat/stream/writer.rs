@@ -1,0 +1,203 @@
+//! Writes a client's stream.
+//!
+//! 1. The first chunk has the role and empty content (case 8). Every chunk has id, object, created and model.
+//! 2. Thinking is `reasoning_content`. When its signature is there, the whole block comes once more in `thinking_blocks`, so that a client that joins those
+//!    lists can replay it.
+//! 3. A call begins with id, name and empty arguments; one without any arguments gets `{}` before the end.
+//! 4. `Stop` is the chunk with `finish_reason`. At the end, if the client asked for it, a chunk without choices has the usage, and every
+//!    chunk before has `"usage": null` (case 15); then `[DONE]`.
+//! 5. A fault is `data: {"error": {...}}`, on which the official SDKs raise
+//!    (<https://github.com/openai/openai-python/blob/main/src/openai/_streaming.py>). No `[DONE]` follows.
+
+use std::borrow::Cow;
+
+use crate::chat::error::encode_error;
+use crate::chat::response::{answer_id, finish_reason};
+use crate::chat::types::{AnswerOut, CallFunctionOut, CallOut, ChoiceOut, DeltaOut, ThinkingOut, UsageOut};
+use crate::codec::{Seed, StreamWriter};
+use crate::ir::{BlockKind, Delta, Event, Fault, Stop, Usage};
+use crate::sse::write_event;
+
+/// Writes a stream for a client.
+#[derive(Debug)]
+pub struct Writer {
+    seed: Seed,
+    include_usage: bool,
+    id: String,
+    model: String,
+    started: bool,
+    blocks: Vec<Written>,
+    calls: usize,
+    usage: Usage,
+}
+
+/// What is known of a block: its place in the list is its index.
+#[derive(Debug)]
+enum Written {
+    Text,
+    Refusal,
+    Thinking { text: String, signature: String },
+    Call { number: usize, has_arguments: bool },
+}
+
+impl Writer {
+    /// At the start of a stream.
+    pub fn new(seed: Seed, include_usage: bool) -> Self {
+        Self {
+            id: answer_id(None, &seed),
+            seed,
+            include_usage,
+            model: String::new(),
+            started: false,
+            blocks: Vec::new(),
+            calls: 0,
+            usage: Usage::default(),
+        }
+    }
+
+    fn start(&mut self, id: Option<&str>, model: Option<&str>, out: &mut Vec<u8>) {
+        if self.started {
+            return;
+        }
+        self.started = true;
+        self.id = answer_id(id, &self.seed);
+        self.model = model.unwrap_or_default().to_owned();
+        self.delta(DeltaOut { role: Some("assistant"), content: Some(""), ..DeltaOut::default() }, out);
+    }
+
+    fn delta(&self, delta: DeltaOut<'_>, out: &mut Vec<u8>) {
+        self.choice(delta, None, out);
+    }
+
+    fn choice(&self, delta: DeltaOut<'_>, stop: Option<&Stop>, out: &mut Vec<u8>) {
+        let choice = ChoiceOut {
+            index: 0,
+            message: None,
+            delta: Some(delta),
+            logprobs: None,
+            finish_reason: stop.map(|stop| finish_reason(stop.reason)),
+            stop_reason: stop.and_then(|stop| stop.sequence.as_deref()),
+        };
+        self.chunk(&[choice], None, out);
+    }
+
+    fn chunk(&self, choices: &[ChoiceOut<'_>], usage: Option<UsageOut>, out: &mut Vec<u8>) {
+        let chunk = AnswerOut {
+            id: &self.id,
+            object: "chat.completion.chunk",
+            created: self.seed.created_unix_s,
+            model: &self.model,
+            choices,
+            usage: self.include_usage.then_some(usage),
+        };
+        // These shapes have string keys only, so writing them cannot fail.
+        write_event(None, &serde_json::to_vec(&chunk).unwrap_or_default(), out);
+    }
+
+    fn block_start(&mut self, kind: &BlockKind, out: &mut Vec<u8>) {
+        let written = match kind {
+            BlockKind::Text => Written::Text,
+            BlockKind::Refusal => Written::Refusal,
+            BlockKind::Thinking => Written::Thinking { text: String::new(), signature: String::new() },
+            BlockKind::RedactedThinking(data) => {
+                self.thinking_block(ThinkingOut::RedactedThinking { data }, out);
+                Written::Text
+            }
+            BlockKind::ToolUse { id, name } => {
+                let number = self.calls;
+                self.calls += 1;
+                let function = CallFunctionOut { name: Some(Cow::Borrowed(name)), arguments: Cow::Borrowed("") };
+                let call = CallOut { index: Some(number), id: Some(id), kind: Some("function"), function };
+                self.delta(DeltaOut { tool_calls: Some([call]), ..DeltaOut::default() }, out);
+                Written::Call { number, has_arguments: false }
+            }
+        };
+        self.blocks.push(written);
+    }
+
+    fn block_delta(&mut self, index: usize, delta: &Delta, out: &mut Vec<u8>) {
+        let mut sent = DeltaOut::default();
+        match (delta, self.blocks.get_mut(index)) {
+            (Delta::Text(more), Some(Written::Refusal)) => sent.refusal = Some(more),
+            (Delta::Text(more), _) => sent.content = Some(more),
+            (Delta::Thinking(more), block) => {
+                if let Some(Written::Thinking { text, .. }) = block {
+                    text.push_str(more);
+                }
+                sent.reasoning_content = Some(more);
+            }
+            // Written whole, at the block's end.
+            (Delta::Signature(more), Some(Written::Thinking { signature, .. })) => {
+                signature.push_str(more);
+                return;
+            }
+            (Delta::ToolInput(more), Some(Written::Call { number, has_arguments })) => {
+                *has_arguments |= !more.trim().is_empty();
+                sent.tool_calls = Some([arguments(*number, more)]);
+            }
+            // A reader that gives such events breaks the agreement of `Event`.
+            (Delta::Signature(_) | Delta::ToolInput(_), _) => return,
+        }
+        self.delta(sent, out);
+    }
+
+    fn block_stop(&mut self, index: usize, out: &mut Vec<u8>) {
+        let Some(Written::Thinking { text, signature }) = self.blocks.get_mut(index) else { return };
+        if signature.is_empty() {
+            return;
+        }
+        let (text, signature) = (std::mem::take(text), std::mem::take(signature));
+        self.thinking_block(ThinkingOut::Thinking { thinking: &text, signature: Some(&signature) }, out);
+    }
+
+    fn thinking_block(&self, block: ThinkingOut<'_>, out: &mut Vec<u8>) {
+        self.delta(DeltaOut { thinking_blocks: Some([block]), ..DeltaOut::default() }, out);
+    }
+
+    fn stop(&self, stop: &Stop, out: &mut Vec<u8>) {
+        for block in &self.blocks {
+            if let Written::Call { number, has_arguments: false } = block {
+                let call = arguments(*number, "{}");
+                self.delta(DeltaOut { tool_calls: Some([call]), ..DeltaOut::default() }, out);
+            }
+        }
+        self.choice(DeltaOut::default(), Some(stop), out);
+    }
+}
+
+fn arguments(number: usize, text: &str) -> CallOut<'_> {
+    let function = CallFunctionOut { name: None, arguments: Cow::Borrowed(text) };
+    CallOut { index: Some(number), id: None, kind: None, function }
+}
+
+impl StreamWriter for Writer {
+    fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
+        if let Event::Usage(usage) = event {
+            self.usage.update(usage);
+            return;
+        }
+        match event {
+            Event::Start { id, model } => return self.start(id.as_deref(), model.as_deref(), out),
+            Event::Fault(fault) => return write_event(None, &encode_error(fault), out),
+            _ => self.start(None, None, out),
+        }
+        match event {
+            Event::BlockStart { kind, .. } => self.block_start(kind, out),
+            Event::Delta { index, delta } => self.block_delta(*index, delta, out),
+            Event::BlockStop { index } => self.block_stop(*index, out),
+            Event::Stop(stop) => self.stop(stop, out),
+            Event::Start { .. } | Event::Usage(_) | Event::Fault(_) => {}
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        if self.include_usage {
+            self.chunk(&[], UsageOut::of(&self.usage), out);
+        }
+        write_event(None, b"[DONE]", out);
+    }
+
+    fn fault(&mut self, fault: &Fault, _request_id: &str, out: &mut Vec<u8>) {
+        write_event(None, &encode_error(fault), out);
+    }
+}
