@@ -161,6 +161,8 @@ def llm_rules(providers: Providers) -> list[dict]:
     for form in ["crlf", "nospace", "comments", "dribble", "one-write"]:
         rules.append(rule(f"wire-{form}-openai", providers.openai(f"wire-{form}-openai", f"{llm}/{form}/v1")))
         rules.append(rule(f"wire-{form}-anthropic", providers.anthropic(f"wire-{form}-anthropic", f"{llm}/{form}")))
+    rules.append(rule("patient-openai", providers.openai("patient-openai", f"{llm}/hang/v1")))
+    rules.append(rule("patient-anthropic", providers.anthropic("patient-anthropic", f"{llm}/hang")))
     alone = ["401", "403", "404", "429-long", "500", "redirect", "hang", "flood", "garbage", "cut-early", "canned-bomb"]
     for fault in alone:
         openai = providers.openai(f"alone-{fault}-openai", f"{llm}/{fault}/v1", timeouts=QUICK)

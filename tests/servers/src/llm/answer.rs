@@ -10,6 +10,13 @@ use super::http1::{self, Request};
 use crate::script::{self, Asked, at};
 use crate::{anthropic, openai};
 
+/// Refusals that the prompt asks for, under any path.
+const REFUSALS: [(&str, u16, &str); 3] = [
+    ("error-400", 400, "invalid_request_error"),
+    ("error-429", 429, "rate_limit_error"),
+    ("error-500", 500, "api_error"),
+];
+
 const FOREVER: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +72,11 @@ pub(crate) fn steps(fault: &str, request: &Request) -> Vec<Step> {
         Dialect::Anthropic => anthropic::asked(&body),
     };
     let asked = asked.with_model(model);
+    for (marker, status, kind) in REFUSALS {
+        if asked.has(marker) {
+            return failure(status, dialect, kind, &format!("The fake upstream was told to answer {status}."), &[]);
+        }
+    }
     if body["stream"] == true {
         stream(fault, &Events::of(dialect, &asked, &body, fault), &asked, dialect)
     } else {

@@ -22,6 +22,8 @@
 //! | `flood` | a body without an end (until 512 MiB) | a line without an end |
 //! | `canned-NAME` | the bytes that `PUT /canned/NAME` left here, then the connection closes | the same |
 //!
+//! `[error-400]`, `[error-429]` and `[error-500]` in the prompt are answered with that status under any path.
+//!
 //! Beside it `GET /journal?contains=...`, `DELETE /journal`, `GET /stats`.
 
 mod answer;
