@@ -92,10 +92,8 @@ def test_no_token_no_answer(local):
 
 
 def test_it_prints_lines_to_copy(local):
-    output = local.server.wait_for(lambda line: "curl" in line and local.server.output)
-    assert "/v1/chat/completions" in output
-    assert "/v1/messages" in output
-    assert "/oauth2/token" in output
+    for path in ("/oauth2/token", "/v1/chat/completions", "/v1/messages"):
+        assert local.server.wait_for(lambda line, path=path: "curl" in line and path in line)
 
 
 def test_text(sdk, model, mode):
@@ -120,11 +118,12 @@ def test_tools(sdk, model, mode):
     assert sdk.ask(model, ask, mode).text.strip()
 
 
-def test_failover_can_be_tried(local, sdk, mode):
-    """One of the offered models fails over before our eyes."""
-    models = [model.id for model in local.client("chat").sdk.models.list()]
-    attempts = {name: int(sdk.ask(name, Ask(nonce()), mode).headers["x-tollgate-attempts"]) for name in models if "*" not in name}
-    assert max(attempts.values(), default=0) >= 2, f"no model of {attempts} shows a failover"
+def test_failover_can_be_tried(local):
+    """One of the offered models fails over before our eyes, the first time: then its ill provider is left alone."""
+    client = local.client("messages")
+    models = [model.id for model in client.sdk.models.list()]
+    attempts = {name: client.plain(name, Ask(nonce())).headers["x-tollgate-attempts"] for name in models if "*" not in name}
+    assert "2" in attempts.values(), f"no model of {attempts} shows a failover"
 
 
 def test_it_refuses_a_public_address(world):
