@@ -1,1 +1,23 @@
 //! The gateway: the data plane of Tollgate.
+//!
+//! The life of a request, file by file:
+//!
+//! 1. [`router`] lists the routes; [`host`] runs it: native server, Lambda behind an ALB (buffered), Lambda with a streaming response.
+//! 2. [`accept`]: route type, request id, size, content type.
+//! 3. [`pipeline`]: authenticate, decode, route, attempt, relay. It reads top to bottom.
+//! 4. [`books`]: what is known of the request so far; writes the access log when the request is over, however it ended.
+//! 5. [`error`]: the one place that turns a fault into an HTTP answer.
+//!
+//! [`local`] is what a laptop needs and a deployment must not have: an issuer of tokens and a demo provider.
+
+pub mod accept;
+pub mod app;
+pub mod books;
+pub mod cli;
+pub mod error;
+pub mod host;
+pub mod local;
+pub mod models;
+pub mod pipeline;
+pub mod relay;
+pub mod router;

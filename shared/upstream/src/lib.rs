@@ -1,1 +1,24 @@
 //! Providers: URL, auth, transport, attempts, failover, health.
+//!
+//! 1. [`Chains`] is built once from the configuration: chains of groups of [`Provider`]s. Nothing is fetched then.
+//! 2. [`dispatch`] runs the attempts of one request: [`failover::next`] decides (pure), a provider sends, the wire crate's relay reads.
+//! 3. An answer that streams comes back as a [`LiveStream`] once its first content is there: up to then a failover is invisible.
+//!
+//! Failure policy: whatever an upstream does becomes a `Fault` with a class ([`failover::FaultClass`]); a class that the group retries moves to the
+//! next provider, any other goes to the client. Each provider's [`health`] remembers failures and cools down. Secrets are
+//! fetched when first needed, kept, and fetched again when a provider refuses them.
+
+mod aws;
+mod bedrock;
+mod body;
+mod dispatch;
+mod error;
+pub mod failover;
+mod health;
+mod http;
+mod provider;
+mod secrets;
+
+pub use dispatch::{Answer, Attempt, Job, LiveStream, Outcome, Step, dispatch};
+pub use error::SetupError;
+pub use provider::{Chain, Chains, Provider};

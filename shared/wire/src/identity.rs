@@ -107,7 +107,8 @@ fn write_for_bedrock(
     let mut out = Vec::with_capacity(body.len() + 128);
     out.extend_from_slice(format!(r#"{{"anthropic_version":"{}""#, bedrock::ANTHROPIC_VERSION).as_bytes());
     if !accepted.is_empty() {
-        let list: Vec<String> = accepted.iter().filter_map(|flag| bedrock::accepted_beta(flag, model)).map(json_string).collect();
+        let list: Vec<String> =
+            accepted.iter().filter_map(|flag| bedrock::accepted_beta(flag, model)).map(json_string).collect();
         out.extend_from_slice(format!(r#","anthropic_beta":[{}]"#, list.join(",")).as_bytes());
     }
     for member in &members {

@@ -1,0 +1,224 @@
+//! The first look at a request: what is it for, who is asking in which dialect, is it bearable?
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method};
+use http_body_util::BodyExt;
+use tollgate_config::{Config, RouteType};
+use tollgate_wire::codec::Dialect;
+use tollgate_wire::ir::{Fault, FaultKind};
+
+/// A client may take this long between two pieces of its body.
+const BODY_IDLE: Duration = Duration::from_secs(30);
+/// What is read and thrown away of a refused request's body, so that its client gets to read the answer.
+const DRAIN_BYTES: usize = 64 * 1024 * 1024;
+
+/// `GET /` and `/healthz`: no token, no dependency, no log line.
+pub async fn health() -> Response {
+    ([(CONTENT_TYPE, "application/json")], r#"{"status":"ok"}"#).into_response()
+}
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route<'a> {
+    /// A conversation, in the client's dialect.
+    Conversation(Dialect),
+    /// The list of models.
+    Models,
+    /// One model.
+    Model(&'a str),
+    /// A route type that this build does not serve.
+    Later(RouteType),
+    /// Nothing known.
+    Unknown,
+}
+
+impl<'a> Route<'a> {
+    /// By path suffix.
+    pub fn of(config: &Config, path: &'a str) -> Self {
+        match config.route_type(path) {
+            Some(RouteType::Completions) => Self::Conversation(Dialect::Chat),
+            Some(RouteType::Messages) => Self::Conversation(Dialect::Messages),
+            Some(RouteType::Models) => Self::Models,
+            Some(later) => Self::Later(later),
+            None => path.split_once("/v1/models/").map_or(Self::Unknown, |(_, id)| Self::Model(id)),
+        }
+    }
+
+    /// As it stands in the access log: agentgateway's names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Conversation(Dialect::Messages) => "messages",
+            Self::Conversation(_) => "completions",
+            Self::Models | Self::Model(_) => "models",
+            Self::Later(RouteType::Responses) => "responses",
+            Self::Later(RouteType::Embeddings) => "embeddings",
+            Self::Later(RouteType::Realtime) => "realtime",
+            Self::Later(RouteType::AnthropicTokenCount) => "anthropicTokenCount",
+            Self::Later(RouteType::GenerateContent) => "generateContent",
+            Self::Later(RouteType::GeminiCountTokens) => "geminiCountTokens",
+            Self::Later(RouteType::Rerank) => "rerank",
+            Self::Later(RouteType::Passthrough) => "passthrough",
+            Self::Later(RouteType::Detect) => "detect",
+            Self::Later(_) => "later",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The dialect to answer in; errors included.
+    pub fn dialect(self, headers: &HeaderMap) -> Dialect {
+        match self {
+            Self::Conversation(dialect) => dialect,
+            Self::Later(RouteType::AnthropicTokenCount) => Dialect::Messages,
+            _ if headers.contains_key("anthropic-version") => Dialect::Messages,
+            _ => Dialect::Chat,
+        }
+    }
+
+    /// Is the method the right one? Else the ones that are.
+    pub fn check_method(self, method: &Method) -> Result<(), &'static str> {
+        let allowed = match self {
+            Self::Conversation(_) => "POST",
+            Self::Models | Self::Model(_) => "GET",
+            Self::Later(_) | Self::Unknown => return Ok(()),
+        };
+        let head = allowed == "GET" && method == Method::HEAD;
+        if method.as_str() == allowed || head { Ok(()) } else { Err(allowed) }
+    }
+}
+
+/// The client's request id if it is a sensible one, else a new one.
+pub fn request_id(headers: &HeaderMap) -> String {
+    let sensible = |id: &&str| !id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_graphic());
+    let own = headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(sensible);
+    own.map_or_else(|| format!("req_{:032x}", fastrand::u128(..)), str::to_owned)
+}
+
+/// The flags of all `anthropic-beta` headers: repeated, comma-separated, or both.
+pub fn betas(headers: &HeaderMap) -> Vec<String> {
+    let values = headers.get_all("anthropic-beta").iter().filter_map(|value| value.to_str().ok());
+    let flags = values.flat_map(|value| value.split(',')).map(str::trim).filter(|flag| !flag.is_empty());
+    flags.map(str::to_owned).collect()
+}
+
+/// Refuses what its headers already say that we cannot read.
+pub fn check_headers(parts: &Parts) -> Result<(), Fault> {
+    let text = |name: http::HeaderName| parts.headers.get(name).map(HeaderValue::as_bytes);
+    if let Some(encoding) = text(CONTENT_ENCODING).filter(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
+        let encoding = String::from_utf8_lossy(encoding.get(..32).unwrap_or(encoding)).into_owned();
+        let message = format!("content-encoding {encoding:?} is not served: send the body uncompressed");
+        return Err(Fault::new(FaultKind::UnsupportedMedia, message));
+    }
+    let essence =
+        |value: &[u8]| value.split(|b| *b == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+    let kind = text(CONTENT_TYPE).map(essence);
+    if kind.is_some_and(|kind| kind.starts_with(b"multipart/") || kind == b"application/x-www-form-urlencoded") {
+        return Err(Fault::new(FaultKind::UnsupportedMedia, "expected content-type application/json"));
+    }
+    Ok(())
+}
+
+/// Reads the body, up to `limit` bytes.
+pub async fn body(parts: &Parts, mut body: Body, limit: u64) -> Result<Bytes, Fault> {
+    let too_large = || {
+        let message =
+            format!("the request body is larger than the {limit} bytes that this gateway takes (request.maxBodyBytes)");
+        Fault::new(FaultKind::TooLarge, message)
+    };
+    let announced = parts.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        drain(body).await;
+        return Err(too_large());
+    }
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
+    loop {
+        let frame = match tokio::time::timeout(BODY_IDLE, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(None) => break,
+            Ok(Some(Err(_))) => {
+                return Err(Fault::new(FaultKind::InvalidRequest, "the request body could not be read"));
+            }
+            Err(_) => return Err(Fault::new(FaultKind::Timeout, "the request body did not arrive in time")),
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        if (first.len() + whole.len() + data.len()) as u64 > limit {
+            drain(body).await;
+            return Err(too_large());
+        }
+        match (first.is_empty(), whole.is_empty()) {
+            (true, true) => first = data,
+            (false, true) => {
+                whole.reserve(announced.map_or(0, |n| usize::try_from(n).unwrap_or(0)).max(first.len() + data.len()));
+                whole.extend_from_slice(&first);
+                whole.extend_from_slice(&data);
+                first = Bytes::new();
+            }
+            _ => whole.extend_from_slice(&data),
+        }
+    }
+    Ok(if whole.is_empty() { first } else { whole.freeze() })
+}
+
+/// Reads what a refused client is still sending, within bounds: a connection that is closed under unread data is reset, and the answer lost.
+pub async fn drain(mut body: Body) {
+    let read = async {
+        let mut read = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            read += frame.data_ref().map_or(0, Bytes::len);
+            if read > DRAIN_BYTES {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(BODY_IDLE, read).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_is_found_by_suffix_under_any_prefix() {
+        let config = Config::default();
+        for (path, route) in [
+            ("/v1/chat/completions", Route::Conversation(Dialect::Chat)),
+            ("/prod/v1/messages", Route::Conversation(Dialect::Messages)),
+            ("/v1/models", Route::Models),
+            (
+                "/v1/models/us.anthropic.claude-sonnet-4-20250514-v1:0",
+                Route::Model("us.anthropic.claude-sonnet-4-20250514-v1:0"),
+            ),
+            ("/v1/embeddings", Route::Later(RouteType::Embeddings)),
+            ("/v1/nothing", Route::Unknown),
+        ] {
+            assert_eq!(Route::of(&config, path), route, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_sensible_request_id_is_kept_and_another_is_replaced() {
+        let with = |id: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-request-id", HeaderValue::from_str(id).unwrap());
+            request_id(&headers)
+        };
+        assert_eq!(with("abc-1"), "abc-1");
+        for id in ["", "a b", &"x".repeat(129)] {
+            assert!(with(id).starts_with("req_"), "{id:?}");
+        }
+    }
+
+    #[test]
+    fn beta_flags_are_collected_from_every_header() {
+        let mut headers = HeaderMap::new();
+        headers.append("anthropic-beta", HeaderValue::from_static("a, b"));
+        headers.append("anthropic-beta", HeaderValue::from_static("c,"));
+        assert_eq!(betas(&headers), ["a", "b", "c"]);
+    }
+}

@@ -1,0 +1,134 @@
+//! What is known of a request so far. Closing them writes the access log: at the end, or when the request is dropped in the middle because
+//! its client went away.
+
+use std::time::{Instant, SystemTime};
+
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use tollgate_auth::Identity;
+use tollgate_telemetry::{Access, AttemptLine};
+use tollgate_upstream::Outcome;
+use tollgate_wire::exchange::State;
+use tollgate_wire::ir::Fault;
+
+/// A client that went away has no status; this is nginx's name for it.
+const CLIENT_GONE: u16 = 499;
+/// The longest model name or path in a log line.
+const MAX_LOGGED: usize = 256;
+
+/// The books of one request.
+#[derive(Debug)]
+pub struct Books {
+    access: Access,
+    begun: Instant,
+    closed: bool,
+}
+
+impl Books {
+    /// At the first byte of a request.
+    pub fn open(request_id: &str, route: &'static str, method: &http::Method, path: &str) -> Self {
+        let access = Access {
+            timestamp: timestamp(SystemTime::now()),
+            level: "INFO",
+            message: "request",
+            request_id: request_id.to_owned(),
+            route,
+            method: method.as_str().to_owned(),
+            path: logged(path),
+            ..Access::default()
+        };
+        Self { access, begun: Instant::now(), closed: false }
+    }
+
+    /// Whose request it is.
+    pub fn identity(&mut self, identity: &Identity) {
+        self.access.team = Some(identity.team.clone());
+        self.access.tier = Some(identity.tier.clone());
+        self.access.client_id.clone_from(&identity.client_id);
+    }
+
+    /// What it asks for.
+    pub fn asked(&mut self, model: &str, stream: bool) {
+        self.access.request_model = Some(logged(model));
+        self.access.stream = stream;
+    }
+
+    /// What the upstreams said.
+    pub fn outcome(&mut self, outcome: &Outcome) {
+        let ms = |duration: std::time::Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
+        self.access.attempts = outcome
+            .attempts
+            .iter()
+            .map(|attempt| AttemptLine {
+                provider: attempt.provider.name().to_owned(),
+                model: logged(&attempt.model),
+                status: attempt.status,
+                fault: attempt.class.map(|class| class.name()),
+                duration_ms: ms(attempt.duration),
+            })
+            .collect();
+        self.access.upstream_ms = Some(ms(outcome.attempts.iter().map(|attempt| attempt.duration).sum()));
+        self.access.dropped = outcome.dropped.iter().map(|dropped| dropped.path.clone()).collect();
+        if let (Ok(_), Some(served)) = (&outcome.result, outcome.attempts.last()) {
+            self.access.first_content_ms = Some(ms(self.begun.elapsed()));
+            self.access.provider = Some(served.provider.name().to_owned());
+            self.access.provider_kind = Some(served.provider.kind().to_owned());
+        }
+    }
+
+    /// What the answer used, as far as it has come.
+    pub fn used(&mut self, state: &State) {
+        let usage = &state.usage;
+        if usage.is_reported() {
+            self.access.input_tokens = Some(usage.total_input());
+        }
+        self.access.output_tokens = usage.output;
+        self.access.cache_read_tokens = usage.cache_read;
+        self.access.cache_write_tokens = usage.cache_write;
+        self.access.reasoning_tokens = usage.reasoning;
+        self.access.response_model.clone_from(&state.model);
+    }
+
+    /// Why it failed.
+    pub fn failed(&mut self, fault: &Fault) {
+        let code = fault.code.clone();
+        self.access.error = Some(code.unwrap_or_else(|| format!("{:?}", fault.kind)));
+    }
+
+    /// Why it was refused before it began.
+    pub fn refused(&mut self, code: &str) {
+        self.access.error = Some(code.to_owned());
+    }
+
+    /// It is over, with this status.
+    pub fn close(mut self, status: u16) {
+        self.write(status);
+    }
+
+    fn write(&mut self, status: u16) {
+        self.closed = true;
+        self.access.status = status;
+        self.access.duration_ms = (self.begun.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+        tollgate_telemetry::write(&self.access);
+    }
+}
+
+impl Drop for Books {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.access.client_gone = true;
+            self.write(CLIENT_GONE);
+        }
+    }
+}
+
+fn logged(text: &str) -> String {
+    text.chars().take(MAX_LOGGED).collect()
+}
+
+/// RFC 3339, UTC.
+fn timestamp(time: SystemTime) -> String {
+    let millis = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let time = DateTime::from_millis(i64::try_from(millis).unwrap_or(0));
+    time.fmt(Format::DateTime).unwrap_or_default()
+}

@@ -1,0 +1,82 @@
+//! Faults as HTTP answers. The one place where a fault becomes a status.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use tollgate_auth::{AuthError, AuthErrorKind};
+use tollgate_wire::codec::{self, Dialect};
+use tollgate_wire::fault::scrub;
+use tollgate_wire::ir::{Fault, FaultKind};
+
+/// Statuses whose body, when the upstream speaks the client's own dialect, goes through as the upstream wrote it.
+const VERBATIM: [u16; 8] = [400, 404, 409, 413, 415, 422, 429, 529];
+
+/// The status that a fault means for the client. An upstream's own 5xx is a 502 here, unless it says "later" (503, 529) or "too late" (504).
+pub fn status(fault: &Fault, client: Dialect) -> StatusCode {
+    match fault.kind {
+        FaultKind::InvalidRequest if fault.status == Some(422) => StatusCode::UNPROCESSABLE_ENTITY,
+        FaultKind::InvalidRequest | FaultKind::ContextLength | FaultKind::ContentFilter => StatusCode::BAD_REQUEST,
+        FaultKind::Authentication => StatusCode::UNAUTHORIZED,
+        FaultKind::Permission => StatusCode::FORBIDDEN,
+        FaultKind::NotFound => StatusCode::NOT_FOUND,
+        FaultKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        FaultKind::Conflict => StatusCode::CONFLICT,
+        FaultKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        FaultKind::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        FaultKind::RateLimited | FaultKind::QuotaExhausted => StatusCode::TOO_MANY_REQUESTS,
+        FaultKind::Api => StatusCode::BAD_GATEWAY,
+        FaultKind::Overloaded => match (fault.status, client) {
+            (Some(529), Dialect::Messages) => StatusCode::from_u16(529).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        },
+        // 408 is for a body of the client's that did not come.
+        FaultKind::Timeout if fault.code.is_none() && fault.status.is_none() => StatusCode::REQUEST_TIMEOUT,
+        FaultKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        FaultKind::NotImplemented => StatusCode::NOT_IMPLEMENTED,
+    }
+}
+
+/// The answer. `request_id` is for the body; the caller sets the headers that every answer has.
+pub fn response(fault: &Fault, client: Dialect, request_id: &str) -> Response {
+    let status = status(fault, client);
+    let own =
+        fault.body.as_ref().filter(|_| fault.status == Some(status.as_u16()) && VERBATIM.contains(&status.as_u16()));
+    let body = match own.and_then(|body| std::str::from_utf8(body).ok()) {
+        Some(text) => scrub(text).into(),
+        None => codec::encode_error(client, fault, request_id),
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(wait) = fault.retry_after {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// A token that was not accepted.
+pub fn auth(error: &AuthError, client: Dialect, request_id: &str) -> Response {
+    let (kind, code) = match error.kind() {
+        AuthErrorKind::Missing | AuthErrorKind::Invalid => (FaultKind::Authentication, error.code()),
+        AuthErrorKind::Forbidden => (FaultKind::Permission, error.code()),
+        AuthErrorKind::Unavailable => (FaultKind::Overloaded, error.code()),
+    };
+    let mut response = response(&Fault::new(kind, error.to_string()).with_code(code), client, request_id);
+    if kind != FaultKind::Overloaded
+        && let Ok(challenge) = HeaderValue::from_str(&error.www_authenticate())
+    {
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+/// A wrong method.
+pub fn method(allowed: &'static str, client: Dialect, request_id: &str) -> Response {
+    let fault = Fault::new(FaultKind::MethodNotAllowed, format!("this path takes {allowed}"));
+    let mut response = response(&fault, client, request_id);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}

@@ -1,0 +1,4 @@
+//! Where the router runs.
+
+pub mod lambda;
+pub mod native;

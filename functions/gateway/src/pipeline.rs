@@ -1,0 +1,241 @@
+//! The life of a request, from top to bottom.
+//!
+//! 1. accept: route type, method, headers (`accept`)
+//! 2. authenticate: token -> team (`tollgate_auth`)
+//! 3. decode: model, streamed? (`tollgate_wire`)
+//! 4. route: alias -> chain (`tollgate_config`, `tollgate_upstream`)
+//! 5. attempt: provider after provider until one answers (`tollgate_upstream::dispatch`)
+//! 6. relay: the answer in the client's dialect (`relay`)
+//! 7. close the books: usage, access log (`books`)
+//!
+//! Whatever fails becomes a fault, and a fault becomes an answer in the client's dialect (`error`). A client that goes away drops the future: the
+//! upstream call stops with it, and the books close with what was used up to there.
+
+use std::time::{Duration, SystemTime};
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Request};
+use tokio::time::Instant;
+use tollgate_upstream::{Answer, Job, Outcome, dispatch};
+use tollgate_wire::codec::{Dialect, Seed};
+use tollgate_wire::exchange::Inbound;
+use tollgate_wire::ir::{Dropped, Fault, FaultKind};
+
+use crate::accept::{self, Route};
+use crate::app::{App, unix_s};
+use crate::books::Books;
+use crate::{error, models, relay};
+
+/// When the host wants this request to be over: Lambda's own deadline. In the request's extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct HostDeadline(pub Instant);
+
+/// The dialect of an answer, for a host that has to replace it. In the answer's extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientDialect(pub Dialect);
+
+/// Everything but the health check.
+pub async fn entry(State(app): State<App>, request: Request<Body>) -> Response {
+    let (parts, body) = request.into_parts();
+    let request_id = accept::request_id(&parts.headers);
+    let path = parts.uri.path();
+    let route = Route::of(&app.config, path);
+    let client = route.dialect(&parts.headers);
+    let mut books = Books::open(&request_id, route.name(), &parts.method, path);
+    let mut response = match admit(&app, &parts, route, client, &request_id, &mut books).await {
+        Err(refusal) => {
+            accept::drain(body).await;
+            books.close(refusal.status().as_u16());
+            *refusal
+        }
+        Ok(()) => match route {
+            Route::Models => with(books, models::list(&app, client)),
+            Route::Model(id) => match models::one(&app, client, id) {
+                Ok(response) => with(books, response),
+                Err(fault) => refuse(books, &fault, client, &request_id),
+            },
+            Route::Conversation(_) => converse(&app, &parts, body, client, &request_id, books).await,
+            Route::Later(_) | Route::Unknown => refuse(books, &not_served(route, path), client, &request_id),
+        },
+    };
+    finish(&mut response, client, &request_id);
+    response
+}
+
+/// Method, token and headers.
+async fn admit(
+    app: &App,
+    parts: &Parts,
+    route: Route<'_>,
+    client: Dialect,
+    request_id: &str,
+    books: &mut Books,
+) -> Result<(), Box<Response>> {
+    if let Err(allowed) = route.check_method(&parts.method) {
+        books.refused("method_not_allowed");
+        return Err(Box::new(error::method(allowed, client, request_id)));
+    }
+    let identity = async { app.auth.authenticate(tollgate_auth::bearer(&parts.headers)?, SystemTime::now()).await };
+    match identity.await {
+        Ok(identity) => books.identity(&identity),
+        Err(refusal) => {
+            books.refused(refusal.code());
+            return Err(Box::new(error::auth(&refusal, client, request_id)));
+        }
+    }
+    accept::check_headers(parts).map_err(|fault| {
+        books.failed(&fault);
+        Box::new(error::response(&fault, client, request_id))
+    })
+}
+
+/// One conversation: decode, route, attempt, relay.
+async fn converse(
+    app: &App,
+    parts: &Parts,
+    body: Body,
+    client: Dialect,
+    request_id: &str,
+    mut books: Books,
+) -> Response {
+    let deadline = deadline(app, parts);
+    let inbound = match accept::body(parts, body, app.config.request.max_body_bytes()).await {
+        Ok(body) => Inbound::decode(client, body, accept::betas(&parts.headers)).map_err(|error| error.into_fault()),
+        Err(fault) => Err(fault),
+    };
+    let inbound = match inbound {
+        Ok(inbound) => inbound,
+        Err(fault) => return refuse(books, &fault, client, request_id),
+    };
+    let asked = inbound.envelope().model.as_str();
+    books.asked(asked, inbound.envelope().stream);
+    let model = app.config.alias(asked).unwrap_or(asked);
+    let Some(chain) = app.chains.of(model) else {
+        return refuse(books, &unknown_model(asked), client, request_id);
+    };
+    let seed = Seed { created_unix_s: unix_s(SystemTime::now()), request_id: seed_id(request_id) };
+    let job = Job {
+        inbound: &inbound,
+        client,
+        model,
+        seed: &seed,
+        strict: app.config.ai.strict || asks_for_strict(parts),
+        deadline,
+        max_attempts: app.config.request.max_attempts() as usize,
+        anthropic_version: parts.headers.get("anthropic-version").filter(|_| client == Dialect::Messages),
+    };
+    let outcome = dispatch(&job, chain).await;
+    books.outcome(&outcome);
+    answer(outcome, books, client, request_id)
+}
+
+fn answer(outcome: Outcome, mut books: Books, client: Dialect, request_id: &str) -> Response {
+    let served =
+        outcome.attempts.last().filter(|_| outcome.result.is_ok()).map(|attempt| attempt.provider.name().to_owned());
+    let mut response = match outcome.result {
+        Ok(Answer::Whole { body, state }) => {
+            books.used(&state);
+            let mut response = Response::new(Body::from(body));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            with(books, response)
+        }
+        Ok(Answer::Stream(live)) => relay::response(live, books, request_id),
+        Err(fault) => refuse(books, &fault, client, request_id),
+    };
+    let headers = response.headers_mut();
+    let mut set = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    };
+    set("x-tollgate-attempts", &outcome.attempts.len().to_string());
+    if let Some(name) = served {
+        set("x-tollgate-provider", &name);
+    }
+    if !outcome.dropped.is_empty() {
+        set("x-tollgate-dropped", &dropped_header(&outcome.dropped));
+    }
+    response
+}
+
+/// The paths, ASCII, within what a header may hold.
+fn dropped_header(dropped: &[Dropped]) -> String {
+    let mut text = String::new();
+    for (index, path) in dropped.iter().map(|dropped| &dropped.path).enumerate() {
+        if text.len() + path.len() > 1_000 {
+            text.push_str(&format!(", and {} more", dropped.len() - index));
+            break;
+        }
+        if index > 0 {
+            text.push_str(", ");
+        }
+        text.extend(path.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }));
+    }
+    text
+}
+
+fn deadline(app: &App, parts: &Parts) -> Instant {
+    let ours = Instant::now() + app.config.request.timeout();
+    let hosts = parts.extensions.get::<HostDeadline>();
+    hosts.map_or(ours, |host| host.0.min(ours))
+}
+
+fn asks_for_strict(parts: &Parts) -> bool {
+    parts.headers.get("x-tollgate-strict").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
+}
+
+fn seed_id(request_id: &str) -> String {
+    request_id.trim_start_matches("req_").chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+}
+
+fn unknown_model(model: &str) -> Fault {
+    let shown: String = model.chars().take(128).collect();
+    let message = format!(
+        "the model `{shown}` does not exist here, or no provider is configured for it; GET /v1/models lists what is"
+    );
+    Fault::new(FaultKind::NotFound, message).with_param("model").with_code("model_not_found")
+}
+
+fn not_served(route: Route<'_>, path: &str) -> Fault {
+    match route {
+        Route::Later(_) => {
+            let message = format!("this version of the gateway does not serve the route type `{}` yet", route.name());
+            Fault::new(FaultKind::NotImplemented, message).with_code("not_implemented")
+        }
+        _ => {
+            let shown: String = path.chars().filter(|c| !c.is_control()).take(128).collect();
+            let message =
+                format!("nothing is served at `{shown}`; try /v1/chat/completions, /v1/messages or /v1/models");
+            Fault::new(FaultKind::NotFound, message).with_code("unknown_path")
+        }
+    }
+}
+
+fn with(books: Books, response: Response) -> Response {
+    books.close(response.status().as_u16());
+    response
+}
+
+fn refuse(mut books: Books, fault: &Fault, client: Dialect, request_id: &str) -> Response {
+    books.failed(fault);
+    with(books, error::response(fault, client, request_id))
+}
+
+/// What every answer has.
+fn finish(response: &mut Response, client: Dialect, request_id: &str) {
+    response.extensions_mut().insert(ClientDialect(client));
+    let Ok(id) = HeaderValue::from_str(request_id) else { return };
+    let headers = response.headers_mut();
+    if client == Dialect::Messages {
+        // Where Anthropic's SDKs look for it.
+        headers.insert(HeaderName::from_static("request-id"), id.clone());
+    }
+    headers.insert(HeaderName::from_static("x-request-id"), id);
+}
+
+/// A margin that Lambda's deadline keeps for the answer to get out.
+pub const HOST_MARGIN: Duration = Duration::from_millis(500);

@@ -1,0 +1,93 @@
+//! A streamed answer on its way to the client.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http_body::Frame;
+use tollgate_upstream::{LiveStream, Step};
+
+use crate::books::Books;
+
+/// The answer. Its body ends with the stream's final event or with an error event, never with an error of the transport: Lambda would write
+/// that into the body.
+pub fn response(live: Box<LiveStream>, books: Books, request_id: &str) -> Response {
+    let state = Streaming { live, books: Some(books), request_id: request_id.to_owned() };
+    let mut response = Response::new(Body::new(StreamBody { next: Some(Box::pin(step(state))) }));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+/// Dropped in the middle, it stops the upstream call and closes the books with what was used so far.
+struct Streaming {
+    live: Box<LiveStream>,
+    books: Option<Books>,
+    request_id: String,
+}
+
+impl Drop for Streaming {
+    fn drop(&mut self) {
+        if let Some(books) = &mut self.books {
+            books.used(self.live.state());
+        }
+    }
+}
+
+struct StreamBody {
+    next: Option<BoxFuture<'static, (Bytes, Option<Streaming>)>>,
+}
+
+async fn step(mut state: Streaming) -> (Bytes, Option<Streaming>) {
+    loop {
+        match state.live.step(&state.request_id).await {
+            Step::Bytes(bytes) if bytes.is_empty() => {}
+            Step::Bytes(bytes) => return (bytes, Some(state)),
+            Step::Last(bytes) => {
+                close(&mut state, |_| {});
+                return (bytes, None);
+            }
+            Step::Failed(bytes, fault) => {
+                close(&mut state, |books| books.failed(&fault));
+                return (bytes, None);
+            }
+        }
+    }
+}
+
+fn close(state: &mut Streaming, note: impl FnOnce(&mut Books)) {
+    if let Some(mut books) = state.books.take() {
+        books.used(state.live.state());
+        note(&mut books);
+        books.close(200);
+    }
+}
+
+impl http_body::Body for StreamBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Some(next) = &mut self.next else { return Poll::Ready(None) };
+        let Poll::Ready((bytes, state)) = next.as_mut().poll(context) else { return Poll::Pending };
+        self.next = state.map(|state| -> BoxFuture<'static, _> { Box::pin(step(state)) });
+        if bytes.is_empty() && self.next.is_none() {
+            return Poll::Ready(None);
+        }
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.next.is_none()
+    }
+}

@@ -1,0 +1,233 @@
+//! Amazon Bedrock: the SDK finds the endpoint and the credentials, signs and sends; the bodies are the wire crate's own bytes, both ways.
+//!
+//! The SDK's typed inputs cannot hold what they do not know yet (a new block, a new model's field), and its typed streams lose it. So an
+//! interceptor puts our bytes into the request before it is signed, and takes the raw body of a 2xx answer before it is parsed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use aws_sdk_bedrockruntime::Client;
+use aws_sdk_bedrockruntime::config::interceptors::{
+    BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextMut,
+};
+use aws_sdk_bedrockruntime::config::retry::RetryConfig;
+use aws_sdk_bedrockruntime::config::timeout::TimeoutConfig;
+use aws_sdk_bedrockruntime::config::{ConfigBag, Intercept, Region, RuntimeComponents, StalledStreamProtectionConfig};
+use aws_sdk_bedrockruntime::error::{BoxError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::http::Response;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use bytes::Bytes;
+use tokio::sync::OnceCell;
+use tollgate_wire::codec::Dialect;
+use tollgate_wire::invoke::InvokeFrames;
+
+use crate::aws::Aws;
+use crate::body::{Body, Reply};
+use crate::error::TransportError;
+
+/// A region of Bedrock, with the guardrail that its calls get.
+#[derive(Debug)]
+pub(crate) struct BedrockTransport {
+    aws: Aws,
+    region: Option<String>,
+    endpoint: Option<String>,
+    connect_timeout: Duration,
+    guardrail: Option<(String, String)>,
+    client: OnceCell<Client>,
+}
+
+impl BedrockTransport {
+    pub(crate) fn new(
+        aws: Aws,
+        region: Option<String>,
+        endpoint: Option<String>,
+        connect_timeout: Duration,
+        guardrail: Option<(String, String)>,
+    ) -> Self {
+        Self { aws, region, endpoint, connect_timeout, guardrail, client: OnceCell::new() }
+    }
+
+    /// Loads configuration and client; what the first call would do otherwise.
+    pub(crate) async fn client(&self) -> &Client {
+        self.client
+            .get_or_init(|| async {
+                let timeouts = TimeoutConfig::builder().connect_timeout(self.connect_timeout).build();
+                let mut config = aws_sdk_bedrockruntime::config::Builder::from(self.aws.config().await)
+                    // Failover is ours: a retry here would be an attempt that nobody counts.
+                    .retry_config(RetryConfig::disabled())
+                    // A model may think for minutes between two bytes; the idle timeout is ours, too.
+                    .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+                    .timeout_config(timeouts);
+                if let Some(region) = &self.region {
+                    config = config.region(Region::new(region.clone()));
+                }
+                if let Some(endpoint) = &self.endpoint {
+                    config = config.endpoint_url(endpoint);
+                }
+                Client::from_conf(config.build())
+            })
+            .await
+    }
+
+    /// Sends, and waits for the head of the answer.
+    pub(crate) async fn send(
+        &self,
+        dialect: Dialect,
+        model: &str,
+        body: Bytes,
+        stream: bool,
+    ) -> Result<Reply, TransportError> {
+        let client = self.client().await;
+        let taken = Taken::default();
+        let raw = RawBodies { body: self.with_guardrail(dialect, body), taken: taken.clone() };
+        let outcome = match (dialect, stream) {
+            (Dialect::Converse, false) => {
+                let call = client.converse().model_id(model);
+                call.customize().interceptor(raw).send().await.map(|_| ()).map_err(|e| failure(e, self.connect_timeout))
+            }
+            (Dialect::Converse, true) => {
+                let call = client.converse_stream().model_id(model);
+                call.customize().interceptor(raw).send().await.map(|_| ()).map_err(|e| failure(e, self.connect_timeout))
+            }
+            (_, false) => {
+                let mut call = client.invoke_model().model_id(model).content_type(JSON).accept(JSON);
+                if let Some((id, version)) = &self.guardrail {
+                    call = call.guardrail_identifier(id).guardrail_version(version);
+                }
+                call.customize().interceptor(raw).send().await.map(|_| ()).map_err(|e| failure(e, self.connect_timeout))
+            }
+            (_, true) => {
+                let mut call =
+                    client.invoke_model_with_response_stream().model_id(model).content_type(JSON).accept(JSON);
+                if let Some((id, version)) = &self.guardrail {
+                    call = call.guardrail_identifier(id).guardrail_version(version);
+                }
+                call.customize().interceptor(raw).send().await.map(|_| ()).map_err(|e| failure(e, self.connect_timeout))
+            }
+        };
+        match (outcome, taken.take()) {
+            // The body was taken: what the SDK then made of the empty rest does not matter.
+            (_, Some(response)) => Ok(reply(response, dialect, stream)),
+            (Err(Failure::Answer(reply)), None) => Ok(*reply),
+            (Err(Failure::Transport(error)), None) => Err(error),
+            (Ok(()), None) => Err(TransportError::Broken("the SDK returned without an answer".to_owned())),
+        }
+    }
+
+    /// Converse carries the guardrail in its body; InvokeModel in headers.
+    fn with_guardrail(&self, dialect: Dialect, body: Bytes) -> Bytes {
+        let Some((id, version)) = self.guardrail.as_ref().filter(|_| dialect == Dialect::Converse) else { return body };
+        let Some(rest) = body.strip_prefix(b"{") else { return body };
+        let config = serde_json::json!({"guardrailIdentifier": id, "guardrailVersion": version});
+        let mut out = format!(r#"{{"guardrailConfig":{config},"#).into_bytes();
+        out.extend_from_slice(rest);
+        out.into()
+    }
+}
+
+const JSON: &str = "application/json";
+
+/// What the interceptor took from a 2xx answer.
+#[derive(Debug, Clone, Default)]
+struct Taken(Arc<Mutex<Option<Response>>>);
+
+impl Taken {
+    fn take(&self) -> Option<Response> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[derive(Debug)]
+struct RawBodies {
+    body: Bytes,
+    taken: Taken,
+}
+
+impl Intercept for RawBodies {
+    fn name(&self) -> &'static str {
+        "TollgateRawBodies"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        request.headers_mut().insert("content-length", self.body.len().to_string());
+        *request.body_mut() = SdkBody::from(self.body.clone());
+        Ok(())
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response_mut();
+        if response.status().is_success() {
+            let mut copy = Response::new(response.status(), response.take_body());
+            *copy.headers_mut() = response.headers().clone();
+            *response.body_mut() = SdkBody::from("{}");
+            *self.taken.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy);
+        }
+        Ok(())
+    }
+}
+
+fn reply(response: Response, dialect: Dialect, stream: bool) -> Reply {
+    let status = StatusCode::from_u16(response.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
+    let headers = header_map(&response);
+    let body = response.into_body();
+    let body = match (dialect, stream) {
+        (Dialect::Messages | Dialect::Chat, true) => Body::Invoke(ByteStream::new(body), Box::new(InvokeFrames::new())),
+        _ => Body::sdk(body),
+    };
+    Reply { status, headers, body }
+}
+
+fn header_map(response: &Response) -> HeaderMap {
+    let pairs = response.headers().iter();
+    pairs
+        .filter_map(|(name, value)| Some((HeaderName::try_from(name).ok()?, HeaderValue::from_str(value).ok()?)))
+        .collect()
+}
+
+enum Failure {
+    /// The service answered with an error.
+    Answer(Box<Reply>),
+    /// It did not answer.
+    Transport(TransportError),
+}
+
+fn failure<E>(error: SdkError<E>, connect_timeout: Duration) -> Failure
+where
+    E: std::error::Error + ProvideErrorMetadata + 'static,
+{
+    let text = DisplayErrorContext(&error).to_string();
+    match error {
+        SdkError::ServiceError(service) => answer(service.raw()),
+        SdkError::ResponseError(response) => answer(response.raw()),
+        SdkError::TimeoutError(_) => Failure::Transport(TransportError::ConnectTimeout(connect_timeout)),
+        SdkError::DispatchFailure(dispatch) if dispatch.is_timeout() => {
+            Failure::Transport(TransportError::ConnectTimeout(connect_timeout))
+        }
+        SdkError::DispatchFailure(dispatch) if dispatch.is_io() => Failure::Transport(TransportError::Connect(text)),
+        SdkError::DispatchFailure(dispatch) if dispatch.is_user() => Failure::Transport(TransportError::Broken(text)),
+        // No credentials, no region, no endpoint: everything that happens before something is sent.
+        SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) => {
+            Failure::Transport(TransportError::Credentials(text))
+        }
+        _ => Failure::Transport(TransportError::Broken(text)),
+    }
+}
+
+fn answer(raw: &Response) -> Failure {
+    let status = StatusCode::from_u16(raw.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
+    let body = raw.body().bytes().map(Bytes::copy_from_slice).unwrap_or_default();
+    Failure::Answer(Box::new(Reply { status, headers: header_map(raw), body: Body::Whole(Some(body)) }))
+}

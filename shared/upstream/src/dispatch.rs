@@ -1,0 +1,372 @@
+//! The attempts of one request.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ::http::HeaderValue;
+use ::http::header::CONTENT_TYPE;
+use bytes::Bytes;
+use tokio::time::Instant;
+use tollgate_wire::codec::{Dialect, Seed, Target};
+use tollgate_wire::exchange::{Inbound, Relay, Started, State};
+use tollgate_wire::fault::retry_after;
+use tollgate_wire::ir::{Dropped, Fault, FaultKind, Usage};
+use tollgate_wire::{codec, error::WireError};
+
+use crate::body::{Body, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Reply};
+use crate::error::TransportError;
+use crate::failover::{Bounds, Candidate, FaultClass, MIN_ATTEMPT, Next, Place, Tried, next};
+use crate::http::Call;
+use crate::provider::{Chain, Provider};
+
+/// How long the end of an answer is waited for once its final event is there, so that the connection can be used again.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// One request, on its way to a chain.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The client's request.
+    pub inbound: &'a Inbound,
+    /// The client's dialect.
+    pub client: Dialect,
+    /// The model after aliasing.
+    pub model: &'a str,
+    /// What answers need.
+    pub seed: &'a Seed,
+    /// Refuse losses.
+    pub strict: bool,
+    /// When the whole request has to be over.
+    pub deadline: Instant,
+    /// Upstream calls, at most.
+    pub max_attempts: usize,
+    /// The client's `anthropic-version`.
+    pub anthropic_version: Option<&'a HeaderValue>,
+}
+
+/// One upstream call, for the log and the books.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// Whom.
+    pub provider: Arc<Provider>,
+    /// The model that was asked for.
+    pub model: String,
+    /// The HTTP status, if a head came.
+    pub status: Option<u16>,
+    /// How it failed; `None`: it brought the answer.
+    pub class: Option<FaultClass>,
+    /// From the call to the answer's first content, or to the failure.
+    pub duration: Duration,
+    /// What it reported to have used, also when it failed.
+    pub usage: Usage,
+}
+
+/// How it went.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The answer, or the fault for the client.
+    pub result: Result<Answer, Fault>,
+    /// Every upstream call.
+    pub attempts: Vec<Attempt>,
+    /// What the serving provider did not see as the client said it.
+    pub dropped: Vec<Dropped>,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub enum Answer {
+    /// Whole, in the client's dialect.
+    Whole {
+        /// The body.
+        body: Bytes,
+        /// Usage and model.
+        state: State,
+    },
+    /// Streaming; the first content is there.
+    Stream(Box<LiveStream>),
+}
+
+/// Runs the attempts. Dropping the future stops the upstream call.
+pub async fn dispatch(job: &Job<'_>, chain: &Chain) -> Outcome {
+    let mut outcome = Outcome { result: Err(no_provider()), attempts: Vec::new(), dropped: Vec::new() };
+    let mut tried: Vec<Tried> = Vec::new();
+    loop {
+        let left = job.deadline.saturating_duration_since(Instant::now());
+        let bounds = Bounds { content_sent: false, left, max_attempts: job.max_attempts };
+        let Next::Attempt(place) = next(&candidates(chain), &tried, bounds, fastrand::u64(..)) else {
+            if tried.is_empty() && left < MIN_ATTEMPT {
+                outcome.result = Err(TransportError::Deadline.fault());
+            }
+            return outcome;
+        };
+        let Some((provider, retries)) = at(chain, place) else { return outcome };
+        let model = provider.model_for(job.model).to_owned();
+        let target = provider.target(job.client, &model);
+        let started = match job.inbound.start(&target, job.seed, job.strict) {
+            Ok(started) => started,
+            Err(error) => {
+                let unsupported = matches!(error, WireError::Unsupported { .. });
+                let class = if unsupported { FaultClass::Unsupported } else { FaultClass::Request };
+                if tried.iter().all(|t| t.class == FaultClass::Unsupported) {
+                    outcome.result = Err(error.into_fault());
+                }
+                tried.push(Tried { place, class, retryable: retries.allows(class) });
+                continue;
+            }
+        };
+        let dropped = started.dropped.clone();
+        let begun = Instant::now();
+        let ended = attempt(job, provider, &target, started).await;
+        let mut record = Attempt {
+            provider: Arc::clone(provider),
+            model: model.clone(),
+            status: ended.status,
+            class: None,
+            duration: begun.elapsed(),
+            usage: ended.usage,
+        };
+        match ended.result {
+            Ok(answer) => {
+                provider.health.succeeded();
+                outcome.attempts.push(record);
+                outcome.result = Ok(answer);
+                outcome.dropped = dropped;
+                return outcome;
+            }
+            Err(failure) => {
+                note(provider, &failure);
+                record.class = Some(failure.class);
+                outcome.attempts.push(record);
+                outcome.result = Err(for_client(failure.class, failure.fault));
+                tried.push(Tried { place, class: failure.class, retryable: retries.allows(failure.class) });
+            }
+        }
+    }
+}
+
+fn no_provider() -> Fault {
+    Fault::new(FaultKind::Overloaded, "no provider could take this request").with_code("no_provider")
+}
+
+fn candidates(chain: &Chain) -> Vec<Candidate> {
+    let now = std::time::Instant::now();
+    let groups = chain.groups.iter().enumerate();
+    groups
+        .flat_map(|(group, members)| {
+            members.providers.iter().enumerate().map(move |(provider, p)| Candidate {
+                place: Place { group, provider },
+                weight: p.weight(),
+                evicted_for: p.health.evicted_for(now),
+            })
+        })
+        .collect()
+}
+
+fn at(chain: &Chain, place: Place) -> Option<(&Arc<Provider>, crate::failover::Retries)> {
+    let group = chain.groups.get(place.group)?;
+    Some((group.providers.get(place.provider)?, group.retries))
+}
+
+/// A failed attempt.
+#[derive(Debug)]
+struct Failure {
+    class: FaultClass,
+    fault: Fault,
+    cause: String,
+}
+
+impl From<TransportError> for Failure {
+    fn from(error: TransportError) -> Self {
+        Self { class: error.class(), fault: error.fault(), cause: error.cause().to_owned() }
+    }
+}
+
+struct Ended {
+    status: Option<u16>,
+    usage: Usage,
+    result: Result<Answer, Failure>,
+}
+
+async fn attempt(job: &Job<'_>, provider: &Arc<Provider>, target: &Target<'_>, started: Started) -> Ended {
+    let stream = job.inbound.envelope().stream;
+    let call = Call {
+        dialect: target.dialect,
+        body: started.body,
+        stream,
+        betas: &started.betas,
+        anthropic_version: job.anthropic_version,
+    };
+    let first_byte = provider.first_byte_timeout();
+    let until = if stream { (Instant::now() + first_byte).min(job.deadline) } else { job.deadline };
+    let late =
+        || if until == job.deadline { TransportError::Deadline } else { TransportError::FirstByteTimeout(first_byte) };
+    let sent = tokio::time::timeout_at(until, provider.send(target.model, &call)).await;
+    let reply = match sent.unwrap_or_else(|_| Err(late())) {
+        Ok(reply) => reply,
+        Err(error) => return Ended { status: None, usage: Usage::default(), result: Err(error.into()) },
+    };
+    let status = Some(reply.status.as_u16());
+    let mut relay = started.relay;
+    let result = if !reply.status.is_success() {
+        Err(refusal(job, provider, target.dialect, reply).await)
+    } else if stream {
+        match tokio::time::timeout_at(until, first_content(reply, &mut relay)).await {
+            Ok(Ok((held, body))) => {
+                let live = LiveStream {
+                    relay,
+                    body,
+                    provider: Arc::clone(provider),
+                    deadline: job.deadline,
+                    held: Some(held),
+                };
+                return Ended { status, usage: live.relay.state().usage, result: Ok(Answer::Stream(Box::new(live))) };
+            }
+            Ok(Err(failure)) => Err(failure),
+            Err(_) => Err(late().into()),
+        }
+    } else {
+        whole(job, provider, reply, &mut relay).await
+    };
+    Ended { status, usage: relay.state().usage, result }
+}
+
+/// Reads a non-2xx answer.
+async fn refusal(job: &Job<'_>, provider: &Provider, dialect: Dialect, mut reply: Reply) -> Failure {
+    let body = reply.body.read(MAX_ERROR_BYTES, provider.idle_timeout(), job.deadline).await.unwrap_or_default();
+    let mut fault = codec::decode_fault(dialect, reply.status, &reply.headers, &body);
+    fault.retry_after = retry_after(&reply.headers, SystemTime::now());
+    if dialect != job.client {
+        fault.body = None;
+    }
+    let cause = format!("status {}: {}", reply.status.as_u16(), fault.message);
+    Failure { class: FaultClass::of(&fault), fault, cause }
+}
+
+/// Reads a whole 2xx answer.
+async fn whole(job: &Job<'_>, provider: &Provider, mut reply: Reply, relay: &mut Relay) -> Result<Answer, Failure> {
+    let body = reply.body.read(MAX_ANSWER_BYTES, provider.idle_timeout(), job.deadline).await?;
+    let body = relay.response(body).map_err(stream_failure)?;
+    Ok(Answer::Whole { body, state: relay.state().clone() })
+}
+
+/// Reads a stream up to its first content: until then it can fail without the client seeing it.
+async fn first_content(mut reply: Reply, relay: &mut Relay) -> Result<(Vec<u8>, Body), Failure> {
+    let is_json = reply.headers.get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"application/json"));
+    if is_json && !matches!(reply.body, Body::Invoke(..)) {
+        let fault = WireError::BadAnswer("a stream was asked for, and a JSON document came".to_owned()).into_fault();
+        return Err(stream_failure(fault));
+    }
+    let mut held = Vec::new();
+    loop {
+        match reply.body.chunk().await? {
+            Some(bytes) => relay.chunk(&bytes, &mut held).map_err(stream_failure)?,
+            None => {
+                relay.finish(&mut held).map_err(stream_failure)?;
+                return Ok((held, reply.body));
+            }
+        }
+        if relay.state().content {
+            return Ok((held, reply.body));
+        }
+    }
+}
+
+/// A fault inside a 200 answer: what it says if it says something, a broken stream else.
+fn stream_failure(fault: Fault) -> Failure {
+    let class = match FaultClass::of(&fault) {
+        FaultClass::ServerError | FaultClass::Timeout => FaultClass::Stream,
+        class => class,
+    };
+    Failure { class, cause: fault.message.clone(), fault }
+}
+
+/// What a failure means for the provider's health, and the night shift.
+fn note(provider: &Provider, failure: &Failure) {
+    let cooldown = provider.health.failed(failure.class, failure.fault.retry_after, std::time::Instant::now());
+    let evicted_ms = cooldown.map(|c| u64::try_from(c.as_millis()).unwrap_or(u64::MAX));
+    let (name, class) = (provider.name(), failure.class.name());
+    match failure.class {
+        FaultClass::Auth => tracing::error!(
+            provider.name = name, fault.class = class, fault.cause = %failure.cause, provider.evicted_ms = evicted_ms,
+            "the provider refused the gateway's credentials: check its key or role"
+        ),
+        class if class.is_providers() => tracing::warn!(
+            provider.name = name, fault.class = class.name(), fault.cause = %failure.cause, provider.evicted_ms = evicted_ms,
+            "an upstream attempt failed"
+        ),
+        _ => {}
+    }
+}
+
+/// The provider's refusal of *our* credentials must not read as a refusal of the client's.
+fn for_client(class: FaultClass, fault: Fault) -> Fault {
+    if class != FaultClass::Auth {
+        return fault;
+    }
+    let text = "the provider refused the gateway's credentials; this is a fault of the gateway's configuration, not of your token";
+    Fault { status: fault.status, ..Fault::new(FaultKind::Api, text).with_code("upstream_credentials") }
+}
+
+/// A streaming answer. Dropping it stops the upstream call; the books up to there are in [`Self::state`].
+#[derive(Debug)]
+pub struct LiveStream {
+    relay: Relay,
+    body: Body,
+    provider: Arc<Provider>,
+    deadline: Instant,
+    held: Option<Vec<u8>>,
+}
+
+/// What a step of a stream brought.
+#[derive(Debug)]
+pub enum Step {
+    /// Bytes for the client.
+    Bytes(Bytes),
+    /// Bytes for the client, the last ones: the answer is complete.
+    Last(Bytes),
+    /// Bytes for the client, the last ones: an error event, since the upstream failed in the middle.
+    Failed(Bytes, Fault),
+}
+
+impl LiveStream {
+    /// What was seen so far.
+    pub fn state(&self) -> &State {
+        self.relay.state()
+    }
+
+    /// The next bytes. Not to be called again after `Last` or `Failed`.
+    pub async fn step(&mut self, request_id: &str) -> Step {
+        if let Some(held) = self.held.take() {
+            return self.bytes(held).await;
+        }
+        let mut out = Vec::new();
+        let ended = loop {
+            match self.body.chunk_within(self.provider.idle_timeout(), self.deadline).await {
+                Ok(Some(bytes)) => match self.relay.chunk(&bytes, &mut out) {
+                    Ok(()) if out.is_empty() && !self.relay.state().done => {}
+                    Ok(()) => return self.bytes(out).await,
+                    Err(fault) => break Err(stream_failure(fault)),
+                },
+                Ok(None) => break self.relay.finish(&mut out).map_err(stream_failure),
+                Err(error) => break Err(error.into()),
+            }
+        };
+        match ended {
+            Ok(()) => Step::Last(out.into()),
+            Err(failure) => {
+                note(&self.provider, &failure);
+                let fault = for_client(failure.class, failure.fault);
+                self.relay.fail(&fault, request_id, &mut out);
+                Step::Failed(out.into(), fault)
+            }
+        }
+    }
+
+    async fn bytes(&mut self, out: Vec<u8>) -> Step {
+        if !self.relay.state().done {
+            return Step::Bytes(out.into());
+        }
+        // The connection goes back to the pool only if its end was read.
+        let _ = tokio::time::timeout(LINGER, async { while let Ok(Some(_)) = self.body.chunk().await {} }).await;
+        Step::Last(out.into())
+    }
+}

@@ -1,0 +1,161 @@
+//! The providers' keys: fetched when first needed, kept, fetched again when a provider refuses one. Never logged.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ::http::HeaderValue;
+use tokio::sync::OnceCell;
+use tollgate_config::SecretRef;
+
+use crate::aws::Aws;
+use crate::error::TransportError;
+
+/// A refused key is fetched again at most this often.
+const REFRESH_EVERY: Duration = Duration::from_secs(10);
+/// A fetch may take this long.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A key, as the value of a header; marked sensitive, so that nothing prints it.
+#[derive(Debug, Clone)]
+pub(crate) struct Secret {
+    /// The key alone.
+    pub(crate) plain: HeaderValue,
+    /// `Bearer <key>`.
+    pub(crate) bearer: HeaderValue,
+}
+
+/// All secrets of the process.
+#[derive(Debug, Clone)]
+pub(crate) struct Secrets {
+    aws: Aws,
+    cells: Arc<Mutex<HashMap<SecretRef, Cell>>>,
+}
+
+#[derive(Debug, Clone)]
+struct Cell {
+    value: Arc<OnceCell<Secret>>,
+    since: Instant,
+}
+
+impl Secrets {
+    pub(crate) fn new(aws: Aws) -> Self {
+        Self { aws, cells: Arc::default() }
+    }
+
+    /// The secret behind a reference. Concurrent callers share one fetch; a failed fetch is not kept.
+    pub(crate) async fn get(&self, reference: &SecretRef) -> Result<Secret, TransportError> {
+        let cell = {
+            let mut cells = self.lock();
+            let new = || Cell { value: Arc::default(), since: Instant::now() };
+            Arc::clone(&cells.entry(reference.clone()).or_insert_with(new).value)
+        };
+        let fetch = async {
+            let text = tokio::time::timeout(FETCH_TIMEOUT, self.fetch(reference))
+                .await
+                .unwrap_or_else(|_| Err(format!("{reference}: no answer within {} s", FETCH_TIMEOUT.as_secs())))?;
+            header_values(&text).map_err(|e| format!("{reference}: {e}"))
+        };
+        cell.get_or_try_init(|| fetch).await.cloned().map_err(TransportError::Credentials)
+    }
+
+    /// The provider refused the secret: forget it, unless that was done a moment ago. Answers whether a new fetch will happen.
+    pub(crate) fn refused(&self, reference: &SecretRef) -> bool {
+        let mut cells = self.lock();
+        match cells.get(reference) {
+            Some(cell) if cell.since.elapsed() < REFRESH_EVERY => false,
+            _ => {
+                cells.insert(reference.clone(), Cell { value: Arc::default(), since: Instant::now() });
+                true
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SecretRef, Cell>> {
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn fetch(&self, reference: &SecretRef) -> Result<String, String> {
+        match reference {
+            SecretRef::Env(name) => {
+                std::env::var(name).map_err(|_| format!("{reference}: the environment has no {name}"))
+            }
+            SecretRef::File(path) => tokio::fs::read_to_string(path).await.map_err(|e| format!("{reference}: {e}")),
+            SecretRef::SecretsManager { id, key } => {
+                let client = aws_sdk_secretsmanager::Client::new(self.aws.config().await);
+                let answer = client.get_secret_value().secret_id(id).send().await;
+                let answer = answer
+                    .map_err(|e| format!("{reference}: {}", aws_sdk_secretsmanager::error::DisplayErrorContext(&e)))?;
+                let text =
+                    answer.secret_string().ok_or_else(|| format!("{reference}: the secret is binary, not text"))?;
+                select(text, key.as_deref()).map_err(|e| format!("{reference}: {e}"))
+            }
+        }
+    }
+}
+
+/// The part of a secret's text that the reference names.
+fn select(text: &str, key: Option<&str>) -> Result<String, &'static str> {
+    let Some(key) = key else { return Ok(text.to_owned()) };
+    let object: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(text).map_err(|_| "the secret is not a JSON object, so it has no keys")?;
+    let value = object.get(key).and_then(serde_json::Value::as_str);
+    value.map(str::to_owned).ok_or("the secret's JSON object has no text under this key")
+}
+
+fn header_values(text: &str) -> Result<Secret, &'static str> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("the secret is empty");
+    }
+    let header = |text: &str| -> Result<HeaderValue, &'static str> {
+        let mut value =
+            HeaderValue::from_str(text).map_err(|_| "the secret has characters that a header cannot carry")?;
+        value.set_sensitive(true);
+        Ok(value)
+    };
+    Ok(Secret { plain: header(text)?, bearer: header(&format!("Bearer {text}"))? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_a_json_secret_is_selected() {
+        assert_eq!(select(r#"{"key":"k","n":1}"#, Some("key")), Ok("k".to_owned()));
+        assert!(select(r#"{"n":1}"#, Some("n")).is_err() && select("plain", Some("key")).is_err());
+        assert_eq!(select("plain", None), Ok("plain".to_owned()));
+    }
+
+    #[test]
+    fn a_secret_is_trimmed_and_never_printed() {
+        let secret = header_values(" sk-test\n").unwrap();
+        assert_eq!((secret.plain.as_bytes(), secret.bearer.as_bytes()), (&b"sk-test"[..], &b"Bearer sk-test"[..]));
+        assert!(!format!("{secret:?}").contains("sk-test"));
+        assert!(header_values(" \n").is_err() && header_values("a\nb").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_missing_variable_is_said_by_name_and_asked_again_the_next_time() {
+        let secrets = Secrets::new(Aws::default());
+        let reference = SecretRef::Env("TOLLGATE_TEST_NO_SUCH_VARIABLE".to_owned());
+        for _ in 0..2 {
+            let error = secrets.get(&reference).await.unwrap_err();
+            assert!(error.cause().contains("TOLLGATE_TEST_NO_SUCH_VARIABLE"), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_key_is_fetched_again_but_not_at_every_refusal() {
+        let secrets = Secrets::new(Aws::default());
+        let reference = SecretRef::Env("PATH".to_owned());
+        secrets.get(&reference).await.unwrap();
+        assert!(!secrets.refused(&reference), "it was fetched just now");
+        if let Some(cell) = secrets.lock().get_mut(&reference) {
+            cell.since = Instant::now().checked_sub(REFRESH_EVERY).unwrap();
+        }
+        assert!(secrets.refused(&reference));
+        assert!(!secrets.refused(&reference));
+    }
+}
