@@ -1,0 +1,127 @@
+//! The inference config, and top-k, which has no place in it.
+//! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InferenceConfiguration.html>
+
+use serde_json::{Value, json};
+
+use super::super::family::{Family, TopK};
+use super::super::types::InferenceConfig;
+use super::reasoning::{Limits, Plan};
+use super::{Encoder, is_blank};
+use crate::messages::models::Sampling;
+
+/// `maxTokens` is a signed 32-bit number.
+const MAX_TOKENS: u64 = i32::MAX as u64;
+/// Most stop sequences that Converse takes.
+const MAX_STOPS: usize = 2500;
+
+impl<'r> Encoder<'r> {
+    /// `None` when the client set nothing. Puts top-k among the plan's fields.
+    pub(super) fn inference_config(&mut self, plan: &mut Plan) -> Option<InferenceConfig<'r>> {
+        self.report_what_converse_lacks();
+        let temperature = self.temperature(plan.limits);
+        let top_p = self.top_p(plan.limits, temperature.is_some());
+        self.top_k(plan);
+        let config = InferenceConfig {
+            max_tokens: self.request.max_output_tokens.map(|tokens| tokens.min(MAX_TOKENS)),
+            temperature,
+            top_p,
+            stop_sequences: self.stop_sequences(),
+        };
+        (config != InferenceConfig::default()).then_some(config)
+    }
+
+    fn report_what_converse_lacks(&mut self) {
+        let request = self.request;
+        let lacking = [
+            ("frequency_penalty", request.frequency_penalty.is_some_and(|penalty| penalty != 0.0)),
+            ("presence_penalty", request.presence_penalty.is_some_and(|penalty| penalty != 0.0)),
+            ("seed", request.seed.is_some()),
+            ("user", request.user.is_some()),
+        ];
+        for (path, set) in lacking {
+            if set {
+                self.report(path, "Converse has no such field");
+            }
+        }
+    }
+
+    fn temperature(&mut self, limits: Limits) -> Option<f64> {
+        let wanted = self.request.temperature?;
+        if let Some(reason) = self.refusal(limits).filter(|_| limits != Limits::ClaudeThinks || wanted != 1.0) {
+            self.report("temperature", reason);
+            return None;
+        }
+        Some(self.clamped("temperature", wanted))
+    }
+
+    fn top_p(&mut self, limits: Limits, has_temperature: bool) -> Option<f64> {
+        let wanted = self.request.top_p?;
+        if let Some(reason) = self.refusal(limits).filter(|_| limits != Limits::ClaudeThinks || wanted < 0.95) {
+            self.report("top_p", reason);
+            return None;
+        }
+        if has_temperature && self.claude_sampling() == Some(Sampling::OneOf) {
+            self.report("top_p", "this model refuses it together with a temperature: the temperature is kept");
+            return None;
+        }
+        Some(self.clamped("top_p", wanted))
+    }
+
+    fn top_k(&mut self, plan: &mut Plan) {
+        let Some(wanted) = self.request.top_k else { return };
+        if let Some(reason) = self.refusal(plan.limits) {
+            self.report("top_k", reason);
+            return;
+        }
+        match self.family.top_k() {
+            TopK::Plain => plan.fields.insert("top_k".to_owned(), json!(wanted)),
+            TopK::InferenceConfig => plan.fields.insert("inferenceConfig".to_owned(), json!({ "topK": wanted })),
+            TopK::Nowhere => {
+                self.report("top_k", "Converse has no such field, and this model no other place for it");
+                None::<Value>
+            }
+        };
+    }
+
+    /// Why this call takes no sampling parameter.
+    fn refusal(&self, limits: Limits) -> Option<&'static str> {
+        match limits {
+            _ if self.claude_sampling() == Some(Sampling::None) => Some("this model refuses sampling parameters"),
+            Limits::ClaudeThinks => Some("Claude refuses this value while it thinks"),
+            Limits::NovaThinksHard => Some("Nova refuses it with high effort"),
+            Limits::None => None,
+        }
+    }
+
+    fn claude_sampling(&self) -> Option<Sampling> {
+        match self.family {
+            Family::Claude(model) => Some(model.sampling()),
+            _ => None,
+        }
+    }
+
+    fn clamped(&mut self, path: &str, wanted: f64) -> f64 {
+        let sent = wanted.clamp(0.0, 1.0);
+        if sent != wanted {
+            self.report(path, format!("Converse takes 0 to 1: {sent} instead of {wanted}"));
+        }
+        sent
+    }
+
+    fn stop_sequences(&mut self) -> Vec<&'r str> {
+        let request = self.request;
+        let claude = matches!(self.family, Family::Claude(_));
+        let mut stops = Vec::with_capacity(request.stop.len());
+        for (index, stop) in request.stop.iter().enumerate() {
+            if stop.is_empty() || (claude && is_blank(stop)) {
+                self.report(format!("stop[{index}]"), "this model refuses a blank stop sequence");
+            } else if stops.len() == MAX_STOPS {
+                self.report(format!("stop[{index}]"), "Converse takes at most 2500 stop sequences");
+                break;
+            } else {
+                stops.push(stop.as_str());
+            }
+        }
+        stops
+    }
+}
