@@ -70,8 +70,11 @@ fn blocks_of(mut message: MessageIn, answer_id: Option<&str>, names: &ToolNames)
 
 /// An id for a call that has none, the same for the same answer. Letters, digits, `_` and `-`, as every dialect takes it.
 pub(super) fn call_id(answer_id: Option<&str>, index: usize) -> String {
-    let answer: String = answer_id.unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
-    format!("call_{answer}_{index}")
+    // Of the answer's id the end, so that OpenAI (at most 40 characters) takes the id, too.
+    let id = answer_id.unwrap_or_default();
+    let id = id.char_indices().rev().nth(23).map_or(id, |(start, _)| id.get(start..).unwrap_or_default());
+    let answer: String = id.chars().filter(char::is_ascii_alphanumeric).collect();
+    if answer.is_empty() { format!("call_{index}") } else { format!("call_{answer}_{index}") }
 }
 
 /// A piece of `content`.
@@ -219,7 +222,7 @@ fn message_of(blocks: &[Block]) -> AnswerMessageOut<'_> {
             Block::RedactedThinking(data) => message.thinking_blocks.push(ThinkingOut::RedactedThinking { data }),
             Block::ToolUse { id, name, input } => message.tool_calls.push(CallOut {
                 index: None,
-                id: Some(id),
+                id: Some(Cow::Borrowed(id)),
                 kind: Some("function"),
                 function: CallFunctionOut { name: Some(Cow::Borrowed(name)), arguments: Cow::Owned(input.to_string()) },
             }),

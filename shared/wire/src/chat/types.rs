@@ -69,7 +69,7 @@ pub(super) struct StreamOptionsOut {
 pub(super) struct MessageOut<'a> {
     pub(super) role: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) tool_call_id: Option<&'a str>,
+    pub(super) tool_call_id: Option<Cow<'a, str>>,
     /// Written as `null` where there is none: an assistant message with calls only.
     pub(super) content: Option<ContentOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -165,7 +165,7 @@ pub(super) struct CallOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) index: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) id: Option<&'a str>,
+    pub(super) id: Option<Cow<'a, str>>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub(super) kind: Option<&'static str>,
     pub(super) function: CallFunctionOut<'a>,

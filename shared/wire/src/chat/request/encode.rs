@@ -186,7 +186,7 @@ impl<'a> Encoder<'a> {
             }
         }
         match self.request.user.as_deref() {
-            Some(user) if user.len() > MAX_USER_LEN => {
+            Some(user) if user.chars().count() > MAX_USER_LEN => {
                 self.drop("user", format!("longer than {MAX_USER_LEN} characters"));
             }
             user => out.user = user,

@@ -12,6 +12,8 @@ use crate::error::WireError;
 use crate::ir::{Block, Dropped, Message, Request, Role, Source};
 use crate::names::ToolNames;
 
+const MAX_CALL_ID_LEN: usize = 40;
+
 /// `breakpoints`: the model honours `prompt_cache_breakpoint`.
 pub(super) fn encode<'a>(
     request: &'a Request,
@@ -29,6 +31,15 @@ pub(super) fn encode<'a>(
             Role::User => turns.user(&path, message)?,
             Role::Assistant => turns.assistant(&path, message),
         }
+    }
+    if let Some(last) = request.messages.last()
+        && last.role == Role::Assistant
+        && !last.blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }))
+    {
+        let path = format!("messages[{}]", request.messages.len() - 1);
+        turns
+            .dropped
+            .push(Dropped::new(path, "this provider answers behind an assistant message and does not continue it"));
     }
     if let Some((path, count)) = turns.thinking {
         let reason = format!("thinking of earlier turns cannot be replayed to this provider ({count} blocks)");
@@ -100,8 +111,12 @@ impl<'a> Turns<'a, '_> {
             last.prompt_cache_breakpoint = Some(BreakpointOut { mode: "explicit" });
         }
         let content = content_of(texts, "\n").unwrap_or(ContentOut::Text(Cow::Borrowed("")));
-        let message =
-            MessageOut { role: "tool", tool_call_id: Some(id), content: Some(content), ..MessageOut::default() };
+        let message = MessageOut {
+            role: "tool",
+            tool_call_id: Some(call_id(id)),
+            content: Some(content),
+            ..MessageOut::default()
+        };
         self.out.push(message);
         Ok(media)
     }
@@ -116,7 +131,7 @@ impl<'a> Turns<'a, '_> {
                 Block::Refusal(more) => out.refusal.get_or_insert_default().push_str(more),
                 Block::ToolUse { id, name, input } => out.tool_calls.push(CallOut {
                     index: None,
-                    id: Some(id),
+                    id: Some(call_id(id)),
                     kind: Some("function"),
                     function: CallFunctionOut {
                         name: Some(Cow::Owned(self.names.encode(name))),
@@ -189,6 +204,11 @@ impl<'a> Turns<'a, '_> {
         }
         Ok(parts)
     }
+}
+
+/// OpenAI refuses a call's id over 40 characters; a longer one becomes the same shorter one in the call and in its result.
+fn call_id(id: &str) -> Cow<'_, str> {
+    if id.len() <= MAX_CALL_ID_LEN { Cow::Borrowed(id) } else { Cow::Owned(ToolNames::new(MAX_CALL_ID_LEN).encode(id)) }
 }
 
 fn text_part(text: Cow<'_, str>) -> PartOut<'_> {

@@ -107,7 +107,8 @@ impl Writer {
                 let number = self.calls;
                 self.calls += 1;
                 let function = CallFunctionOut { name: Some(Cow::Borrowed(name)), arguments: Cow::Borrowed("") };
-                let call = CallOut { index: Some(number), id: Some(id), kind: Some("function"), function };
+                let call =
+                    CallOut { index: Some(number), id: Some(Cow::Borrowed(id)), kind: Some("function"), function };
                 self.delta(DeltaOut { tool_calls: Some([call]), ..DeltaOut::default() }, out);
                 Written::Call { number, has_arguments: false }
             }
