@@ -92,7 +92,7 @@ impl Books {
     /// Why it failed.
     pub fn failed(&mut self, fault: &Fault) {
         let code = fault.code.clone();
-        self.access.error = Some(code.unwrap_or_else(|| format!("{:?}", fault.kind)));
+        self.access.error = Some(logged(&code.unwrap_or_else(|| fault.kind.name().to_owned())));
     }
 
     /// Why it was refused before it began.

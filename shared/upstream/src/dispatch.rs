@@ -237,8 +237,17 @@ async fn refusal(job: &Job<'_>, provider: &Provider, dialect: Dialect, mut reply
     if dialect != job.client {
         fault.body = None;
     }
-    let cause = format!("status {}: {}", reply.status.as_u16(), fault.message);
+    let cause = cause_of(&fault, reply.status);
     Failure { class: FaultClass::of(&fault), fault, cause }
+}
+
+/// For the log: a provider's words only where they are about us. Its other errors may quote the prompt.
+fn cause_of(fault: &Fault, status: ::http::StatusCode) -> String {
+    let code = fault.code.as_deref().unwrap_or_default();
+    match FaultClass::of(fault) {
+        FaultClass::Auth | FaultClass::RateLimited => format!("status {} {code}: {:.300}", status.as_u16(), fault.message),
+        _ => format!("status {} {code}", status.as_u16()),
+    }
 }
 
 /// Reads a whole 2xx answer.
@@ -276,7 +285,8 @@ fn stream_failure(fault: Fault) -> Failure {
         FaultClass::ServerError | FaultClass::Timeout => FaultClass::Stream,
         class => class,
     };
-    Failure { class, cause: fault.message.clone(), fault }
+    let cause = fault.code.clone().unwrap_or_else(|| fault.kind.name().to_owned());
+    Failure { class, cause, fault }
 }
 
 /// What a failure means for the provider's health, and the night shift.

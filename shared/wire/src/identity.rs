@@ -14,7 +14,7 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::codec::{Carrier, Dialect, Target};
+use crate::codec::{self, Carrier, Dialect, Target};
 use crate::envelope::Envelope;
 use crate::error::WireError;
 use crate::ir::{Dropped, Fault, Usage};
@@ -288,7 +288,7 @@ impl Sniffer {
         let sniffed: Sniffed<'_> =
             serde_json::from_slice(data).map_err(|e| WireError::BadAnswer(e.to_string()).into_fault())?;
         if sniffed.error.is_some_and(|e| e.get() != "null") {
-            return Err(chat::decode_fault(http::StatusCode::OK, &http::HeaderMap::new(), data));
+            return Err(self.fault_event(data));
         }
         self.take_usage(sniffed.usage);
         self.model = self.model.take().or(sniffed.model);
@@ -311,7 +311,7 @@ impl Sniffer {
         let sniffed: Sniffed<'_> =
             serde_json::from_slice(data).map_err(|e| WireError::BadAnswer(e.to_string()).into_fault())?;
         match sniffed.kind.as_deref().unwrap_or_default() {
-            "error" => return Err(messages::decode_fault(http::StatusCode::OK, &http::HeaderMap::new(), data)),
+            "error" => return Err(self.fault_event(data)),
             "message_start" => {
                 let start = sniffed.message.and_then(|m| serde_json::from_str::<Sniffed<'_>>(m.get()).ok());
                 if let Some(start) = start {
@@ -327,7 +327,7 @@ impl Sniffer {
             "message_stop" => {
                 self.done = true;
                 if let Some(metrics) = sniffed.metrics {
-                    crate::usage_shim::metrics(metrics.get(), &mut self.usage);
+                    messages::merge_metrics(metrics.get(), &mut self.usage);
                 }
             }
             _ => {}
@@ -335,13 +335,18 @@ impl Sniffer {
         Ok(true)
     }
 
+    /// An error event inside a 200 stream: it has no status of its own.
+    fn fault_event(&self, data: &[u8]) -> Fault {
+        let (status, headers) = (http::StatusCode::OK, http::HeaderMap::new());
+        Fault { status: None, ..codec::decode_fault(self.dialect, status, &headers, data) }
+    }
+
     fn take_usage(&mut self, usage: Option<&RawValue>) {
         let Some(usage) = usage.filter(|usage| usage.get() != "null") else { return };
-        let reported = match self.dialect {
-            Dialect::Chat => crate::usage_shim::chat(usage.get()),
-            Dialect::Messages | Dialect::Converse => crate::usage_shim::messages(usage.get()),
-        };
-        self.usage.update(&reported);
+        match self.dialect {
+            Dialect::Chat => chat::merge_usage(usage.get(), &mut self.usage),
+            Dialect::Messages | Dialect::Converse => messages::merge_usage(usage.get(), &mut self.usage),
+        }
     }
 }
 

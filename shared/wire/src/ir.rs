@@ -451,6 +451,30 @@ pub enum FaultKind {
     NotImplemented,
 }
 
+impl FaultKind {
+    /// As it stands in the access log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::ContextLength => "context_length",
+            Self::ContentFilter => "content_filter",
+            Self::Authentication => "authentication",
+            Self::Permission => "permission",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::Conflict => "conflict",
+            Self::TooLarge => "too_large",
+            Self::UnsupportedMedia => "unsupported_media",
+            Self::RateLimited => "rate_limited",
+            Self::QuotaExhausted => "quota_exhausted",
+            Self::Api => "upstream_error",
+            Self::Overloaded => "overloaded",
+            Self::Timeout => "timeout",
+            Self::NotImplemented => "not_implemented",
+        }
+    }
+}
+
 /// A fault, in no dialect: the provider's, or the gateway's own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fault {

@@ -26,4 +26,3 @@ pub mod json;
 pub mod messages;
 pub mod names;
 pub mod sse;
-pub mod usage_shim;

@@ -10,3 +10,10 @@ pub use error::{decode_fault, encode_error};
 pub use request::{decode_request, encode_request};
 pub use response::encode_response;
 pub use stream::Writer;
+
+/// Takes over the `usage` of an answer or a chunk, as it stands in its JSON.
+pub(crate) fn merge_usage(json: &str, usage: &mut crate::ir::Usage) {
+    if let Ok(reported) = serde_json::from_str(json) {
+        usage.update(&response::usage_of(&reported));
+    }
+}

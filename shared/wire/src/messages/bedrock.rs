@@ -9,7 +9,7 @@
 
 use serde_json::Value;
 
-use super::models::{Generation, generation};
+use super::models::{Family, Generation, Model};
 use crate::ir::{Dropped, FaultKind};
 
 /// `anthropic_version` of an InvokeModel body. (Models from 4.7 on know newer ones, too; all know this one.)
@@ -41,10 +41,10 @@ pub fn accepts_field(name: &str) -> bool {
     FIELDS.contains(&name)
 }
 
-/// The flags that a model takes, by generation. Sources: the AWS table of beta headers (up to 4.6), and for later models what gateways
+/// The flags that a model takes. Sources: the AWS table of beta headers (up to 4.6), and for later models what gateways
 /// in the field found (claude-code 49370, 49648, 56595; litellm's `anthropic_beta_headers_config.json`). From 4.6 on thinking between tool
 /// calls and `output_config.effort` need no flag, and 4.7 refuses theirs.
-fn flags(generation: Generation) -> &'static [&'static str] {
+fn flags(model: Model) -> &'static [&'static str] {
     const COMPUTER_2025_01: &str = "computer-use-2025-01-24";
     const COMPUTER_2025_11: &str = "computer-use-2025-11-24";
     const TOKEN_EFFICIENT: &str = "token-efficient-tools-2025-02-19";
@@ -57,7 +57,7 @@ fn flags(generation: Generation) -> &'static [&'static str] {
     const TOOL_SEARCH: &str = "tool-search-tool-2025-10-19";
     const TOOL_EXAMPLES: &str = "tool-examples-2025-10-29";
     const COMPACT: &str = "compact-2026-01-12";
-    match generation {
+    match model.generation {
         Generation::V3 | Generation::V3_5 => &["computer-use-2024-10-22"],
         Generation::V3_7 => &[COMPUTER_2025_01, TOKEN_EFFICIENT, "output-128k-2025-02-19"],
         Generation::V4 | Generation::V4_1 => &[
@@ -69,18 +69,30 @@ fn flags(generation: Generation) -> &'static [&'static str] {
             CONTEXT_1M,
             CONTEXT_MANAGEMENT,
         ],
-        Generation::V4_5 => &[
-            COMPUTER_2025_01,
-            COMPUTER_2025_11,
-            TOKEN_EFFICIENT,
-            FINE_GRAINED,
-            INTERLEAVED,
-            FULL_THINKING,
-            CONTEXT_MANAGEMENT,
-            EFFORT,
-            TOOL_SEARCH,
-            TOOL_EXAMPLES,
-        ],
+        Generation::V4_5 => match model.family {
+            Family::Opus => &[
+                COMPUTER_2025_01,
+                COMPUTER_2025_11,
+                TOKEN_EFFICIENT,
+                FINE_GRAINED,
+                INTERLEAVED,
+                FULL_THINKING,
+                CONTEXT_MANAGEMENT,
+                EFFORT,
+                TOOL_SEARCH,
+                TOOL_EXAMPLES,
+            ],
+            Family::Sonnet => &[
+                COMPUTER_2025_01,
+                TOKEN_EFFICIENT,
+                FINE_GRAINED,
+                INTERLEAVED,
+                FULL_THINKING,
+                CONTEXT_MANAGEMENT,
+                TOOL_SEARCH,
+            ],
+            _ => &[COMPUTER_2025_01, TOKEN_EFFICIENT, FINE_GRAINED, INTERLEAVED, FULL_THINKING, CONTEXT_MANAGEMENT],
+        },
         Generation::V4_6 => {
             &[COMPUTER_2025_11, FINE_GRAINED, CONTEXT_1M, CONTEXT_MANAGEMENT, TOOL_SEARCH, TOOL_EXAMPLES, COMPACT]
         }
@@ -106,7 +118,7 @@ pub fn accepted_beta<'a>(flag: &'a str, model: &str) -> Option<&'a str> {
         "advanced-tool-use-2025-11-20" => "tool-search-tool-2025-10-19",
         other => other,
     };
-    flags(generation(model)).contains(&name).then_some(name)
+    flags(Model::named(model)).contains(&name).then_some(name)
 }
 
 /// Does this model on Bedrock accept the flag (perhaps under another name: [`accepted_beta`])?
@@ -314,6 +326,8 @@ mod tests {
         assert!(!accepts_beta("effort-2025-11-24", "eu.anthropic.claude-opus-4-7"));
         assert!(!accepts_beta("claude-code-20250219", "eu.anthropic.claude-opus-4-7"));
         assert!(!accepts_beta("mcp-client-2025-11-20", "anthropic.claude-opus-5"));
+        assert!(accepts_beta("effort-2025-11-24", "anthropic.claude-opus-4-5-20251101-v1:0"));
+        assert!(!accepts_beta("effort-2025-11-24", "anthropic.claude-haiku-4-5-20251001-v1:0"));
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn aws_fault(status: StatusCode, headers: &HeaderMap, body: Option<&Value>) -> F
     let field = |name: &str| body.and_then(|body| body.get(name)).and_then(Value::as_str);
     let header = headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok());
     let kind = header.or_else(|| field("__type")).and_then(aws_kind).unwrap_or_else(|| kind_of_status(status));
-    let message = field("message").or_else(|| field("Message")).or_else(|| field("detail"));
+    let message = field("message").or_else(|| field("Message")).or_else(|| field("error")).or_else(|| field("detail"));
     fault_of(kind, message.unwrap_or_default(), None, Some(status))
 }
 

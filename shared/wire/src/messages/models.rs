@@ -110,11 +110,6 @@ pub struct Model {
     preview: bool,
 }
 
-/// The generation that a model's name says.
-pub fn generation(model: &str) -> Generation {
-    Model::named(model).generation
-}
-
 impl Model {
     /// Reads a model's name.
     pub fn named(model: &str) -> Self {
@@ -273,7 +268,7 @@ mod tests {
             ("arn:aws:bedrock:eu-west-1:1:application-inference-profile/x1y2", Generation::Unknown),
             ("my-model", Generation::Unknown),
         ] {
-            assert_eq!(generation(name), expected, "{name}");
+            assert_eq!(Model::named(name).generation, expected, "{name}");
         }
     }
 

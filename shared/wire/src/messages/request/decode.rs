@@ -198,9 +198,28 @@ fn decode_output(body: &mut Object, request: &mut ir::Request, unmapped: &mut Ve
         return Err(format.unknown("type", &kind, "`json_schema`"));
     }
     let schema = format.take("schema").ok_or_else(|| format.missing("schema"))?;
-    // Anthropic's structured output always follows its schema.
-    request.output_format =
-        Some(OutputFormat::JsonSchema { name: None, description: None, schema, strict: Some(true) });
+    // Anthropic's output follows any schema that it takes. Others enforce only closed ones whose members are all required, and refuse the rest.
+    let strict = is_complete(&schema).then_some(true);
+    request.output_format = Some(OutputFormat::JsonSchema { name: None, description: None, schema, strict });
     format.finish(unmapped);
     Ok(())
+}
+
+/// Is every object of this schema closed, and each of its members required?
+fn is_complete(schema: &Value) -> bool {
+    match schema {
+        Value::Object(fields) => {
+            let complete = match fields.get("properties").and_then(Value::as_object) {
+                Some(members) => {
+                    let required = fields.get("required").and_then(Value::as_array);
+                    let names = |name: &String| required.is_some_and(|required| required.iter().any(|r| r == name));
+                    fields.get("additionalProperties") == Some(&Value::Bool(false)) && members.keys().all(names)
+                }
+                None => fields.get("type") != Some(&json!("object")),
+            };
+            complete && fields.values().all(is_complete)
+        }
+        Value::Array(items) => items.iter().all(is_complete),
+        _ => true,
+    }
 }
