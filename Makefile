@@ -1,0 +1,60 @@
+# The only command surface. `make` alone lists it. CI calls the same targets.
+# `run` and `test` need a Rust toolchain and a C compiler; what another target needs it installs itself, pinned, into .tools/.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+TOOLS := $(CURDIR)/.tools
+CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
+FUZZ_SECONDS ?= 60
+
+.PHONY: help run test check format e2e bench build fuzz clean-tools
+
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 16
+
+run: ## Run the gateway on 127.0.0.1:8787 with embedded defaults (ARGS="--config FILE" for your own)
+	cargo run --locked -p tollgate-gateway --bin gateway -- serve $(ARGS)
+
+test: ## Run the Rust tests of the whole workspace
+	cargo test --locked --workspace
+
+check: $(TOOLS)/bin/cargo-deny ## Format, lints, licences and banned crates, names that must not be committed
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
+	$(TOOLS)/bin/cargo-deny --all-features check bans licenses sources
+	tests/check-tree.sh
+
+format: ## Format everything
+	cargo fmt --all
+
+e2e: ## The real binary with the official SDKs against mocks that others wrote (installs Python and npm packages into .tools/)
+	cargo build --locked -p tollgate-gateway -p tollgate-test-servers
+	tests/e2e/run.sh
+
+bench: ## Instructions per request, throughput beside a bare proxy, cold start (figures: docs/performance.md)
+	cargo build --release --locked -p tollgate-gateway -p tollgate-bench
+	target/release/bench all
+
+build: $(TOOLS)/lambda/bin/cargo-lambda ## The Lambda zip for x86-64 (ARCH=arm64 where that target is installed)
+	PATH="$(TOOLS)/lambda/bin:$$PATH" cargo lambda build --release --locked --compiler cargo --output-format zip -p tollgate-gateway $(if $(filter arm64,$(ARCH)),--arm64)
+	@ls -l target/lambda/*/bootstrap.zip
+
+fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz every decoder for FUZZ_SECONDS each (needs a nightly toolchain)
+	cd tests/fuzz && for target in $$($(TOOLS)/bin/cargo-fuzz list --fuzz-dir .); do \
+	  PATH="$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run --fuzz-dir . $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 || exit 1; done
+
+clean-tools: ## Remove what the targets above installed
+	rm -rf $(TOOLS)
+
+$(TOOLS)/bin/cargo-deny:
+	cargo install --locked --root $(TOOLS) cargo-deny --version $(CARGO_DENY_VERSION)
+
+$(TOOLS)/bin/cargo-fuzz:
+	cargo install --locked --root $(TOOLS) cargo-fuzz --version $(CARGO_FUZZ_VERSION)
+
+$(TOOLS)/lambda/bin/cargo-lambda: tests/lambda-requirements.txt
+	python3 -m venv $(TOOLS)/lambda
+	$(TOOLS)/lambda/bin/pip install --quiet --disable-pip-version-check -r tests/lambda-requirements.txt
+	@touch $@
