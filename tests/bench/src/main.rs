@@ -1,0 +1,92 @@
+//! What the gateway costs. `make bench` runs `bench all`; the figures are in `docs/performance.md`.
+//!
+//! - `bench instructions`: instructions per request, in process, under callgrind ([`instructions`], [`in_process`])
+//! - `bench throughput`: the release binary beside a bare proxy and the direct call ([`throughput`], [`load`], [`proxy`])
+//! - `bench coldstart`: from spawn to `/next` and to the first answer, beside a hello-world ([`coldstart`], [`runtime_api`])
+//! - `bench upstream`, `bench proxy`, `bench in-process`: what the others start as processes of their own
+//!
+//! It prints Markdown on standard output, and what it is doing on standard error. Options: `--gateway FILE` and
+//! `--hello FILE` for other binaries than those beside `bench` itself; `--quick` for a look.
+
+mod coldstart;
+mod fixtures;
+mod in_process;
+mod instructions;
+mod load;
+mod process;
+mod proxy;
+mod report;
+mod runtime_api;
+mod throughput;
+mod tls;
+mod token;
+mod upstream;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Whatever goes wrong ends the run.
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// What to measure, and how thoroughly.
+pub(crate) struct Options {
+    pub(crate) gateway: PathBuf,
+    pub(crate) hello: PathBuf,
+    pub(crate) quick: bool,
+}
+
+const USAGE: &str = "bench instructions|throughput|coldstart|all [--gateway FILE] [--hello FILE] [--quick]";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::note(&format!("bench: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let command = args.next().ok_or(USAGE)?;
+    let rest: Vec<String> = args.collect();
+    // As the gateway's own `main` does.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    match command.as_str() {
+        "upstream" => return upstream::main(),
+        "proxy" => return proxy::main(rest.first().ok_or("proxy: name the upstream")?),
+        "in-process" => return in_process::main(&rest),
+        _ => {}
+    }
+    let options = options(&rest)?;
+    let sections = match command.as_str() {
+        "instructions" => vec![instructions::run(&options)?],
+        "throughput" => vec![throughput::run(&options)?],
+        "coldstart" => vec![coldstart::run(&options)?],
+        "all" => vec![instructions::run(&options)?, throughput::run(&options)?, coldstart::run(&options)?],
+        _ => return Err(USAGE.into()),
+    };
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", report::machine())?;
+    for section in sections {
+        writeln!(out, "\n{section}")?;
+    }
+    Ok(())
+}
+
+fn options(args: &[String]) -> Result<Options> {
+    let beside = |name: &str| Ok::<_, std::io::Error>(std::env::current_exe()?.with_file_name(name));
+    let mut options = Options { gateway: beside("gateway")?, hello: beside("hello-lambda")?, quick: false };
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--quick" => options.quick = true,
+            "--gateway" => options.gateway = args.next().ok_or(USAGE)?.into(),
+            "--hello" => options.hello = args.next().ok_or(USAGE)?.into(),
+            _ => return Err(USAGE.into()),
+        }
+    }
+    Ok(options)
+}
