@@ -98,7 +98,7 @@ def test_the_token_may_come_in_either_header(gateway, header, path):
 def test_the_scheme_is_read_as_http_says(gateway):
     for value in (f"bearer {gateway.token}", f"BEARER {gateway.token}"):
         assert httpx.get(f"{gateway.url}/v1/models", headers={"authorization": value}).status_code == 200
-    for value in ("Bearer", "Bearer ", f"Basic {gateway.token}"):
+    for value in ("Bearer", f"Basic {gateway.token}", f"{gateway.token}", f"Bearer {gateway.token} {gateway.token}"):
         assert httpx.get(f"{gateway.url}/v1/models", headers={"authorization": value}).status_code == 401
 
 

@@ -32,3 +32,7 @@ def test_every_request_line_is_json(lines):
     for _, line in lines:
         if '"message":"request"' in line:
             assert json_line(line), line
+
+
+def test_the_servers_around_the_gateways_are_still_there(world):
+    assert not world.dead_servers()

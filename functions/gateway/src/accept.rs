@@ -15,8 +15,12 @@ use tollgate_wire::ir::{Fault, FaultKind};
 
 /// A client may take this long between two pieces of its body.
 const BODY_IDLE: Duration = Duration::from_secs(30);
-/// What is read and thrown away of a refused request's body, so that its client gets to read the answer.
+/// What is read and thrown away of a body that is too large, so that its client gets to read the answer.
 const DRAIN_BYTES: usize = 64 * 1024 * 1024;
+/// The same for a request that was refused by its head: nobody who has no token makes us read more.
+const REFUSED_DRAIN_BYTES: u64 = 256 * 1024;
+/// And no longer than this.
+const REFUSED_DRAIN: Duration = Duration::from_secs(2);
 
 /// `GET /` and `/healthz`: no token, no dependency, no log line.
 pub async fn health() -> Response {
@@ -131,7 +135,7 @@ pub async fn body(parts: &Parts, mut body: Body, limit: u64) -> Result<Bytes, Fa
             format!("the request body is larger than the {limit} bytes that this gateway takes (request.maxBodyBytes)");
         Fault::new(FaultKind::TooLarge, message)
     };
-    let announced = parts.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<u64>().ok());
+    let announced = announced_bytes(&parts.headers);
     if announced.is_some_and(|length| length > limit) {
         drain(body).await;
         return Err(too_large());
@@ -166,8 +170,19 @@ pub async fn body(parts: &Parts, mut body: Body, limit: u64) -> Result<Bytes, Fa
     Ok(if whole.is_empty() { first } else { whole.freeze() })
 }
 
+fn announced_bytes(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Reads the small body of a request that was refused by its head.
+pub async fn drain_refused(parts: &Parts, body: Body) {
+    if announced_bytes(&parts.headers).is_some_and(|bytes| bytes <= REFUSED_DRAIN_BYTES) {
+        let _ = tokio::time::timeout(REFUSED_DRAIN, drain(body)).await;
+    }
+}
+
 /// Reads what a refused client is still sending, within bounds: a connection that is closed under unread data is reset, and the answer lost.
-pub async fn drain(mut body: Body) {
+async fn drain(mut body: Body) {
     let read = async {
         let mut read = 0;
         while let Some(Ok(frame)) = body.frame().await {

@@ -48,7 +48,7 @@ pub async fn entry(State(app): State<App>, request: Request<Body>) -> Response {
     let mut books = Books::open(&request_id, route.name(), &parts.method, path);
     let mut response = match admit(&app, &parts, route, client, &request_id, &mut books).await {
         Err(refusal) => {
-            accept::drain(body).await;
+            accept::drain_refused(&parts, body).await;
             books.close(refusal.status().as_u16());
             *refusal
         }

@@ -7,7 +7,7 @@ use ::http::HeaderValue;
 use ::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use tokio::time::Instant;
-use tollgate_wire::codec::{Dialect, Seed, Target};
+use tollgate_wire::codec::{Carrier, Dialect, Seed, Target};
 use tollgate_wire::exchange::{Inbound, Relay, Started, State};
 use tollgate_wire::fault::retry_after;
 use tollgate_wire::ir::{Dropped, Fault, FaultKind, Usage};
@@ -207,7 +207,7 @@ async fn attempt(job: &Job<'_>, provider: &Arc<Provider>, target: &Target<'_>, s
     let status = Some(reply.status.as_u16());
     let mut relay = started.relay;
     let result = if !reply.status.is_success() {
-        Err(refusal(job, provider, target.dialect, reply).await)
+        Err(refusal(job, provider, target, reply).await)
     } else if stream {
         match tokio::time::timeout_at(until, first_content(reply, &mut relay)).await {
             Ok(Ok((held, body))) => {
@@ -230,11 +230,12 @@ async fn attempt(job: &Job<'_>, provider: &Arc<Provider>, target: &Target<'_>, s
 }
 
 /// Reads a non-2xx answer.
-async fn refusal(job: &Job<'_>, provider: &Provider, dialect: Dialect, mut reply: Reply) -> Failure {
+async fn refusal(job: &Job<'_>, provider: &Provider, target: &Target<'_>, mut reply: Reply) -> Failure {
     let body = reply.body.read(MAX_ERROR_BYTES, provider.idle_timeout(), job.deadline).await.unwrap_or_default();
-    let mut fault = codec::decode_fault(dialect, reply.status, &reply.headers, &body);
+    let mut fault = codec::decode_fault(target.dialect, reply.status, &reply.headers, &body);
     fault.retry_after = retry_after(&reply.headers, SystemTime::now());
-    if dialect != job.client {
+    // Bedrock's own errors are AWS's, whatever dialect its models speak.
+    if target.dialect != job.client || target.carrier != Carrier::Direct {
         fault.body = None;
     }
     let cause = cause_of(&fault, reply.status);
@@ -245,7 +246,9 @@ async fn refusal(job: &Job<'_>, provider: &Provider, dialect: Dialect, mut reply
 fn cause_of(fault: &Fault, status: ::http::StatusCode) -> String {
     let code = fault.code.as_deref().unwrap_or_default();
     match FaultClass::of(fault) {
-        FaultClass::Auth | FaultClass::RateLimited => format!("status {} {code}: {:.300}", status.as_u16(), fault.message),
+        FaultClass::Auth | FaultClass::RateLimited => {
+            format!("status {} {code}: {:.300}", status.as_u16(), fault.message)
+        }
         _ => format!("status {} {code}", status.as_u16()),
     }
 }

@@ -37,6 +37,9 @@ impl Envelope {
         let messages =
             find("messages").ok_or_else(|| WireError::invalid("messages", "required: an array of messages"))?;
         expect(messages, "an array", messages.value.starts_with('['))?;
+        if messages.value.bytes().skip(1).find(|byte| !byte.is_ascii_whitespace()) == Some(b']') {
+            return Err(WireError::invalid("messages", "expected at least one message, got none"));
+        }
         let stream = find("stream").map(boolean).transpose()?.unwrap_or(false);
         let stream_options = find("stream_options").filter(|_| dialect == Dialect::Chat);
         let include_usage = match stream_options {
@@ -50,6 +53,10 @@ impl Envelope {
         let mut max_output_tokens = None;
         for member in caps.iter().filter_map(|cap| find(cap)) {
             let value = unsigned(member)?;
+            // Anthropic takes 0: it fills the prompt cache.
+            if value == 0 && dialect == Dialect::Chat {
+                return Err(WireError::invalid(member.key.as_ref(), "expected at least 1, got 0"));
+            }
             max_output_tokens = max_output_tokens.or(Some(value));
         }
         let choices = find("n").filter(|_| dialect == Dialect::Chat).map(unsigned).transpose()?.unwrap_or(1).max(1);
@@ -126,27 +133,29 @@ mod tests {
     #[test]
     fn null_is_absent() {
         let envelope =
-            chat(r#"{"model":"m","messages":[],"stream":null,"max_tokens":null,"stream_options":null}"#).unwrap();
+            chat(r#"{"model":"m","messages":[{}],"stream":null,"max_tokens":null,"stream_options":null}"#).unwrap();
         assert_eq!((envelope.stream, envelope.max_output_tokens, envelope.stream_options_span), (false, None, None));
     }
 
     #[test]
     fn a_wrong_type_names_the_field_and_what_is_expected() {
         for (body, message) in [
-            (r#"{"model":"m","messages":[],"stream":"yes"}"#, "stream: expected true or false, got a string"),
-            (r#"{"model":7,"messages":[]}"#, "model: expected a string, got a number"),
+            (r#"{"model":"m","messages":[{}],"stream":"yes"}"#, "stream: expected true or false, got a string"),
+            (r#"{"model":7,"messages":[{}]}"#, "model: expected a string, got a number"),
             (r#"{"model":"m","messages":"hi"}"#, "messages: expected an array, got a string"),
             (
-                r#"{"model":"m","messages":[],"max_tokens":-1}"#,
+                r#"{"model":"m","messages":[{}],"max_tokens":-1}"#,
                 "max_tokens: expected a whole number of at least 0, got -1",
             ),
             (
-                r#"{"model":"m","messages":[],"max_tokens":"9"}"#,
+                r#"{"model":"m","messages":[{}],"max_tokens":"9"}"#,
                 "max_tokens: expected a whole number of at least 0, got a string",
             ),
-            (r#"{"messages":[]}"#, "model: required: name a model"),
+            (r#"{"model":"m","messages":[ ]}"#, "messages: expected at least one message, got none"),
+            (r#"{"model":"m","messages":[{}],"max_tokens":0}"#, "max_tokens: expected at least 1, got 0"),
+            (r#"{"messages":[{}]}"#, "model: required: name a model"),
             (r#"{"model":"m"}"#, "messages: required: an array of messages"),
-            (r#"{"model":"m","messages":[],"model":"n"}"#, "model: the key stands twice in the object; send it once"),
+            (r#"{"model":"m","messages":[{}],"model":"n"}"#, "model: the key stands twice in the object; send it once"),
         ] {
             assert_eq!(chat(body).unwrap_err().to_string(), message, "{body}");
         }
@@ -155,7 +164,7 @@ mod tests {
     #[test]
     fn a_model_name_is_one_word() {
         for name in ["", "a b", "a\\nb", "\\u0000"] {
-            assert!(chat(&format!(r#"{{"model":"{name}","messages":[]}}"#)).is_err(), "{name:?}");
+            assert!(chat(&format!(r#"{{"model":"{name}","messages":[{{}}]}}"#)).is_err(), "{name:?}");
         }
     }
 }

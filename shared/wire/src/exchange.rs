@@ -63,6 +63,7 @@ impl Inbound {
             let writer = codec::stream_writer(self.dialect, seed, self.envelope.include_usage);
             let translation = Translation {
                 client: self.dialect,
+                asked: self.envelope.model.clone(),
                 seed: seed.clone(),
                 reader: encoded.reader,
                 writer,
@@ -94,6 +95,8 @@ enum Kind {
 #[derive(Debug)]
 struct Translation {
     client: Dialect,
+    /// What the client asked for: the answer's model where the upstream names none.
+    asked: String,
     seed: Seed,
     reader: Box<dyn ResponseReader>,
     writer: Box<dyn StreamWriter>,
@@ -128,7 +131,8 @@ impl Relay {
                 body
             }
             Kind::Translated(translation) => {
-                let response = translation.reader.response(&body).map_err(WireError::into_fault)?;
+                let mut response = translation.reader.response(&body).map_err(WireError::into_fault)?;
+                response.model.get_or_insert_with(|| translation.asked.clone());
                 self.state.usage.update(&response.usage);
                 self.state.model.clone_from(&response.model);
                 codec::encode_response(translation.client, &response, &translation.seed)
@@ -198,9 +202,12 @@ impl State {
 impl Translation {
     fn write(&mut self, state: &mut State, out: &mut Vec<u8>) -> Result<(), Fault> {
         let mut stopped = false;
-        for event in self.events.drain(..) {
-            match &event {
-                Event::Start { model, .. } => state.model.clone_from(model),
+        for mut event in self.events.drain(..) {
+            match &mut event {
+                Event::Start { model, .. } => {
+                    model.get_or_insert_with(|| self.asked.clone());
+                    state.model.clone_from(model);
+                }
                 Event::BlockStart { kind: BlockKind::ToolUse { .. } | BlockKind::RedactedThinking(_), .. }
                 | Event::Delta { .. } => {
                     state.content = true;

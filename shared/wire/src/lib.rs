@@ -19,6 +19,7 @@ pub mod envelope;
 pub mod error;
 pub mod exchange;
 pub mod fault;
+mod frames;
 pub mod identity;
 pub mod invoke;
 pub mod ir;

@@ -24,9 +24,10 @@ fn relay(dialect: Dialect, body: &str) -> Relay {
     start(dialect, Carrier::Direct, body, "m", &[]).relay
 }
 
-const CHAT_STREAM: &str = r#"{"model":"m","messages":[],"stream":true}"#;
-const CHAT_STREAM_USAGE: &str = r#"{"model":"m","messages":[],"stream":true,"stream_options":{"include_usage":true}}"#;
-const MESSAGES_STREAM: &str = r#"{"model":"m","max_tokens":9,"messages":[],"stream":true}"#;
+const CHAT_STREAM: &str = r#"{"model":"m","messages":[{}],"stream":true}"#;
+const CHAT_STREAM_USAGE: &str =
+    r#"{"model":"m","messages":[{}],"stream":true,"stream_options":{"include_usage":true}}"#;
+const MESSAGES_STREAM: &str = r#"{"model":"m","max_tokens":9,"messages":[{}],"stream":true}"#;
 
 /// Feeds a stream whole; what the client gets, and how it ended.
 fn feed(relay: &mut Relay, stream: &str) -> (String, Result<(), Fault>) {
@@ -45,21 +46,21 @@ fn a_request_that_needs_no_edit_goes_through_to_the_byte() {
 
 #[test]
 fn only_the_model_changes_when_an_alias_changes_it() {
-    let body = r#"{"x": "\"model\":\"old\"", "model":"old" , "messages":[ ]}"#;
+    let body = r#"{"x": "\"model\":\"old\"", "model":"old" , "messages":[ {} ]}"#;
     let sent = start(Dialect::Chat, Carrier::Direct, body, "n\"ew", &[]).body;
-    assert_eq!(text(&sent), r#"{"x": "\"model\":\"old\"", "model":"n\"ew" , "messages":[ ]}"#);
+    assert_eq!(text(&sent), r#"{"x": "\"model\":\"old\"", "model":"n\"ew" , "messages":[ {} ]}"#);
 }
 
 #[test]
 fn the_gateway_asks_for_usage_in_the_clients_name() {
     let sent = |body: &str| text(&start(Dialect::Chat, Carrier::Direct, body, "m", &[]).body).to_owned();
-    let asked = r#"{"stream_options":{"include_usage":true},"model":"m","messages":[],"stream":true}"#;
+    let asked = r#"{"stream_options":{"include_usage":true},"model":"m","messages":[{}],"stream":true}"#;
     assert_eq!(sent(CHAT_STREAM), asked);
     assert_eq!(sent(CHAT_STREAM_USAGE), CHAT_STREAM_USAGE);
-    let other = r#"{"model":"m","messages":[],"stream_options":{"include_obfuscation":false},"stream":true}"#;
-    let expected = r#"{"model":"m","messages":[],"stream_options":{"include_obfuscation":false,"include_usage":true},"stream":true}"#;
+    let other = r#"{"model":"m","messages":[{}],"stream_options":{"include_obfuscation":false},"stream":true}"#;
+    let expected = r#"{"model":"m","messages":[{}],"stream_options":{"include_obfuscation":false,"include_usage":true},"stream":true}"#;
     assert_eq!(sent(other), expected);
-    assert_eq!(sent(r#"{"model":"m","messages":[]}"#), r#"{"model":"m","messages":[]}"#);
+    assert_eq!(sent(r#"{"model":"m","messages":[{}]}"#), r#"{"model":"m","messages":[{}]}"#);
 }
 
 const OPENAI_STREAM: &str = concat!(
@@ -190,11 +191,11 @@ fn claude_on_bedrock_gets_the_clients_bytes_in_invoke_models_form() {
 
 #[test]
 fn beta_flags_that_bedrock_refuses_go_with_the_fields_that_they_gate_and_are_reported() {
-    let body = r#"{"model":"claude","max_tokens":5,"messages":[],"mcp_servers":[{"url":"x"}],"service_tier":"auto"}"#;
+    let body = r#"{"model":"claude","max_tokens":5,"messages":[{}],"mcp_servers":[{"url":"x"}],"service_tier":"auto"}"#;
     let model = "anthropic.claude-sonnet-4-20250514-v1:0";
     let flags = ["interleaved-thinking-2025-05-14", "mcp-client-2025-04-04"];
     let started = start(Dialect::Messages, Carrier::Bedrock, body, model, &flags);
-    let expected = r#"{"anthropic_version":"bedrock-2023-05-31","anthropic_beta":["interleaved-thinking-2025-05-14"],"max_tokens":5,"messages":[]}"#;
+    let expected = r#"{"anthropic_version":"bedrock-2023-05-31","anthropic_beta":["interleaved-thinking-2025-05-14"],"max_tokens":5,"messages":[{}]}"#;
     assert_eq!(text(&started.body), expected);
     let paths: Vec<&str> = started.dropped.iter().map(|d| d.path.as_str()).collect();
     assert_eq!(paths, ["mcp_servers", "service_tier", "anthropic-beta: mcp-client-2025-04-04"]);
@@ -210,7 +211,7 @@ fn blank_text_is_removed_before_bedrock_and_reported() {
 
 #[test]
 fn strict_refuses_what_would_be_dropped() {
-    let body = r#"{"model":"c","max_tokens":5,"messages":[],"service_tier":"auto"}"#;
+    let body = r#"{"model":"c","max_tokens":5,"messages":[{}],"service_tier":"auto"}"#;
     let inbound = Inbound::decode(Dialect::Messages, Bytes::from_static(body.as_bytes()), vec![]).unwrap();
     let target = Target {
         dialect: Dialect::Messages,

@@ -150,6 +150,7 @@ class Chat(Client):
         ]
 
     def _reply(self, completion, headers: dict) -> Reply:
+        assert completion.model, "every answer names its model"
         (choice,) = completion.choices
         message = choice.message
         thought = getattr(message, "reasoning_content", None)
@@ -223,6 +224,7 @@ class Messages(Client):
         return [turn, {"role": "user", "content": blocks}]
 
     def _reply(self, message, headers: dict) -> Reply:
+        assert message.model, "every answer names its model"
         blocks = message.content
         return Reply(
             text="".join(block.text for block in blocks if block.type == "text"),

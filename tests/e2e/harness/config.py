@@ -3,6 +3,8 @@
 import itertools
 from dataclasses import dataclass
 
+import yaml
+
 OPENAI_KEY = "sk-e2e-openai-0123456789abcdefghij"
 ANTHROPIC_KEY = "sk-ant-e2e-0123456789abcdefghij"
 AWS_SECRET = "e2eSecretAccessKey/0123456789abcdefghijkl"
@@ -170,6 +172,17 @@ def llm_rules(providers: Providers) -> list[dict]:
         rules.append(rule(f"alone-{fault}-openai", openai))
         rules.append(rule(f"alone-{fault}-anthropic", anthropic))
     return rules
+
+
+class _Dumper(yaml.SafeDumper):
+    """No anchors: a person would not write them either."""
+
+    def ignore_aliases(self, data):
+        return True
+
+
+def to_yaml(config: dict) -> str:
+    return yaml.dump(config, Dumper=_Dumper, sort_keys=False)
 
 
 def gateway_config(at: Addresses, **changes) -> dict:

@@ -1,16 +1,28 @@
 """Servers under test: start, wait for the address that they print, keep what they say, stop."""
 
+import ctypes
 import json
 import os
 import queue
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 PATIENCE_S = 30
+
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def _die_with_the_suite() -> None:
+    """However pytest ends, its servers end too (Linux; elsewhere only its own clean-up does it)."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Server:
@@ -31,6 +43,7 @@ class Server:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
+            preexec_fn=_die_with_the_suite,
         )
         threading.Thread(target=self._read, daemon=True).start()
 

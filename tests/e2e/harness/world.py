@@ -6,9 +6,7 @@ import socket
 import uuid
 from pathlib import Path
 
-import yaml
-
-from .config import ANTHROPIC_KEY, AWS_SECRET, GATEWAY_ENV, OPENAI_KEY, Addresses, gateway_config
+from .config import ANTHROPIC_KEY, AWS_SECRET, GATEWAY_ENV, OPENAI_KEY, Addresses, gateway_config, to_yaml
 from .process import Server, listen_address
 from .tokens import Issuer, SigningKey
 from .upstreams import AimockJournal, Journal
@@ -75,7 +73,6 @@ class World:
         return server.wait_for(lambda line: line.split("listening on ")[1].strip() if "listening on " in line else None)
 
     def _start_issuer(self) -> Issuer:
-        from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: F401 (the key below is one)
         from jwt.algorithms import RSAAlgorithm
 
         private = RSAAlgorithm.to_jwk(self.key.key, as_dict=True) | {"kid": self.key.kid, "use": "sig", "alg": "RS256"}
@@ -105,7 +102,7 @@ class World:
 
     def write_config(self, config: dict) -> Path:
         file = self.folder / f"config-{uuid.uuid4().hex[:8]}.yaml"
-        file.write_text(yaml.safe_dump(config, sort_keys=False))
+        file.write_text(to_yaml(config))
         return file
 
     def config(self, **changes) -> dict:
@@ -115,6 +112,10 @@ class World:
         """Texts that no log line may hold: keys, tokens (their signatures), prompts, answers."""
         signatures = {token.rsplit(".", 1)[1] for token in self.issuer.issued}
         return self.secrets | {part for part in signatures if part} | {CANARY, "Grüße, 世界", "All work and no play"}
+
+    def dead_servers(self) -> list[str]:
+        """Servers around the gateway that ended by themselves: then the suite is to blame, not the gateway."""
+        return [f"{server.name} ended with {server.process.returncode}: {server.output[-500:]}" for server in self.servers if not server.alive]
 
     def stop(self) -> None:
         for server in reversed(self.gateways + self.servers):

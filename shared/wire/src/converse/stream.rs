@@ -10,9 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_smithy_eventstream::frame::read_message_from;
 use aws_smithy_types::event_stream::Message;
-use bytes::{Buf, BytesMut};
 use serde::de::DeserializeOwned;
 
 use super::error::stream_fault;
@@ -22,21 +20,16 @@ use super::types::{
 };
 use crate::codec::ResponseReader;
 use crate::error::WireError;
+use crate::frames::{Frames, header};
 use crate::ir::{BlockKind, Delta, Event, Fault, Response, Stop};
 use crate::names::ToolNames;
-
-/// Largest frame: a payload of 16 MiB and headers of 128 KiB
-/// (<https://smithy.io/2.0/aws/amazon-eventstream.html>), and room.
-const MAX_FRAME_BYTES: usize = 24 * 1024 * 1024;
-/// Two lengths and their checksum before the headers, and a checksum after the payload.
-const MIN_FRAME_BYTES: usize = 16;
 
 /// Reads one answer of Converse or ConverseStream.
 #[derive(Debug)]
 pub(super) struct Reader {
     names: ToolNames,
     stops: Vec<String>,
-    buffer: BytesMut,
+    frames: Frames,
     state: State,
 }
 
@@ -80,27 +73,7 @@ enum Content {
 
 impl Reader {
     pub(super) fn new(names: ToolNames, stops: Vec<String>) -> Self {
-        Self { names, stops, buffer: BytesMut::new(), state: State::default() }
-    }
-
-    /// The next whole frame.
-    fn next_frame(&mut self) -> Result<Option<Message>, WireError> {
-        let Some(length) = self.buffer.first_chunk::<4>() else { return Ok(None) };
-        let length = u32::from_be_bytes(*length) as usize;
-        if !(MIN_FRAME_BYTES..=MAX_FRAME_BYTES).contains(&length) {
-            return Err(WireError::BadAnswer("a frame of its stream has an impossible length".to_owned()));
-        }
-        if self.buffer.len() < length {
-            return Ok(None);
-        }
-        let mut frame = self.buffer.split_to(length).freeze();
-        let message = read_message_from(&mut frame);
-        let message =
-            message.map_err(|error| WireError::BadAnswer(format!("a frame of its stream is broken: {error}")))?;
-        if frame.has_remaining() {
-            return Err(WireError::BadAnswer("a frame of its stream has a wrong length".to_owned()));
-        }
-        Ok(Some(message))
+        Self { names, stops, frames: Frames::default(), state: State::default() }
     }
 
     fn frame(&mut self, message: &Message, out: &mut Vec<Event>) -> Result<(), WireError> {
@@ -288,9 +261,9 @@ impl ResponseReader for Reader {
         if self.state.done {
             return Ok(());
         }
-        self.buffer.extend_from_slice(bytes);
+        self.frames.push(bytes);
         while !self.state.done
-            && let Some(message) = self.next_frame()?
+            && let Some(message) = self.frames.next_frame()?
         {
             self.frame(&message, out)?;
         }
@@ -301,17 +274,12 @@ impl ResponseReader for Reader {
         if self.state.done {
             return Ok(());
         }
-        if self.state.stop.is_none() || !self.buffer.is_empty() {
+        if self.state.stop.is_none() || !self.frames.is_empty() {
             return Err(WireError::Incomplete);
         }
         self.state.end(out);
         Ok(())
     }
-}
-
-fn header<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
-    let header = message.headers().iter().find(|header| header.name().as_str() == name)?;
-    header.value().as_string().ok().map(|value| value.as_str())
 }
 
 fn read<T: DeserializeOwned>(kind: &str, payload: &[u8]) -> Result<T, WireError> {

@@ -32,6 +32,10 @@ pub(crate) fn asked(body: &Value) -> Asked {
     if format["type"] == "json_schema" {
         let schema = at(format, "/structure/jsonSchema/schema").as_str().unwrap_or_default();
         asked.schema = serde_json::from_str(schema).ok();
+    } else if let Some((_, instruction)) = asked.system.split_once("JSON Schema") {
+        // A schema in the system prompt: a model that follows its instructions answers the same.
+        let schema = instruction.find('{').and_then(|start| instruction.get(start..)).unwrap_or_default();
+        asked.schema = serde_json::Deserializer::from_str(schema).into_iter().next().and_then(Result::ok);
     }
     asked
 }

@@ -62,7 +62,11 @@ pub(crate) async fn serve() -> std::io::Result<()> {
     crate::announce(&json!({"listen": format!("http://{}", listener.local_addr()?)}))?;
     let server = Server::default();
     loop {
-        let (socket, _) = listener.accept().await?;
+        let Ok((socket, _)) = listener.accept().await else {
+            // Out of file descriptors, or the client was gone at once: the next one may do better.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
         let server = server.clone();
         tokio::spawn(async move {
             let _open = server.journal.connection();

@@ -355,7 +355,7 @@ fn a_hostile_length_is_refused_before_anything_is_gathered() {
         let mut reader = Reader::new(ToolNames::new(64), vec![]);
         let result = reader.chunk(&length.to_be_bytes(), &mut Vec::new());
         assert!(matches!(result, Err(WireError::BadAnswer(_))), "{length}");
-        assert!(reader.buffer.capacity() < 1024);
+        assert!(reader.frames.capacity() < 1024);
     }
 }
 
