@@ -37,7 +37,7 @@ impl Scenario {
         )
     }
 
-    fn parse(code: &str) -> Option<Self> {
+    pub(crate) fn parse(code: &str) -> Option<Self> {
         let mut parts = code.split('/');
         Some(Self {
             client: Api::of(parts.next()?),

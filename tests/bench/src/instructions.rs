@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::fixtures::{self, Api, KEY_VARIABLE, STREAM_EVENTS};
 use crate::in_process::Scenario;
-use crate::process::{Scratch, start_announcing};
+use crate::process::{Running, Scratch, start_announcing};
 use crate::report::{Table, note, thousands, verdict};
 use crate::token::Signer;
 use crate::{Options, Result};
@@ -16,12 +16,25 @@ const TARGET: f64 = 150_000.0;
 struct Bench {
     scratch: Scratch,
     upstream: String,
+    _upstream: Running,
     /// The two numbers of requests.
     few: usize,
     many: usize,
 }
 
 impl Bench {
+    fn new(few: usize, many: usize) -> Result<Self> {
+        let (running, address) = start_announcing(&["upstream"])?;
+        let upstream = format!("http://{address}");
+        let scratch = Scratch::new()?;
+        let signer = Signer::new()?;
+        let jwks = scratch.write("jwks.json", &signer.jwks())?;
+        scratch.write("gateway.yaml", &fixtures::config(&upstream, &format!("{{file: \"{jwks}\"}}"), false))?;
+        let tokens = (0..many).map(|number| signer.token(number)).collect::<Result<Vec<_>>>()?;
+        scratch.write("tokens", &tokens.join("\n"))?;
+        Ok(Self { scratch, upstream, _upstream: running, few, many })
+    }
+
     fn count(&self, scenario: Scenario) -> Result<f64> {
         let (few, many) = (self.run(scenario, self.few)?, self.run(scenario, self.many)?);
         let each = (many - few) / (self.many - self.few) as f64;
@@ -50,17 +63,18 @@ impl Bench {
     }
 }
 
+/// `bench profile WHAT FILE`: one scenario, with callgrind's own output, for `callgrind_annotate`. Build with `--config profile.release.strip=false`.
+pub(crate) fn profile(what: &str, file: &str) -> Result<()> {
+    let scenario = Scenario::parse(what)
+        .ok_or("profile: CLIENT/UPSTREAM/whole|stream/cached|fresh, such as chat/messages/whole/cached")?;
+    let bench = Bench::new(100, 500)?;
+    bench.count(scenario)?;
+    std::fs::copy(bench.scratch.0.join("callgrind.out"), file)?;
+    Ok(())
+}
+
 pub(crate) fn run(options: &Options) -> Result<String> {
-    let (_upstream, address) = start_announcing(&["upstream"])?;
-    let upstream = format!("http://{address}");
-    let (few, many) = if options.quick { (20, 60) } else { (50, 250) };
-    let scratch = Scratch::new()?;
-    let signer = Signer::new()?;
-    let jwks = scratch.write("jwks.json", &signer.jwks())?;
-    scratch.write("gateway.yaml", &fixtures::config(&upstream, &format!("{{file: \"{jwks}\"}}"), false))?;
-    let tokens = (0..many).map(|number| signer.token(number)).collect::<Result<Vec<_>>>()?;
-    scratch.write("tokens", &tokens.join("\n"))?;
-    let bench = Bench { scratch, upstream, few, many };
+    let bench = if options.quick { Bench::new(20, 60)? } else { Bench::new(50, 250)? };
     let mut table = Table::new(&["request", "all", "the HTTP client alone", "our own", "per streamed event"]);
     let mut same_dialect = f64::NAN;
     for stream in [false, true] {

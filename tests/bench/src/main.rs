@@ -3,6 +3,7 @@
 //! - `bench instructions`: instructions per request, in process, under callgrind ([`instructions`], [`in_process`])
 //! - `bench throughput`: the release binary beside a bare proxy and the direct call ([`throughput`], [`load`], [`proxy`])
 //! - `bench coldstart`: from spawn to `/next` and to the first answer, beside a hello-world ([`coldstart`], [`runtime_api`])
+//! - `bench profile WHAT FILE`: callgrind's output for one scenario of `instructions`
 //! - `bench upstream`, `bench proxy`, `bench in-process`: what the others start as processes of their own
 //!
 //! It prints Markdown on standard output, and what it is doing on standard error. Options: `--gateway FILE` and
@@ -57,6 +58,10 @@ fn run() -> Result<()> {
     match command.as_str() {
         "upstream" => return upstream::main(),
         "proxy" => return proxy::main(rest.first().ok_or("proxy: name the upstream")?),
+        "profile" => {
+            let [what, file] = rest.as_slice() else { return Err("profile WHAT FILE".into()) };
+            return instructions::profile(what, file);
+        }
         "in-process" => return in_process::main(&rest),
         _ => {}
     }
