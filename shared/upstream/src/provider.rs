@@ -101,7 +101,10 @@ impl Provider {
     pub(crate) async fn send(&self, model: &str, call: &Call<'_>) -> Result<Reply, TransportError> {
         match &self.kind {
             Kind::OpenAi(http) | Kind::Anthropic(http) | Kind::Custom(http, _) => http.send(call).await,
-            Kind::Bedrock(bedrock) => bedrock.send(call.dialect, model, call.body.clone(), call.stream).await,
+            // Boxed: the SDK's future takes 30 KiB, which every call to any provider would move around.
+            Kind::Bedrock(bedrock) => {
+                Box::pin(bedrock.send(call.dialect, model, call.body.clone(), call.stream)).await
+            }
         }
     }
 

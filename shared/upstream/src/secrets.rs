@@ -50,12 +50,16 @@ impl Secrets {
             let new = || Cell { value: Arc::default(), since: Instant::now() };
             Arc::clone(&cells.entry(reference.clone()).or_insert_with(new).value)
         };
-        let fetch = async {
+        if let Some(secret) = cell.get() {
+            return Ok(secret.clone());
+        }
+        // Boxed: the SDK's future is large, and the secret is nearly always there.
+        let fetch = Box::pin(async {
             let text = tokio::time::timeout(FETCH_TIMEOUT, self.fetch(reference))
                 .await
                 .unwrap_or_else(|_| Err(format!("{reference}: no answer within {} s", FETCH_TIMEOUT.as_secs())))?;
             header_values(&text).map_err(|e| format!("{reference}: {e}"))
-        };
+        });
         cell.get_or_try_init(|| fetch).await.cloned().map_err(TransportError::Credentials)
     }
 
