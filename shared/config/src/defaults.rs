@@ -47,7 +47,7 @@ impl Timeouts {
         Duration::from_millis(self.connect_ms.unwrap_or(CONNECT_MS))
     }
 
-    /// From the request to the head of the answer, and, streaming, to its first event.
+    /// From the request to the first content of an answer.
     #[must_use]
     pub fn first_byte(&self) -> Duration {
         Duration::from_millis(self.first_byte_ms.unwrap_or(FIRST_BYTE_MS))

@@ -357,7 +357,8 @@ pub enum CustomDialect {
 pub struct Timeouts {
     /// TCP and TLS. Default 3,000.
     pub connect_ms: Option<u64>,
-    /// From the request to the head of the answer, and, streaming, to its first event. Default 60,000; without streaming the whole-request bound rules.
+    /// From the request to the first content of a stream; default 60,000. Where it is stated, a whole (not streamed) answer has to begin within
+    /// it, too; where it is not, only the request's own bound applies to that.
     pub first_byte_ms: Option<u64>,
     /// Between two chunks of an answer. Default 60,000.
     pub idle_ms: Option<u64>,

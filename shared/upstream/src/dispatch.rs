@@ -195,8 +195,8 @@ async fn attempt(job: &Job<'_>, provider: &Arc<Provider>, target: &Target<'_>, s
         betas: &started.betas,
         anthropic_version: job.anthropic_version,
     };
-    let first_byte = provider.first_byte_timeout();
-    let until = if stream { (Instant::now() + first_byte).min(job.deadline) } else { job.deadline };
+    let first_byte = provider.first_byte_timeout(stream).unwrap_or(Duration::MAX);
+    let until = Instant::now().checked_add(first_byte).map_or(job.deadline, |until| until.min(job.deadline));
     let late =
         || if until == job.deadline { TransportError::Deadline } else { TransportError::FirstByteTimeout(first_byte) };
     let sent = tokio::time::timeout_at(until, provider.send(target.model, &call)).await;

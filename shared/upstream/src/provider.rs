@@ -92,9 +92,11 @@ impl Provider {
         self.entry.timeouts.idle()
     }
 
-    /// How long the first content of a stream may take.
-    pub(crate) fn first_byte_timeout(&self) -> Duration {
-        self.entry.timeouts.first_byte()
+    /// How long the first content may take. Without streaming a long answer begins only when it is complete: there only a bound that the
+    /// configuration states is applied.
+    pub(crate) fn first_byte_timeout(&self, stream: bool) -> Option<Duration> {
+        let timeouts = &self.entry.timeouts;
+        (stream || timeouts.first_byte_ms.is_some()).then(|| timeouts.first_byte())
     }
 
     /// Sends, and waits for the head of the answer.
@@ -102,9 +104,7 @@ impl Provider {
         match &self.kind {
             Kind::OpenAi(http) | Kind::Anthropic(http) | Kind::Custom(http, _) => http.send(call).await,
             // Boxed: the SDK's future takes 30 KiB, which every call to any provider would move around.
-            Kind::Bedrock(bedrock) => {
-                Box::pin(bedrock.send(call.dialect, model, call.body.clone(), call.stream)).await
-            }
+            Kind::Bedrock(bedrock) => Box::pin(bedrock.send(call.dialect, model, call.body.clone(), call.stream)).await,
         }
     }
 
