@@ -7,12 +7,14 @@ use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use http_body_util::BodyExt;
 use tollgate_config::{Config, RouteType};
 use tollgate_wire::codec::Dialect;
 use tollgate_wire::ir::{Fault, FaultKind};
 
+/// On every answer.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A client may take this long between two pieces of its body.
 const BODY_IDLE: Duration = Duration::from_secs(30);
 /// What is read and thrown away of a body that is too large, so that its client gets to read the answer.
@@ -23,8 +25,10 @@ const REFUSED_DRAIN_BYTES: u64 = 256 * 1024;
 const REFUSED_DRAIN: Duration = Duration::from_secs(2);
 
 /// `GET /` and `/healthz`: no token, no dependency, no log line.
-pub async fn health() -> Response {
-    ([(CONTENT_TYPE, "application/json")], r#"{"status":"ok"}"#).into_response()
+pub async fn health(headers: HeaderMap) -> Response {
+    let id = HeaderValue::from_str(&request_id(&headers)).unwrap_or(HeaderValue::from_static(""));
+    let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/json")), (X_REQUEST_ID, id)];
+    (headers, r#"{"status":"ok"}"#).into_response()
 }
 
 /// What a request is for.
@@ -112,7 +116,7 @@ pub fn betas(headers: &HeaderMap) -> Vec<String> {
 
 /// Refuses what its headers already say that we cannot read.
 pub fn check_headers(parts: &Parts) -> Result<(), Fault> {
-    let text = |name: http::HeaderName| parts.headers.get(name).map(HeaderValue::as_bytes);
+    let text = |name: HeaderName| parts.headers.get(name).map(HeaderValue::as_bytes);
     if let Some(encoding) = text(CONTENT_ENCODING).filter(|encoding| !encoding.eq_ignore_ascii_case(b"identity")) {
         let encoding = String::from_utf8_lossy(encoding.get(..32).unwrap_or(encoding)).into_owned();
         let message = format!("content-encoding {encoding:?} is not served: send the body uncompressed");

@@ -234,7 +234,7 @@ fn finish(response: &mut Response, client: Dialect, request_id: &str) {
         // Where Anthropic's SDKs look for it.
         headers.insert(HeaderName::from_static("request-id"), id.clone());
     }
-    headers.insert(HeaderName::from_static("x-request-id"), id);
+    headers.insert(accept::X_REQUEST_ID, id);
 }
 
 /// A margin that Lambda's deadline keeps for the answer to get out.

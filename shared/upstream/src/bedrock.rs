@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::config::interceptors::{
     BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextMut,
@@ -15,6 +16,7 @@ use aws_sdk_bedrockruntime::config::retry::RetryConfig;
 use aws_sdk_bedrockruntime::config::timeout::TimeoutConfig;
 use aws_sdk_bedrockruntime::config::{ConfigBag, Intercept, Region, RuntimeComponents, StalledStreamProtectionConfig};
 use aws_sdk_bedrockruntime::error::{BoxError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::http::Response;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
@@ -217,13 +219,25 @@ where
             Failure::Transport(TransportError::ConnectTimeout(connect_timeout))
         }
         SdkError::DispatchFailure(dispatch) if dispatch.is_io() => Failure::Transport(TransportError::Connect(text)),
-        SdkError::DispatchFailure(dispatch) if dispatch.is_user() => Failure::Transport(TransportError::Broken(text)),
-        // No credentials, no region, no endpoint: everything that happens before something is sent.
-        SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) => {
+        SdkError::ConstructionFailure(_) => Failure::Transport(TransportError::Credentials(text)),
+        // What happens before anything is sent comes as a dispatch failure, too.
+        SdkError::DispatchFailure(dispatch) if is_setup(dispatch.as_connector_error()) => {
             Failure::Transport(TransportError::Credentials(text))
         }
         _ => Failure::Transport(TransportError::Broken(text)),
     }
+}
+
+/// No credentials, or no region.
+fn is_setup(error: Option<&ConnectorError>) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = error.and_then(std::error::Error::source);
+    while let Some(error) = cause {
+        if error.is::<CredentialsError>() || error.to_string().contains("Missing Region") {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn answer(raw: &Response) -> Failure {

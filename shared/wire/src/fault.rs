@@ -20,8 +20,8 @@ pub fn kind_of_status(status: StatusCode) -> FaultKind {
         415 => FaultKind::UnsupportedMedia,
         425 | 503 | 529 => FaultKind::Overloaded,
         429 => FaultKind::RateLimited,
-        // A fault inside an answer that began well is the provider's.
-        200..=299 | 500..=599 => FaultKind::Api,
+        // A fault inside an answer that began well is the provider's; so is a redirect, which is not followed: it would take the key along.
+        200..=399 | 500..=599 => FaultKind::Api,
         _ => FaultKind::InvalidRequest,
     }
 }

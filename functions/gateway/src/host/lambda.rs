@@ -10,7 +10,7 @@ use ::tower::ServiceExt;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, Uri};
 use http_body_util::BodyExt;
 use lambda_http::request::RequestContext;
 use lambda_http::{RequestExt, tower};
@@ -91,7 +91,9 @@ fn too_large(door: &str, size: usize, limit: usize) -> Fault {
 
 fn request(event: lambda_http::Request) -> Request<Body> {
     let left = event.lambda_context_ref().and_then(|context| context.deadline().duration_since(SystemTime::now()).ok());
+    let path = event.raw_http_path().to_owned();
     let (mut parts, body) = event.into_parts();
+    parts.uri = without_stage(&parts.uri, path);
     if let Some(left) = left {
         parts.extensions.insert(HostDeadline(Instant::now() + left.saturating_sub(HOST_MARGIN)));
     }
@@ -101,6 +103,12 @@ fn request(event: lambda_http::Request) -> Request<Body> {
         _ => Body::empty(),
     };
     Request::from_parts(parts, body)
+}
+
+/// API Gateway's stage is no part of the path that a client means.
+fn without_stage(uri: &Uri, path: String) -> Uri {
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Uri::try_from(path + &query).unwrap_or_else(|_| uri.clone())
 }
 
 fn lambda_body(bytes: Bytes) -> lambda_http::Body {
