@@ -80,7 +80,7 @@ pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Comma
 }
 
 fn text(parser: &mut lexopt::Parser) -> Result<String, String> {
-    parser.value().and_then(|value| lexopt::ValueExt::string(value)).map_err(|e| e.to_string())
+    parser.value().and_then(lexopt::ValueExt::string).map_err(|e| e.to_string())
 }
 
 #[cfg(test)]

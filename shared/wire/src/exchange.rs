@@ -56,7 +56,7 @@ impl Inbound {
         let (body, betas, kind) = if target.dialect == self.dialect {
             let body = identity::edit_request(&self.body, &self.envelope, &self.betas, target, &mut dropped)?;
             let hide_usage = self.dialect == Dialect::Chat && !self.envelope.include_usage;
-            (body, self.betas.clone(), Kind::Identity(Sniffer::new(self.dialect, hide_usage)))
+            (body, self.betas.clone(), Kind::Identity(Box::new(Sniffer::new(self.dialect, hide_usage))))
         } else {
             let encoded = codec::encode_request(self.request()?, target)?;
             dropped = encoded.dropped;
@@ -88,7 +88,7 @@ pub struct Relay {
 
 #[derive(Debug)]
 enum Kind {
-    Identity(Sniffer),
+    Identity(Box<Sniffer>),
     Translated(Box<Translation>),
 }
 
