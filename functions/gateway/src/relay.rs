@@ -17,7 +17,7 @@ use crate::books::Books;
 /// The answer. Its body ends with the stream's final event or with an error event, never with an error of the transport: Lambda would write
 /// that into the body.
 pub fn response(live: Box<LiveStream>, books: Books, request_id: &str) -> Response {
-    let state = Streaming { live, books: Some(books), request_id: request_id.to_owned() };
+    let state = Box::new(Streaming { live, books: Some(books), request_id: request_id.to_owned() });
     let mut response = Response::new(Body::new(StreamBody { next: Some(Box::pin(step(state))) }));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
@@ -42,10 +42,10 @@ impl Drop for Streaming {
 }
 
 struct StreamBody {
-    next: Option<BoxFuture<'static, (Bytes, Option<Streaming>)>>,
+    next: Option<BoxFuture<'static, (Bytes, Option<Box<Streaming>>)>>,
 }
 
-async fn step(mut state: Streaming) -> (Bytes, Option<Streaming>) {
+async fn step(mut state: Box<Streaming>) -> (Bytes, Option<Box<Streaming>>) {
     loop {
         match state.live.step(&state.request_id).await {
             Step::Bytes(bytes) if bytes.is_empty() => {}

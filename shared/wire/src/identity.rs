@@ -9,8 +9,10 @@
 //! | beta flags that Bedrock refuses, and the fields that they gate, out (reported) | Claude on Bedrock |
 //! | blank text blocks out (reported) | Claude on Bedrock |
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -260,7 +262,7 @@ impl Sniffer {
         if !forward {
             return Ok(());
         }
-        match self.hide_usage.then(|| memmem::find(&event.raw, NULL_USAGE)).flatten() {
+        match self.hide_usage.then(|| TEXTS.null_usage.find(&event.raw)).flatten() {
             // With `include_usage` OpenAI adds this to every chunk. The text cannot stand inside a JSON string: its quotes would be escaped.
             Some(at) => {
                 out.extend_from_slice(event.raw.get(..at).unwrap_or_default());
@@ -277,9 +279,9 @@ impl Sniffer {
             self.done = true;
             return Ok(true);
         }
-        let has_usage = memmem::find(data, b"\"usage\"").is_some() && memmem::find(data, NULL_USAGE).is_none();
+        let has_usage = TEXTS.usage.find(data).is_some() && TEXTS.null_usage.find(data).is_none();
         let plain = self.content && self.finish_reason && !has_usage;
-        if plain && memmem::find(data, b"\"error\"").is_none() {
+        if plain && TEXTS.error.find(data).is_none() {
             return Ok(true);
         }
         if self.content && !has_usage && is_plain_delta(data) {
@@ -352,9 +354,24 @@ impl Sniffer {
 
 const NULL_USAGE: &[u8] = b",\"usage\":null";
 
+/// What events are searched for. To prepare a search costs several times what the search of an event does.
+struct Texts {
+    usage: Finder<'static>,
+    null_usage: Finder<'static>,
+    unfinished: Finder<'static>,
+    error: Finder<'static>,
+}
+
+static TEXTS: LazyLock<Texts> = LazyLock::new(|| Texts {
+    usage: Finder::new(b"\"usage\""),
+    null_usage: Finder::new(NULL_USAGE),
+    unfinished: Finder::new(b"\"finish_reason\":null"),
+    error: Finder::new(b"\"error\""),
+});
+
 /// A chunk that surely holds neither an error nor a finish reason, in OpenAI's own spelling.
 fn is_plain_delta(data: &[u8]) -> bool {
-    memmem::find(data, b"\"finish_reason\":null").is_some() && memmem::find(data, b"\"error\":").is_none()
+    TEXTS.unfinished.find(data).is_some() && TEXTS.error.find(data).is_none()
 }
 
 fn has_content(delta: &str) -> bool {
