@@ -123,6 +123,9 @@ impl Drop for Books {
 }
 
 fn logged(text: &str) -> String {
+    if text.len() <= MAX_LOGGED {
+        return text.to_owned();
+    }
     text.chars().take(MAX_LOGGED).collect()
 }
 
