@@ -1,7 +1,7 @@
 //! What every request needs, built once.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tollgate_auth::{Authenticator, Options};
 use tollgate_config::Config;
@@ -36,13 +36,7 @@ impl App {
     /// Builds everything; touches no network.
     pub fn new(config: Config) -> Result<Self, SetupError> {
         let chains = Chains::new(&config)?;
-        let client = reqwest::Client::builder()
-            .connect_timeout(Duration::from_secs(3))
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| SetupError::Client(e.to_string()))?;
-        let auth = Authenticator::new(&config.auth, client, Options::default());
+        let auth = Authenticator::new(&config.auth, chains.client().clone(), Options::default());
         Ok(Self(Arc::new(Shared { config, chains, auth, started_unix_s: unix_s(SystemTime::now()) })))
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Url;
-use tollgate_config::{BackendAuth, Config, CustomDialect, Group, ProviderEntry, SecretRef, pattern};
+use tokio::runtime::Handle;
+use tollgate_config::{BackendAuth, Config, CustomDialect, Group, ProviderEntry, SecretRef, Timeouts, pattern};
 use tollgate_wire::codec::{Carrier, Dialect, Target};
 
 use crate::aws::Aws;
@@ -51,6 +52,7 @@ pub struct Chains {
     default: Chain,
     rules: Vec<(Vec<String>, Chain)>,
     providers: HashMap<String, Arc<Provider>>,
+    client: reqwest::Client,
     secrets: Secrets,
     aws: Aws,
 }
@@ -108,6 +110,15 @@ impl Provider {
         }
     }
 
+    fn uses_aws(&self) -> bool {
+        match &self.kind {
+            Kind::OpenAi(http) | Kind::Anthropic(http) | Kind::Custom(http, _) => {
+                matches!(http.key, Some(SecretRef::SecretsManager { .. }))
+            }
+            Kind::Bedrock(_) => true,
+        }
+    }
+
     /// Prepares what its first call would otherwise wait for. Failures are left for that call to report.
     async fn warm(&self, secrets: &Secrets) {
         match &self.kind {
@@ -147,7 +158,14 @@ impl Chains {
         let default = builder.chain(&config.ai.groups)?;
         let rules = config.ai.models.iter().map(|rule| Ok((rule.matches.clone(), builder.chain(&rule.groups)?)));
         let rules = rules.collect::<Result<_, SetupError>>()?;
-        Ok(Self { default, rules, providers: builder.providers, secrets: builder.secrets, aws: builder.aws })
+        let client = builder.clients.get("", Timeouts::default().connect(), None)?;
+        Ok(Self { default, rules, providers: builder.providers, client, secrets: builder.secrets, aws: builder.aws })
+    }
+
+    /// The HTTP client with default settings, which follows no redirects: most providers share it, and others may. Each client of its own would
+    /// read and parse all root certificates again, which takes milliseconds of a cold start.
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client
     }
 
     /// The chain of a model, after aliasing; `None`: no rule matches and there is no default chain.
@@ -159,17 +177,20 @@ impl Chains {
 
     /// Prepares in the background what first calls would otherwise wait for: secrets, AWS configuration and clients. Needs a runtime.
     pub fn warm(&self) {
-        for provider in self.providers.values() {
-            let (provider, secrets) = (Arc::clone(provider), self.secrets.clone());
-            tokio::spawn(async move { provider.warm(&secrets).await });
-        }
-        let uses_aws = self.providers.values().any(|p| matches!(p.kind, Kind::Bedrock(_)));
-        if uses_aws {
-            let aws = self.aws.clone();
-            tokio::spawn(async move {
-                aws.config().await;
-            });
-        }
+        let providers: Vec<_> = self.providers.values().map(Arc::clone).collect();
+        let (aws, secrets, runtime) = (self.aws.clone(), self.secrets.clone(), Handle::current());
+        // On a thread of its own: AWS's configuration parses all root certificates, and the runtime may have one thread, which has to ask Lambda
+        // for work.
+        tokio::task::spawn_blocking(move || {
+            let _inside = runtime.enter();
+            if providers.iter().any(|provider| provider.uses_aws()) {
+                runtime.block_on(aws.config());
+            }
+            for provider in providers {
+                let secrets = secrets.clone();
+                tokio::spawn(async move { provider.warm(&secrets).await });
+            }
+        });
     }
 }
 
