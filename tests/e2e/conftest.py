@@ -36,15 +36,20 @@ class Gateway:
         self.server = server
         self.url = server.wait_for(listen_address)
         self.token = world.issuer.token()
+        self._clients = {}
 
-    def client(self, name: str, token: str | None = None, **options):
-        return CLIENTS[name](self.url, self.token if token is None else token, **options)
+    def client(self, name: str, token: str | None = None):
+        """An SDK's client; the same one for the same token, as an application has it."""
+        token = self.token if token is None else token
+        if (name, token) not in self._clients:
+            self._clients[name, token] = CLIENTS[name](self.url, token)
+        return self._clients[name, token]
 
-    def chat(self, **options):
-        return self.client("chat", **options)
+    def chat(self):
+        return self.client("chat")
 
-    def messages(self, **options):
-        return self.client("messages", **options)
+    def messages(self):
+        return self.client("messages")
 
 
 @pytest.fixture(scope="session")

@@ -90,6 +90,6 @@ def test_it_stops_when_told_and_finishes_what_it_began(world):
         if not text:
             server.process.terminate()
         text += chat.text_of(event)
-    assert text == HELLO * 40
+    assert text == HELLO * 16
     server.process.wait(timeout=30)
     assert server.process.returncode == 0

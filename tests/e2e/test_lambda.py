@@ -204,7 +204,7 @@ class TestFunctionUrl:
             if text and open_at_first is None:
                 open_at_first = journal.last(word)["outcome"] == "open"
         assert open_at_first, "the upstream was still talking when the first words arrived"
-        assert text == HELLO * 40
+        assert text == HELLO * 16
 
     def test_more_than_one_megabyte_is_no_problem(self, streaming, name, mode):
         reply = streaming.client("url", name).ask("via-openai-strict", Ask(f"[big] {nonce()}"), mode)

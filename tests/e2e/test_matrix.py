@@ -143,6 +143,30 @@ def test_thinking(client, column, mode, sent):
         assert "thinking" in body or "effort" in body.get("output_config", {}), "the upstream is asked to think"
 
 
+@pytest.mark.parametrize("column", ["anthropic-strict", "bedrock-claude"], indirect=True)
+def test_a_tool_loop_with_thinking_on(client, column, mode):
+    """Claude wants its thinking back in a tool loop: the Anthropic SDK sends it, a chat client cannot. Both are answered."""
+    word = nonce()
+    ask = Ask(f"[tool] [thinking] {word}", tools=[WEATHER], thinking=True)
+    first = client.ask(f"via-{column}", ask, mode)
+    assert [call.input for call in first.tools] == [{"city": "Paris"}]
+    ask.then = client.replay(first, ["18 degrees"])
+    assert client.ask(f"via-{column}", ask, mode).text == "The tools said: 18 degrees."
+
+
+@pytest.mark.parametrize("column", ["anthropic-strict", "bedrock-claude"], indirect=True)
+def test_thinking_that_the_client_stripped(gateway, column, mode):
+    """Equal dialects: answered, or refused in the provider's own words, which name the fault. Never a fault of ours."""
+    client = gateway.messages()
+    ask = Ask(f"[tool] [thinking] {nonce()}", tools=[WEATHER], thinking=True)
+    ask.then = client.replay(client.ask(f"via-{column}", ask, mode), ["18 degrees"])
+    ask.then[0]["content"] = [block for block in ask.then[0]["content"] if block["type"] != "thinking"]
+    try:
+        assert client.ask(f"via-{column}", ask, mode).text == "The tools said: 18 degrees."
+    except client.errors.BadRequestError as refusal:
+        assert "thinking block" in str(refusal)
+
+
 def test_structured_output(client, column, mode, sent):
     word = nonce()
     reply = client.ask(f"via-{column}", Ask(f"[json] {word}", schema=REPORT), mode)

@@ -10,9 +10,10 @@ class Journal:
 
     def __init__(self, url: str):
         self.url = url
+        self._http = httpx.Client(timeout=30)
 
     def requests(self, contains: str) -> list[dict]:
-        return httpx.get(f"{self.url}/journal?contains={contains}").json()
+        return self._http.get(f"{self.url}/journal?contains={contains}").json()
 
     def only(self, contains: str) -> dict:
         """The one request with this text."""
@@ -32,7 +33,7 @@ class Journal:
         return eventually(arrived, f"a request with {contains} that is {outcome}", timeout_s)
 
     def stats(self) -> dict:
-        return httpx.get(f"{self.url}/stats").json()
+        return self._http.get(f"{self.url}/stats").json()
 
 
 class AimockJournal:
@@ -40,10 +41,10 @@ class AimockJournal:
 
     def __init__(self, url: str, key: str):
         self.url = url
-        self.key = key
+        self._http = httpx.Client(timeout=30, headers={"x-api-key": key})
 
     def requests(self, contains: str) -> list[dict]:
-        entries = httpx.get(f"{self.url}/__aimock/journal", headers={"x-api-key": self.key}).json()
+        entries = self._http.get(f"{self.url}/__aimock/journal").json()
         return [entry for entry in entries if contains in str(entry["body"])]
 
     def last(self, contains: str) -> dict:

@@ -12,7 +12,7 @@
 //! | `[cache]` | usage with cache reads and writes |
 //! | `[max]`, `[stop]`, `[refusal]` | text that ends with that stop reason |
 //! | `[big]` | 1.5 MB of text |
-//! | `[slow]` | `HELLO` many times, 20 pieces a second |
+//! | `[slow]` | `HELLO` 16 times, 20 pieces a second: some three seconds |
 //!
 //! A forced tool is called; a JSON schema asked for is answered with JSON of that shape; a turn with tool results is
 //! answered with a text that repeats them. Faults (`[throttle]` and so on) are the business of each server.
@@ -156,7 +156,7 @@ fn text(asked: &Asked) -> String {
         return "All work and no play makes a long answer. ".repeat(35_000);
     }
     if asked.has("slow") {
-        return HELLO.repeat(40);
+        return HELLO.repeat(16);
     }
     HELLO.to_owned()
 }
