@@ -37,8 +37,9 @@ bench: ## Instructions per request, throughput beside a bare proxy, cold start (
 	cargo build --release --locked -p tollgate-gateway -p tollgate-bench
 	target/release/bench all
 
-build: $(TOOLS)/lambda/bin/cargo-lambda ## The Lambda zip for x86-64 (ARCH=arm64 where that target is installed)
-	PATH="$(TOOLS)/lambda/bin:$$PATH" cargo lambda build --release --locked --compiler cargo --output-format zip -p tollgate-gateway $(if $(filter arm64,$(ARCH)),--arm64)
+build: ## The Lambda zip for x86-64 (ARCH=arm64 where that target is installed)
+	tests/e2e/setup.sh lambda
+	PATH="$(TOOLS)/venv/bin:$$PATH" cargo lambda build --release --locked --compiler cargo --output-format zip -p tollgate-gateway $(if $(filter arm64,$(ARCH)),--arm64)
 	@ls -l target/lambda/*/bootstrap.zip
 
 fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz every decoder for FUZZ_SECONDS each (needs a nightly toolchain)
@@ -53,8 +54,3 @@ $(TOOLS)/bin/cargo-deny:
 
 $(TOOLS)/bin/cargo-fuzz:
 	cargo install --locked --root $(TOOLS) cargo-fuzz --version $(CARGO_FUZZ_VERSION)
-
-$(TOOLS)/lambda/bin/cargo-lambda: tests/lambda-requirements.txt
-	python3 -m venv $(TOOLS)/lambda
-	$(TOOLS)/lambda/bin/pip install --quiet --disable-pip-version-check -r tests/lambda-requirements.txt
-	@touch $@
