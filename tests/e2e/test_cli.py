@@ -1,8 +1,10 @@
 """The command line, and where a configuration may come from."""
 
+import itertools
 import subprocess
 
 import httpx
+import pytest
 
 from harness.clients import HELLO, Ask
 from harness.config import GATEWAY_ENV, to_yaml
@@ -76,6 +78,23 @@ def test_a_missing_provider_key_is_told_without_stopping_the_others(world):
         raise AssertionError("there is no key to send")
     except chat.errors.APIStatusError as error:
         assert error.response.status_code >= 500
+    server.stop()
+
+
+def test_the_loudest_log_level_tells_no_secret_either(world):
+    """`test_leaks.py` looks at what this gateway writes, too; here it only has to write a lot."""
+    from harness.clients import CLIENTS
+    from harness.config import COLUMNS
+
+    server = world.start_gateway(world.config(), env=GATEWAY_ENV | {"TOLLGATE_LOG": "trace"})
+    url = server.wait_for(listen_address)
+    for name, column in itertools.product(CLIENTS, COLUMNS):
+        client = CLIENTS[name](url, world.issuer.token())
+        for mode in ("plain", "stream"):
+            assert client.ask(f"via-{column}", Ask(nonce(), system="Speak like a gatekeeper."), mode).text == HELLO
+    wrong = CLIENTS["chat"](url, world.issuer.tampered())
+    with pytest.raises(wrong.errors.AuthenticationError):
+        wrong.plain("via-openai", Ask(nonce()))
     server.stop()
 
 

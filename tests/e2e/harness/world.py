@@ -111,7 +111,7 @@ class World:
     def forbidden_in_logs(self) -> set[str]:
         """Texts that no log line may hold: keys, tokens (their signatures), prompts, answers."""
         signatures = {token.rsplit(".", 1)[1] for token in self.issuer.issued}
-        return self.secrets | {part for part in signatures if part} | {CANARY, "Grüße, 世界", "All work and no play"}
+        return self.secrets | {part for part in signatures if part} | {CANARY, "Grüße, 世界", "All work and no play", "Speak like a gatekeeper"}
 
     def dead_servers(self) -> list[str]:
         """Servers around the gateway that ended by themselves: then the suite is to blame, not the gateway."""
