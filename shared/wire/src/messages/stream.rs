@@ -6,6 +6,7 @@
 //! Writer: `message_start` waits for the first block, so that usage that came with the start is in it; it is written once. One block is open at a
 //! time. A signature is written whole, before its block stops: the official clients keep only the last `signature_delta`.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::error::{encode_error, fault_from};
@@ -271,9 +272,9 @@ impl Writer {
 
     fn delta(&mut self, index: usize, delta: &Delta, out: &mut Vec<u8>) {
         let delta = match delta {
-            Delta::Text(text) => json!({ "type": "text_delta", "text": text }),
-            Delta::Thinking(text) => json!({ "type": "thinking_delta", "thinking": text }),
-            Delta::ToolInput(json) => json!({ "type": "input_json_delta", "partial_json": json }),
+            Delta::Text(text) => DeltaOut::TextDelta { text },
+            Delta::Thinking(thinking) => DeltaOut::ThinkingDelta { thinking },
+            Delta::ToolInput(partial_json) => DeltaOut::InputJsonDelta { partial_json },
             Delta::Signature(part) => {
                 self.signature.push_str(part);
                 return;
@@ -286,7 +287,7 @@ impl Writer {
         let Some(index) = self.open.take() else { return };
         if !self.signature.is_empty() {
             let signature = std::mem::take(&mut self.signature);
-            send_delta(index, &json!({ "type": "signature_delta", "signature": signature }), out);
+            send_delta(index, &DeltaOut::SignatureDelta { signature: &signature }, out);
         }
         send("content_block_stop", &json!({ "type": "content_block_stop", "index": index }), out);
     }
@@ -296,9 +297,31 @@ fn send(name: &str, data: &Value, out: &mut Vec<u8>) {
     write_event(Some(name), data.to_string().as_bytes(), out);
 }
 
-fn send_delta(index: usize, delta: &Value, out: &mut Vec<u8>) {
-    let event = json!({ "type": "content_block_delta", "index": index, "delta": delta });
-    send("content_block_delta", &event, out);
+/// The event that a stream is made of: written without a tree.
+#[derive(Serialize)]
+struct DeltaEvent<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    index: usize,
+    delta: &'a DeltaOut<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum DeltaOut<'a> {
+    TextDelta { text: &'a str },
+    ThinkingDelta { thinking: &'a str },
+    InputJsonDelta { partial_json: &'a str },
+    SignatureDelta { signature: &'a str },
+}
+
+fn send_delta(index: usize, delta: &DeltaOut<'_>, out: &mut Vec<u8>) {
+    const KIND: &str = "content_block_delta";
+    let mut data = Vec::with_capacity(128);
+    // Text and numbers into memory: it cannot fail.
+    if serde_json::to_writer(&mut data, &DeltaEvent { kind: KIND, index, delta }).is_ok() {
+        write_event(Some(KIND), &data, out);
+    }
 }
 
 impl StreamWriter for Writer {
