@@ -181,3 +181,15 @@ ai:
     let names: Vec<_> = config.providers().map(|entry| (entry.name.as_str(), entry.timeouts.idle_ms)).collect();
     assert_eq!(names, [("a", Some(5000)), ("b", Some(5000))]);
 }
+
+#[test]
+fn one_anchor_may_serve_hundreds_of_providers() {
+    let mut yaml = "ai:\n  groups:\n  - providers:\n    - {name: p0, provider: {custom: {}}, baseUrl: 'http://127.0.0.1:1', timeouts: &short {idleMs: 9}}\n".to_owned();
+    for index in 1..300 {
+        yaml += &format!(
+            "    - {{name: p{index}, provider: {{custom: {{}}}}, baseUrl: 'http://127.0.0.1:1', timeouts: *short}}\n"
+        );
+    }
+    let config = tollgate_config::parse(&yaml, "test").unwrap();
+    assert_eq!(config.providers().filter(|entry| entry.timeouts.idle_ms == Some(9)).count(), 300);
+}
