@@ -9,6 +9,8 @@ use crate::error::WireError;
 
 /// Deeper nesting is refused. `serde_json`'s own recursion limit is the same.
 const MAX_DEPTH: usize = 127;
+/// More top-level members are refused: every one is compared with all before it. The largest real requests have some 40.
+const MAX_MEMBERS: usize = 512;
 
 /// One member of the top-level object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +42,9 @@ pub fn members(body: &[u8]) -> Result<Vec<Member<'_>>, WireError> {
     scanner.at += 1;
     let mut members: Vec<Member<'_>> = Vec::with_capacity(12);
     while let Some(member) = scanner.member() {
+        if members.len() == MAX_MEMBERS {
+            return Err(not_json(format!("its object has more than {MAX_MEMBERS} members")));
+        }
         if members.iter().any(|m| m.key == member.key) {
             return Err(WireError::invalid(member.key, "the key stands twice in the object; send it once"));
         }
@@ -222,6 +227,17 @@ mod tests {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
         assert!(members(deep.as_bytes()).unwrap_err().to_string().contains("nested deeper"));
         assert_eq!(keys(&format!("{{\"a\":\"{}\"}}", "[".repeat(10_000))).len(), 1);
+    }
+
+    #[test]
+    fn an_object_of_countless_members_is_refused_and_not_compared() {
+        let object = |n: usize| {
+            let members: Vec<String> = (0..n).map(|i| format!("\"k{i}\":1")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        assert_eq!(keys(&object(MAX_MEMBERS)).len(), MAX_MEMBERS);
+        let error = members(object(1_000_000).as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("more than 512 members"), "{error}");
     }
 
     proptest! {
