@@ -13,6 +13,9 @@ use crate::error::TransportError;
 
 /// A refused key is fetched again at most this often.
 const REFRESH_EVERY: Duration = Duration::from_secs(10);
+/// After a failed fetch the next one is made this much later at the earliest: until then everyone gets the same error at once. Requests
+/// that waited for the failed fetch would otherwise try in turn, one after the other.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
 /// A fetch may take this long.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -34,8 +37,21 @@ pub(crate) struct Secrets {
 
 #[derive(Debug, Clone)]
 struct Cell {
-    value: Arc<OnceCell<Secret>>,
+    value: Arc<Value>,
     since: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Value {
+    secret: OnceCell<Secret>,
+    /// When the last fetch failed, and why.
+    failed: Mutex<Option<(Instant, String)>>,
+}
+
+impl Value {
+    fn failed(&self) -> std::sync::MutexGuard<'_, Option<(Instant, String)>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Secrets {
@@ -43,24 +59,30 @@ impl Secrets {
         Self { aws, cells: Arc::default() }
     }
 
-    /// The secret behind a reference. Concurrent callers share one fetch; a failed fetch is not kept.
+    /// The secret behind a reference. Concurrent callers share one fetch; a failure is kept for a moment.
     pub(crate) async fn get(&self, reference: &SecretRef) -> Result<Secret, TransportError> {
         let cell = {
             let mut cells = self.lock();
             let new = || Cell { value: Arc::default(), since: Instant::now() };
             Arc::clone(&cells.entry(reference.clone()).or_insert_with(new).value)
         };
-        if let Some(secret) = cell.get() {
+        if let Some(secret) = cell.secret.get() {
             return Ok(secret.clone());
         }
         // Boxed: the SDK's future is large, and the secret is nearly always there.
         let fetch = Box::pin(async {
-            let text = tokio::time::timeout(FETCH_TIMEOUT, self.fetch(reference))
-                .await
-                .unwrap_or_else(|_| Err(format!("{reference}: no answer within {} s", FETCH_TIMEOUT.as_secs())))?;
-            header_values(&text).map_err(|e| format!("{reference}: {e}"))
+            if let Some((at, cause)) = &*cell.failed()
+                && at.elapsed() < RETRY_EVERY
+            {
+                return Err(cause.clone());
+            }
+            let fetched = tokio::time::timeout(FETCH_TIMEOUT, self.fetch(reference)).await;
+            let text =
+                fetched.unwrap_or_else(|_| Err(format!("{reference}: no answer within {} s", FETCH_TIMEOUT.as_secs())));
+            let values = text.and_then(|text| header_values(&text).map_err(|e| format!("{reference}: {e}")));
+            values.inspect_err(|cause| *cell.failed() = Some((Instant::now(), cause.clone())))
         });
-        cell.get_or_try_init(|| fetch).await.cloned().map_err(TransportError::Credentials)
+        cell.secret.get_or_try_init(|| fetch).await.cloned().map_err(TransportError::Credentials)
     }
 
     /// The provider refused the secret: forget it, unless that was done a moment ago. Answers whether a new fetch will happen.
@@ -148,6 +170,21 @@ mod tests {
             let error = secrets.get(&reference).await.unwrap_err();
             assert!(error.cause().contains("TOLLGATE_TEST_NO_SUCH_VARIABLE"), "{error:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn those_who_waited_for_a_failed_fetch_share_its_failure() {
+        let path = std::env::temp_dir().join(format!("tollgate-secret-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let secrets = Secrets::new(Aws::default());
+        let reference = SecretRef::File(path.to_string_lossy().into_owned());
+        assert!(secrets.get(&reference).await.is_err());
+        std::fs::write(&path, "k").unwrap();
+        assert!(secrets.get(&reference).await.is_err(), "the failure is a moment old");
+        let cell = Arc::clone(&secrets.lock()[&reference].value);
+        cell.failed().as_mut().unwrap().0 = Instant::now().checked_sub(RETRY_EVERY).unwrap();
+        assert_eq!(secrets.get(&reference).await.unwrap().plain, "k");
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[tokio::test]
