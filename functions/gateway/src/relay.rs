@@ -48,8 +48,15 @@ struct StreamBody {
 async fn step(mut state: Box<Streaming>) -> (Bytes, Option<Box<Streaming>>) {
     loop {
         match state.live.step(&state.request_id).await {
-            Step::Bytes(bytes) if bytes.is_empty() => {}
-            Step::Bytes(bytes) => return (bytes, Some(state)),
+            Step::Bytes(bytes) => {
+                // Settled before the last byte goes out: afterwards Lambda may freeze us, and the client be gone.
+                if state.live.state().done {
+                    close(&mut state, |_| {});
+                }
+                if !bytes.is_empty() {
+                    return (bytes, Some(state));
+                }
+            }
             Step::Last(bytes) => {
                 close(&mut state, |_| {});
                 return (bytes, None);

@@ -3,8 +3,9 @@
 //! The SDK's typed inputs cannot hold what they do not know yet (a new block, a new model's field), and its typed streams lose it. So an
 //! interceptor puts our bytes into the request before it is signed, and takes the raw body of a 2xx answer before it is parsed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use aws_credential_types::provider::error::CredentialsError;
@@ -28,6 +29,7 @@ use tollgate_wire::invoke::InvokeFrames;
 use crate::aws::Aws;
 use crate::body::{Body, Reply};
 use crate::error::TransportError;
+use crate::http::STALE_WITHIN;
 
 /// A region of Bedrock, with the guardrail that its calls get.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub(crate) struct BedrockTransport {
     connect_timeout: Duration,
     guardrail: Option<(String, String)>,
     client: OnceCell<Client>,
+    /// It has answered, so there may be connections that are used again.
+    answered: AtomicBool,
 }
 
 impl BedrockTransport {
@@ -48,7 +52,15 @@ impl BedrockTransport {
         connect_timeout: Duration,
         guardrail: Option<(String, String)>,
     ) -> Self {
-        Self { aws, region, endpoint, connect_timeout, guardrail, client: OnceCell::new() }
+        Self {
+            aws,
+            region,
+            endpoint,
+            connect_timeout,
+            guardrail,
+            client: OnceCell::new(),
+            answered: AtomicBool::new(false),
+        }
     }
 
     /// Loads configuration and client; what the first call would do otherwise.
@@ -82,6 +94,8 @@ impl BedrockTransport {
         stream: bool,
     ) -> Result<Reply, TransportError> {
         let client = self.client().await;
+        let begun = Instant::now();
+        let reused = self.answered.load(Ordering::Relaxed);
         let taken = Taken::default();
         let raw = RawBodies { body: self.with_guardrail(dialect, body), taken: taken.clone() };
         let outcome = match (dialect, stream) {
@@ -109,13 +123,20 @@ impl BedrockTransport {
                 call.customize().interceptor(raw).send().await.map(|_| ()).map_err(|e| failure(e, self.connect_timeout))
             }
         };
-        match (outcome, taken.take()) {
+        let outcome = match (outcome, taken.take()) {
             // The body was taken: what the SDK then made of the empty rest does not matter.
             (_, Some(response)) => Ok(reply(response, dialect, stream)),
             (Err(Failure::Answer(reply)), None) => Ok(*reply),
+            (Err(Failure::Transport(TransportError::Connect(text) | TransportError::Broken(text))), None)
+                if reused && begun.elapsed() < STALE_WITHIN && text.contains(SENDING) =>
+            {
+                Err(TransportError::Stale(text))
+            }
             (Err(Failure::Transport(error)), None) => Err(error),
             (Ok(()), None) => Err(TransportError::Broken("the SDK returned without an answer".to_owned())),
-        }
+        };
+        self.answered.fetch_or(outcome.is_ok(), Ordering::Relaxed);
+        outcome
     }
 
     /// Converse carries the guardrail in its body; InvokeModel in headers.
@@ -129,6 +150,8 @@ impl BedrockTransport {
     }
 }
 
+/// In the text of an error that came after the connection was made (`(Connect)` before it).
+const SENDING: &str = "(SendRequest)";
 const JSON: &str = "application/json";
 
 /// What the interceptor took from a 2xx answer.

@@ -89,10 +89,14 @@ pub enum Answer {
 pub async fn dispatch(job: &Job<'_>, chain: &Chain) -> Outcome {
     let mut outcome = Outcome { result: Err(no_provider()), attempts: Vec::new(), dropped: Vec::new() };
     let mut tried: Vec<Tried> = Vec::new();
+    let mut again: Option<Place> = None;
     loop {
         let left = job.deadline.saturating_duration_since(Instant::now());
         let bounds = Bounds { content_sent: false, left, max_attempts: job.max_attempts };
-        let Next::Attempt(place) = next(&candidates(chain), &tried, bounds, fastrand::u64(..)) else {
+        let resend = again.take().filter(|_| left >= MIN_ATTEMPT && outcome.attempts.len() < job.max_attempts);
+        let decision =
+            resend.map_or_else(|| next(&candidates(chain), &tried, bounds, fastrand::u64(..)), Next::Attempt);
+        let Next::Attempt(place) = decision else {
             if tried.is_empty() && left < MIN_ATTEMPT {
                 outcome.result = Err(TransportError::Deadline.fault());
             }
@@ -114,7 +118,7 @@ pub async fn dispatch(job: &Job<'_>, chain: &Chain) -> Outcome {
             }
         };
         let dropped = started.dropped.clone();
-        let begun = Instant::now();
+        let begun = std::time::Instant::now();
         let ended = attempt(job, provider, &target, started).await;
         let mut record = Attempt {
             provider: Arc::clone(provider),
@@ -126,14 +130,22 @@ pub async fn dispatch(job: &Job<'_>, chain: &Chain) -> Outcome {
         };
         match ended.result {
             Ok(answer) => {
-                provider.health.succeeded();
+                provider.health.succeeded(begun);
                 outcome.attempts.push(record);
                 outcome.result = Ok(answer);
                 outcome.dropped = dropped;
                 return outcome;
             }
             Err(failure) => {
-                note(provider, &failure);
+                if failure.stale && tried.iter().all(|t| t.place != place) {
+                    again = Some(place);
+                    tracing::info!(
+                        provider.name = provider.name(), fault.cause = %failure.cause,
+                        "a connection that was used before is dead: the request is sent again on another"
+                    );
+                } else {
+                    note(provider, &failure, begun);
+                }
                 record.class = Some(failure.class);
                 outcome.attempts.push(record);
                 outcome.result = Err(for_client(failure.class, failure.fault));
@@ -172,11 +184,14 @@ struct Failure {
     class: FaultClass,
     fault: Fault,
     cause: String,
+    /// Nothing came back on a connection that may have been dead already: worth a second try at the same provider.
+    stale: bool,
 }
 
 impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {
-        Self { class: error.class(), fault: error.fault(), cause: error.cause().to_owned() }
+        let stale = matches!(error, TransportError::Stale(_));
+        Self { class: error.class(), fault: error.fault(), cause: error.cause().to_owned(), stale }
     }
 }
 
@@ -195,6 +210,7 @@ async fn attempt(job: &Job<'_>, provider: &Arc<Provider>, target: &Target<'_>, s
         betas: &started.betas,
         anthropic_version: job.anthropic_version,
     };
+    let begun = std::time::Instant::now();
     let first_byte = provider.first_byte_timeout(stream).unwrap_or(Duration::MAX);
     let until = Instant::now().checked_add(first_byte).map_or(job.deadline, |until| until.min(job.deadline));
     let late =
@@ -215,6 +231,7 @@ async fn attempt(job: &Job<'_>, provider: &Arc<Provider>, target: &Target<'_>, s
                     relay,
                     body,
                     provider: Arc::clone(provider),
+                    begun,
                     deadline: job.deadline,
                     held: Some(held),
                 };
@@ -239,7 +256,7 @@ async fn refusal(job: &Job<'_>, provider: &Provider, target: &Target<'_>, mut re
         fault.body = None;
     }
     let cause = cause_of(&fault, reply.status);
-    Failure { class: FaultClass::of(&fault), fault, cause }
+    Failure { class: FaultClass::of(&fault), fault, cause, stale: false }
 }
 
 /// For the log: a provider's words only where they are about us. Its other errors may quote the prompt.
@@ -289,12 +306,16 @@ fn stream_failure(fault: Fault) -> Failure {
         class => class,
     };
     let cause = fault.code.clone().unwrap_or_else(|| fault.kind.name().to_owned());
-    Failure { class, cause, fault }
+    Failure { class, cause, fault, stale: false }
 }
 
 /// What a failure means for the provider's health, and the night shift.
-fn note(provider: &Provider, failure: &Failure) {
-    let cooldown = provider.health.failed(failure.class, failure.fault.retry_after, std::time::Instant::now());
+fn note(provider: &Provider, failure: &Failure, begun: std::time::Instant) {
+    let now = std::time::Instant::now();
+    // A 403 may be about this model only: whoever asks for it must not take the provider away from everybody else.
+    let counts = failure.fault.kind != FaultKind::Permission;
+    let failed = || provider.health.failed(failure.class, failure.fault.retry_after, begun, now);
+    let cooldown = counts.then(failed).flatten();
     let evicted_ms = cooldown.map(|c| u64::try_from(c.as_millis()).unwrap_or(u64::MAX));
     let (name, class) = (provider.name(), failure.class.name());
     match failure.class {
@@ -325,6 +346,7 @@ pub struct LiveStream {
     relay: Relay,
     body: Body,
     provider: Arc<Provider>,
+    begun: std::time::Instant,
     deadline: Instant,
     held: Option<Vec<u8>>,
 }
@@ -332,9 +354,9 @@ pub struct LiveStream {
 /// What a step of a stream brought.
 #[derive(Debug)]
 pub enum Step {
-    /// Bytes for the client.
+    /// Bytes for the client. When [`LiveStream::state`] is done now, nothing comes after them.
     Bytes(Bytes),
-    /// Bytes for the client, the last ones: the answer is complete.
+    /// Bytes for the client, the last ones (possibly none): the answer is complete.
     Last(Bytes),
     /// Bytes for the client, the last ones: an error event, since the upstream failed in the middle.
     Failed(Bytes, Fault),
@@ -349,14 +371,19 @@ impl LiveStream {
     /// The next bytes. Not to be called again after `Last` or `Failed`.
     pub async fn step(&mut self, request_id: &str) -> Step {
         if let Some(held) = self.held.take() {
-            return self.bytes(held).await;
+            return Step::Bytes(held.into());
+        }
+        if self.relay.state().done {
+            // The client has everything. The connection goes back to the pool only if its end was read.
+            let _ = tokio::time::timeout(LINGER, async { while let Ok(Some(_)) = self.body.chunk().await {} }).await;
+            return Step::Last(Bytes::new());
         }
         let mut out = Vec::new();
         let ended = loop {
             match self.body.chunk_within(self.provider.idle_timeout(), self.deadline).await {
                 Ok(Some(bytes)) => match self.relay.chunk(&bytes, &mut out) {
                     Ok(()) if out.is_empty() && !self.relay.state().done => {}
-                    Ok(()) => return self.bytes(out).await,
+                    Ok(()) => return Step::Bytes(out.into()),
                     Err(fault) => break Err(stream_failure(fault)),
                 },
                 Ok(None) => break self.relay.finish(&mut out).map_err(stream_failure),
@@ -366,20 +393,11 @@ impl LiveStream {
         match ended {
             Ok(()) => Step::Last(out.into()),
             Err(failure) => {
-                note(&self.provider, &failure);
+                note(&self.provider, &failure, self.begun);
                 let fault = for_client(failure.class, failure.fault);
                 self.relay.fail(&fault, request_id, &mut out);
                 Step::Failed(out.into(), fault)
             }
         }
-    }
-
-    async fn bytes(&mut self, out: Vec<u8>) -> Step {
-        if !self.relay.state().done {
-            return Step::Bytes(out.into());
-        }
-        // The connection goes back to the pool only if its end was read.
-        let _ = tokio::time::timeout(LINGER, async { while let Ok(Some(_)) = self.body.chunk().await {} }).await;
-        Step::Last(out.into())
     }
 }

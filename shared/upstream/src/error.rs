@@ -58,6 +58,10 @@ pub(crate) enum TransportError {
     /// The connection broke.
     #[error("the connection to the provider broke")]
     Broken(String),
+    /// The same, at once and before anything came, at a provider that has answered before: the connection was probably dead already (a Lambda
+    /// environment was frozen, a load balancer timed it out).
+    #[error("the connection to the provider broke")]
+    Stale(String),
     /// More than we hold.
     #[error("the provider's answer is larger than {0} bytes")]
     TooLarge(usize),
@@ -75,7 +79,7 @@ impl TransportError {
         match self {
             Self::Connect(_) => FaultClass::Connect,
             Self::ConnectTimeout(_) | Self::FirstByteTimeout(_) | Self::IdleTimeout(_) => FaultClass::Timeout,
-            Self::Broken(_) | Self::TooLarge(_) | Self::Encoding(_) => FaultClass::Stream,
+            Self::Broken(_) | Self::Stale(_) | Self::TooLarge(_) | Self::Encoding(_) => FaultClass::Stream,
             Self::Credentials(_) => FaultClass::Auth,
             Self::Deadline => FaultClass::Final,
         }
@@ -89,7 +93,7 @@ impl TransportError {
             Self::FirstByteTimeout(_) => (FaultKind::Timeout, "upstream_first_byte_timeout"),
             Self::IdleTimeout(_) => (FaultKind::Timeout, "upstream_idle_timeout"),
             Self::Deadline => (FaultKind::Timeout, "request_timeout"),
-            Self::Broken(_) => (FaultKind::Api, "upstream_connection_broken"),
+            Self::Broken(_) | Self::Stale(_) => (FaultKind::Api, "upstream_connection_broken"),
             Self::TooLarge(_) => (FaultKind::Api, "upstream_answer_too_large"),
             Self::Encoding(_) => (FaultKind::Api, "bad_upstream_answer"),
             Self::Credentials(_) => (FaultKind::Api, "upstream_credentials"),
@@ -100,7 +104,11 @@ impl TransportError {
     /// For the log.
     pub(crate) fn cause(&self) -> &str {
         match self {
-            Self::Connect(cause) | Self::Broken(cause) | Self::Credentials(cause) | Self::Encoding(cause) => cause,
+            Self::Connect(cause)
+            | Self::Broken(cause)
+            | Self::Stale(cause)
+            | Self::Credentials(cause)
+            | Self::Encoding(cause) => cause,
             _ => "",
         }
     }

@@ -1,7 +1,8 @@
 //! Providers that speak HTTP: one pooled client per set of connection settings.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use ::http::{HeaderMap, HeaderValue};
@@ -39,7 +40,12 @@ pub(crate) struct HttpTransport {
     pub(crate) key: Option<SecretRef>,
     pub(crate) secrets: Secrets,
     pub(crate) connect_timeout: Duration,
+    /// It has answered, so there may be connections that are used again.
+    pub(crate) answered: AtomicBool,
 }
+
+/// A dead connection shows itself within a round trip; what breaks later was broken by the provider.
+pub(crate) const STALE_WITHIN: Duration = Duration::from_secs(1);
 
 impl HttpTransport {
     /// Sends, and waits for the head of the answer. A key that is refused is fetched again and tried once more.
@@ -61,7 +67,9 @@ impl HttpTransport {
         let mut request = reqwest::Request::new(reqwest::Method::POST, url);
         *request.headers_mut() = self.headers(call).await?;
         *request.body_mut() = Some(call.body.clone().into());
-        let response = self.client.execute(request).await.map_err(|e| self.error(&e))?;
+        let begun = Instant::now();
+        let response = self.client.execute(request).await.map_err(|e| self.error(&e, begun))?;
+        self.answered.store(true, Ordering::Relaxed);
         if let Some(encoding) = response.headers().get(CONTENT_ENCODING).filter(|e| e.as_bytes() != b"identity") {
             return Err(TransportError::Encoding(String::from_utf8_lossy(encoding.as_bytes()).into_owned()));
         }
@@ -95,10 +103,12 @@ impl HttpTransport {
         Ok(headers)
     }
 
-    fn error(&self, error: &reqwest::Error) -> TransportError {
+    fn error(&self, error: &reqwest::Error, begun: Instant) -> TransportError {
+        let reused = self.answered.load(Ordering::Relaxed) && begun.elapsed() < STALE_WITHIN;
         match (error.is_connect(), error.is_timeout()) {
             (true, true) => TransportError::ConnectTimeout(self.connect_timeout),
             (true, false) => TransportError::Connect(source_text(error)),
+            (false, false) if reused && error.is_request() => TransportError::Stale(source_text(error)),
             _ => TransportError::Broken(source_text(error)),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -273,6 +274,7 @@ impl Builder {
             key: key.or_else(|| default_key(&entry.provider)),
             secrets: self.secrets.clone(),
             connect_timeout: entry.timeouts.connect(),
+            answered: AtomicBool::new(false),
         })
     }
 }
