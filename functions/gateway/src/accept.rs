@@ -9,6 +9,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use http_body_util::BodyExt;
+use tokio::time::Instant;
 use tollgate_config::{Config, RouteType};
 use tollgate_wire::codec::Dialect;
 use tollgate_wire::ir::{Fault, FaultKind};
@@ -40,6 +41,8 @@ pub enum Route<'a> {
     Models,
     /// One model.
     Model(&'a str),
+    /// The health check, by a method that it does not take.
+    Health,
     /// A route type that this build does not serve.
     Later(RouteType),
     /// Nothing known.
@@ -49,6 +52,9 @@ pub enum Route<'a> {
 impl<'a> Route<'a> {
     /// By path suffix.
     pub fn of(config: &Config, path: &'a str) -> Self {
+        if matches!(path, "/" | "/healthz") {
+            return Self::Health;
+        }
         match config.route_type(path) {
             Some(RouteType::Completions) => Self::Conversation(Dialect::Chat),
             Some(RouteType::Messages) => Self::Conversation(Dialect::Messages),
@@ -64,6 +70,7 @@ impl<'a> Route<'a> {
             Self::Conversation(Dialect::Messages) => "messages",
             Self::Conversation(_) => "completions",
             Self::Models | Self::Model(_) => "models",
+            Self::Health => "health",
             Self::Later(RouteType::Responses) => "responses",
             Self::Later(RouteType::Embeddings) => "embeddings",
             Self::Later(RouteType::Realtime) => "realtime",
@@ -92,7 +99,7 @@ impl<'a> Route<'a> {
     pub fn check_method(self, method: &Method) -> Result<(), &'static str> {
         let allowed = match self {
             Self::Conversation(_) => "POST",
-            Self::Models | Self::Model(_) => "GET",
+            Self::Models | Self::Model(_) | Self::Health => "GET",
             Self::Later(_) | Self::Unknown => return Ok(()),
         };
         let head = allowed == "GET" && method == Method::HEAD;
@@ -132,8 +139,8 @@ pub fn check_headers(parts: &Parts) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Reads the body, up to `limit` bytes.
-pub async fn body(parts: &Parts, mut body: Body, limit: u64) -> Result<Bytes, Fault> {
+/// Reads the body, up to `limit` bytes and the request's deadline.
+pub async fn body(parts: &Parts, mut body: Body, limit: u64, deadline: Instant) -> Result<Bytes, Fault> {
     let too_large = || {
         let message =
             format!("the request body is larger than the {limit} bytes that this gateway takes (request.maxBodyBytes)");
@@ -147,7 +154,8 @@ pub async fn body(parts: &Parts, mut body: Body, limit: u64) -> Result<Bytes, Fa
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
     loop {
-        let frame = match tokio::time::timeout(BODY_IDLE, body.frame()).await {
+        let until = deadline.min(Instant::now() + BODY_IDLE);
+        let frame = match tokio::time::timeout_at(until, body.frame()).await {
             Ok(Some(Ok(frame))) => frame,
             Ok(None) => break,
             Ok(Some(Err(_))) => {
@@ -232,6 +240,24 @@ mod tests {
         for id in ["", "a b", &"x".repeat(129)] {
             assert!(with(id).starts_with("req_"), "{id:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_trickles_in_ends_at_the_deadline() {
+        let pieces = futures_util::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            Some((Ok::<_, std::convert::Infallible>(Bytes::from_static(b" ")), ()))
+        });
+        let (parts, ()) = http::Request::new(()).into_parts();
+        let deadline = Instant::now() + Duration::from_millis(100);
+        let fault = body(&parts, Body::from_stream(pieces), 1 << 20, deadline).await.unwrap_err();
+        assert_eq!(fault.kind, FaultKind::Timeout);
+    }
+
+    #[test]
+    fn a_health_check_answers_a_wrong_method_as_every_path_does() {
+        assert_eq!(Route::Health.check_method(&Method::POST), Err("GET"));
+        assert_eq!(Route::Health.check_method(&Method::HEAD), Ok(()));
     }
 
     #[test]

@@ -13,8 +13,12 @@ use tollgate_wire::ir::Fault;
 
 /// A client that went away has no status; this is nginx's name for it.
 const CLIENT_GONE: u16 = 499;
+/// A bug of ours.
+const PANICKED: u16 = 500;
 /// The longest model name or path in a log line.
 const MAX_LOGGED: usize = 256;
+/// The most dropped paths in a log line: a request may have one per message.
+const MAX_DROPPED: usize = 32;
 
 /// The books of one request.
 #[derive(Debug)]
@@ -33,7 +37,7 @@ impl Books {
             message: "request",
             request_id: request_id.to_owned(),
             route,
-            method: method.as_str().to_owned(),
+            method: logged(method.as_str()),
             path: logged(path),
             ..Access::default()
         };
@@ -68,7 +72,7 @@ impl Books {
             })
             .collect();
         self.access.upstream_ms = Some(ms(outcome.attempts.iter().map(|attempt| attempt.duration).sum()));
-        self.access.dropped = outcome.dropped.iter().map(|dropped| dropped.path.clone()).collect();
+        self.access.dropped = outcome.dropped.iter().take(MAX_DROPPED).map(|dropped| logged(&dropped.path)).collect();
         if let (Ok(_), Some(served)) = (&outcome.result, outcome.attempts.last()) {
             self.access.first_content_ms = Some(ms(self.begun.elapsed()));
             self.access.provider = Some(served.provider.name().to_owned());
@@ -105,6 +109,16 @@ impl Books {
         self.write(status);
     }
 
+    /// Nobody closed them: a bug of ours, or the client went away. Answers the status to write.
+    fn cut_off(&mut self, panicking: bool) -> u16 {
+        if panicking {
+            self.access.error = Some("panic".to_owned());
+            return PANICKED;
+        }
+        self.access.client_gone = true;
+        CLIENT_GONE
+    }
+
     fn write(&mut self, status: u16) {
         self.closed = true;
         self.access.status = status;
@@ -116,8 +130,8 @@ impl Books {
 impl Drop for Books {
     fn drop(&mut self) {
         if !self.closed {
-            self.access.client_gone = true;
-            self.write(CLIENT_GONE);
+            let status = self.cut_off(std::thread::panicking());
+            self.write(status);
         }
     }
 }
@@ -134,4 +148,25 @@ fn timestamp(time: SystemTime) -> String {
     let millis = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis());
     let time = DateTime::from_millis(i64::try_from(millis).unwrap_or(0));
     time.fmt(Format::DateTime).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bug_is_not_booked_as_a_client_that_went_away() {
+        for (panicking, status, client_gone) in [(true, 500, false), (false, 499, true)] {
+            let mut books = Books::open("r", "completions", &http::Method::POST, "/v1/chat/completions");
+            assert_eq!((books.cut_off(panicking), books.access.client_gone), (status, client_gone));
+            assert_eq!(books.access.error.is_some(), panicking);
+        }
+    }
+
+    #[test]
+    fn a_line_stays_short_whatever_the_client_sends() {
+        let method = http::Method::from_bytes(&[b'X'; 10_000]).unwrap();
+        let books = Books::open("r", "unknown", &method, &"/x".repeat(10_000));
+        assert_eq!((books.access.method.len(), books.access.path.len()), (MAX_LOGGED, MAX_LOGGED));
+    }
 }

@@ -1,4 +1,5 @@
 //! Where the router runs.
 
+pub mod connection;
 pub mod lambda;
 pub mod native;

@@ -65,6 +65,7 @@ pub fn banner(bound: SocketAddr, issuer: &issuer::Issuer, app: &App) -> String {
     let base = format!("http://{bound}");
     let models: Vec<&str> = app.config.model_names().iter().map(|model| model.name).collect();
     let mut chains: Vec<&str> = app.config.providers().map(|entry| entry.name.as_str()).collect();
+    chains.sort_unstable();
     chains.dedup();
     format!(
         "\nTollgate listens on {base}\n\n\

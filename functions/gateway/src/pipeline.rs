@@ -11,14 +11,16 @@
 //! Whatever fails becomes a fault, and a fault becomes an answer in the client's dialect (`error`). A client that goes away drops the future: the
 //! upstream call stops with it, and the books close with what was used up to there.
 
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
+use futures_util::FutureExt;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Request};
+use http::{HeaderName, HeaderValue, Request, StatusCode};
 use tokio::time::Instant;
 use tollgate_upstream::{Answer, Job, Outcome, dispatch};
 use tollgate_wire::codec::{Dialect, Seed};
@@ -45,24 +47,50 @@ pub async fn entry(State(app): State<App>, request: Request<Body>) -> Response {
     let path = parts.uri.path();
     let route = Route::of(&app.config, path);
     let client = route.dialect(&parts.headers);
-    let mut books = Books::open(&request_id, route.name(), &parts.method, path);
-    let mut response = match admit(&app, &parts, route, client, &request_id, &mut books).await {
+    let answer = respond(&app, &parts, body, route, client, &request_id);
+    // A bug costs one request, not the connection and what else runs on it.
+    let answer = AssertUnwindSafe(answer).catch_unwind().await;
+    let mut response = answer.unwrap_or_else(|_| internal_error(client, &request_id));
+    finish(&mut response, client, &request_id);
+    response
+}
+
+async fn respond(
+    app: &App,
+    parts: &Parts,
+    body: Body,
+    route: Route<'_>,
+    client: Dialect,
+    request_id: &str,
+) -> Response {
+    let path = parts.uri.path();
+    let mut books = Books::open(request_id, route.name(), &parts.method, path);
+    match admit(app, parts, route, client, request_id, &mut books).await {
         Err(refusal) => {
-            accept::drain_refused(&parts, body).await;
+            accept::drain_refused(parts, body).await;
             books.close(refusal.status().as_u16());
             *refusal
         }
         Ok(()) => match route {
-            Route::Models => with(books, models::list(&app, client)),
-            Route::Model(id) => match models::one(&app, client, id) {
+            Route::Models => with(books, models::list(app, client)),
+            Route::Model(id) => match models::one(app, client, id) {
                 Ok(response) => with(books, response),
-                Err(fault) => refuse(books, &fault, client, &request_id),
+                Err(fault) => refuse(books, &fault, client, request_id),
             },
-            Route::Conversation(_) => converse(&app, &parts, body, client, &request_id, books).await,
-            Route::Later(_) | Route::Unknown => refuse(books, &not_served(route, path), client, &request_id),
+            Route::Conversation(_) => converse(app, parts, body, client, request_id, books).await,
+            Route::Later(_) | Route::Unknown | Route::Health => {
+                refuse(books, &not_served(route, path), client, request_id)
+            }
         },
-    };
-    finish(&mut response, client, &request_id);
+    }
+}
+
+/// After a panic.
+fn internal_error(client: Dialect, request_id: &str) -> Response {
+    let message = format!("the gateway failed; its log knows this request as {request_id}");
+    let fault = Fault::new(FaultKind::Api, message).with_code("internal_error");
+    let mut response = error::response(&fault, client, request_id);
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     response
 }
 
@@ -103,7 +131,7 @@ async fn converse(
     mut books: Books,
 ) -> Response {
     let deadline = deadline(app, parts);
-    let inbound = match accept::body(parts, body, app.config.request.max_body_bytes()).await {
+    let inbound = match accept::body(parts, body, app.config.request.max_body_bytes(), deadline).await {
         Ok(body) => Inbound::decode(client, body, accept::betas(&parts.headers)).map_err(|error| error.into_fault()),
         Err(fault) => Err(fault),
     };
@@ -239,3 +267,17 @@ fn finish(response: &mut Response, client: Dialect, request_id: &str) {
 
 /// A margin that Lambda's deadline keeps for the answer to get out.
 pub const HOST_MARGIN: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bug_is_a_500_that_names_the_request() {
+        for client in [Dialect::Chat, Dialect::Messages] {
+            let response = internal_error(client, "req_7");
+            assert_eq!(response.status(), 500);
+            assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+        }
+    }
+}

@@ -15,5 +15,11 @@ pub fn init(level: Option<&str>) {
     });
     let lines =
         tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
-    let _ = tracing_subscriber::registry().with(level).with(ours).with(lines).try_init();
+    if tracing_subscriber::registry().with(level).with(ours).with(lines).try_init().is_ok() {
+        // The default prints the message of the panic, which may quote what was being read: a prompt.
+        std::panic::set_hook(Box::new(|panic| {
+            let place = panic.location().map(ToString::to_string).unwrap_or_default();
+            tracing::error!(panic.place = place, "a panic: a bug of the gateway");
+        }));
+    }
 }

@@ -90,7 +90,9 @@ fn too_large(door: &str, size: usize, limit: usize) -> Fault {
 }
 
 fn request(event: lambda_http::Request) -> Request<Body> {
-    let left = event.lambda_context_ref().and_then(|context| context.deadline().duration_since(SystemTime::now()).ok());
+    let stated = event.lambda_context_ref().filter(|context| context.deadline > 0);
+    // A deadline that has passed leaves no time; it is not the same as none.
+    let left = stated.map(|context| context.deadline().duration_since(SystemTime::now()).unwrap_or_default());
     let path = event.raw_http_path().to_owned();
     let (mut parts, body) = event.into_parts();
     parts.uri = without_stage(&parts.uri, path);

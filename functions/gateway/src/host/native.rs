@@ -11,8 +11,13 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 
-/// A client may take this long to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+use super::connection::{Connection, Patience};
+
+/// A client may take this long to send a request's head. It also ends connections that are idle between two requests, and has to be longer than
+/// the idle timeout of a load balancer in front (60 s for an ALB): that would send a request into a connection that is being closed.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// And so long to say anything at all, or to take more of an answer.
+const PATIENCE: Patience = Patience { opening: Duration::from_secs(15), stalled: Duration::from_secs(60) };
 /// Requests that are still running at a shutdown get this long.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -44,7 +49,8 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
             () = &mut shutdown => break,
         };
         let _ = stream.set_nodelay(true);
-        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        let stream = TokioIo::new(Connection::new(stream, PATIENCE));
+        let connection = builder.serve_connection(stream, TowerToHyperService::new(router.clone()));
         let connection = graceful.watch(connection.into_owned());
         tokio::spawn(async move {
             let _: Result<(), _> = connection.await;
