@@ -11,6 +11,9 @@ use crate::error::WireError;
 const MAX_DEPTH: usize = 127;
 /// More top-level members are refused: every one is compared with all before it. The largest real requests have some 40.
 const MAX_MEMBERS: usize = 512;
+/// A body of more values is refused: `[],[],[],...` takes 3 bytes a value here, and some 100 in each tree that a translation builds. The text
+/// and the images of a large request are few values.
+const MAX_VALUES: usize = 500_000;
 
 /// One member of the top-level object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +35,7 @@ pub fn members(body: &[u8]) -> Result<Vec<Member<'_>>, WireError> {
         return Err(not_json("it is empty".to_owned()));
     }
     let text = std::str::from_utf8(body).map_err(|e| not_json(format!("invalid UTF-8 at byte {}", e.valid_up_to())))?;
-    check_depth(body)?;
+    check_shape(body)?;
     serde_json::from_str::<IgnoredAny>(text).map_err(|e| not_json(e.to_string()))?;
     let mut scanner = Scanner { text, at: 0 };
     scanner.skip_whitespace();
@@ -53,8 +56,9 @@ pub fn members(body: &[u8]) -> Result<Vec<Member<'_>>, WireError> {
     Ok(members)
 }
 
-fn check_depth(body: &[u8]) -> Result<(), WireError> {
-    let mut depth = 0usize;
+/// Depth and number of values.
+fn check_shape(body: &[u8]) -> Result<(), WireError> {
+    let (mut depth, mut commas) = (0usize, 0usize);
     let mut in_string = false;
     let mut bytes = body.iter();
     while let Some(byte) = bytes.next() {
@@ -70,8 +74,12 @@ fn check_depth(body: &[u8]) -> Result<(), WireError> {
                 }
             }
             b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            b',' if !in_string => commas += 1,
             _ => {}
         }
+    }
+    if commas >= MAX_VALUES {
+        return Err(WireError::NotJson { message: format!("it has more than {MAX_VALUES} values") });
     }
     Ok(())
 }
@@ -230,13 +238,21 @@ mod tests {
     }
 
     #[test]
+    fn a_body_of_countless_values_is_refused_and_commas_in_texts_are_none() {
+        let list = |n: usize| format!("{{\"a\":[{}[]]}}", "[],".repeat(n));
+        assert!(members(list(MAX_VALUES - 1).as_bytes()).is_ok());
+        assert!(members(list(MAX_VALUES).as_bytes()).unwrap_err().to_string().contains("more than 500000 values"));
+        assert_eq!(keys(&format!("{{\"a\":\"{}\"}}", ",".repeat(MAX_VALUES))).len(), 1);
+    }
+
+    #[test]
     fn an_object_of_countless_members_is_refused_and_not_compared() {
         let object = |n: usize| {
             let members: Vec<String> = (0..n).map(|i| format!("\"k{i}\":1")).collect();
             format!("{{{}}}", members.join(","))
         };
         assert_eq!(keys(&object(MAX_MEMBERS)).len(), MAX_MEMBERS);
-        let error = members(object(1_000_000).as_bytes()).unwrap_err();
+        let error = members(object(400_000).as_bytes()).unwrap_err();
         assert!(error.to_string().contains("more than 512 members"), "{error}");
     }
 
