@@ -272,9 +272,9 @@ impl Writer {
 
     fn delta(&mut self, index: usize, delta: &Delta, out: &mut Vec<u8>) {
         let delta = match delta {
-            Delta::Text(text) => DeltaOut::TextDelta { text },
-            Delta::Thinking(thinking) => DeltaOut::ThinkingDelta { thinking },
-            Delta::ToolInput(partial_json) => DeltaOut::InputJsonDelta { partial_json },
+            Delta::Text(text) => DeltaOut::Text { text },
+            Delta::Thinking(thinking) => DeltaOut::Thinking { thinking },
+            Delta::ToolInput(partial_json) => DeltaOut::InputJson { partial_json },
             Delta::Signature(part) => {
                 self.signature.push_str(part);
                 return;
@@ -287,7 +287,7 @@ impl Writer {
         let Some(index) = self.open.take() else { return };
         if !self.signature.is_empty() {
             let signature = std::mem::take(&mut self.signature);
-            send_delta(index, &DeltaOut::SignatureDelta { signature: &signature }, out);
+            send_delta(index, &DeltaOut::Signature { signature: &signature }, out);
         }
         send("content_block_stop", &json!({ "type": "content_block_stop", "index": index }), out);
     }
@@ -307,12 +307,16 @@ struct DeltaEvent<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 enum DeltaOut<'a> {
-    TextDelta { text: &'a str },
-    ThinkingDelta { thinking: &'a str },
-    InputJsonDelta { partial_json: &'a str },
-    SignatureDelta { signature: &'a str },
+    #[serde(rename = "text_delta")]
+    Text { text: &'a str },
+    #[serde(rename = "thinking_delta")]
+    Thinking { thinking: &'a str },
+    #[serde(rename = "input_json_delta")]
+    InputJson { partial_json: &'a str },
+    #[serde(rename = "signature_delta")]
+    Signature { signature: &'a str },
 }
 
 fn send_delta(index: usize, delta: &DeltaOut<'_>, out: &mut Vec<u8>) {
