@@ -3,12 +3,14 @@
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use tollgate_auth::{AuthError, AuthErrorKind};
 use tollgate_wire::codec::{self, Dialect};
 use tollgate_wire::fault::scrub;
 use tollgate_wire::ir::{Fault, FaultKind};
 
+/// The official SDKs obey it over their own judgement by status.
+const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// Statuses whose body, when the upstream speaks the client's own dialect, goes through as the upstream wrote it.
 const VERBATIM: [u16; 8] = [400, 404, 409, 413, 415, 422, 429, 529];
 
@@ -54,7 +56,16 @@ pub fn response(fault: &Fault, client: Dialect, request_id: &str) -> Response {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if is_permanent(fault) {
+        headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
     response
+}
+
+/// Statuses that the official SDKs try again, for faults that stay: an empty account, a refused key of ours, what this build cannot do.
+fn is_permanent(fault: &Fault) -> bool {
+    matches!(fault.kind, FaultKind::QuotaExhausted | FaultKind::NotImplemented)
+        || fault.code.as_deref() == Some("upstream_credentials")
 }
 
 /// A token that was not accepted.

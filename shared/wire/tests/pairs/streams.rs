@@ -77,7 +77,7 @@ fn streams_for_each_client() {
             let (text, state) = written(relay(client, &target), [bytes.as_slice()]);
             let to = format!("{client:?}").to_lowercase();
             golden(
-                "streams",
+                "pairs/snapshots/streams",
                 &format!("{name}_to_{to}"),
                 &format!(
                     "{path} for a {client:?} client\n\n{text}\n{:?}, model {:?}, done {}",
