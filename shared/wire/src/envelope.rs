@@ -105,7 +105,13 @@ fn include_usage(member: &Member<'_>) -> Result<bool, WireError> {
 fn model_name(member: &Member<'_>) -> Result<String, WireError> {
     expect(member, "a string", member.value.starts_with('"'))?;
     let name: String = serde_json::from_str(member.value).map_err(|e| WireError::NotJson { message: e.to_string() })?;
-    if name.is_empty() || name.len() > MAX_MODEL_LEN || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    // Bedrock has the name in its path, where a dot and two dots are directories to whoever tidies paths.
+    let dots = matches!(name.as_str(), "." | "..");
+    if dots
+        || name.is_empty()
+        || name.len() > MAX_MODEL_LEN
+        || name.chars().any(|c| c.is_control() || c.is_whitespace())
+    {
         let message = format!("expected the name of a model: 1 to {MAX_MODEL_LEN} characters, no white space");
         return Err(WireError::invalid("model", message));
     }
@@ -163,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_model_name_is_one_word() {
-        for name in ["", "a b", "a\\nb", "\\u0000"] {
+        for name in ["", ".", "..", "a b", "a\\nb", "\\u0000"] {
             assert!(chat(&format!(r#"{{"model":"{name}","messages":[{{}}]}}"#)).is_err(), "{name:?}");
         }
     }
