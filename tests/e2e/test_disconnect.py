@@ -42,6 +42,13 @@ def test_leaving_before_the_answer_began_stops_the_upstream(gateway, world, colu
         world.llm.wait_for_outcome(word, "open")
     world.llm.wait_for_outcome(word, "aborted")
 
+    def line(text: str):
+        entry = json_line(text)
+        return entry if entry and entry.get("tollgate.client_gone") and entry.get("gen_ai.request.model") == model else None
+
+    [attempt] = gateway.server.wait_for(line)["tollgate.attempts"]
+    assert (attempt["provider"], attempt["fault"]) == (model, "client_gone"), "the log says whom the client was waiting for"
+
 
 def test_what_was_used_until_then_is_in_the_log(gateway):
     request_id = f"e2e-left-{time.monotonic_ns()}"

@@ -1,7 +1,7 @@
 //! What is known of a request so far. Closing them writes the access log: at the end, or when the request is dropped in the middle because
 //! its client went away.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
@@ -24,6 +24,8 @@ const MAX_DROPPED: usize = 32;
 #[derive(Debug)]
 pub struct Books {
     access: Access,
+    /// The attempts, while they run: what is known of them if the client goes away.
+    underway: Outcome,
     begun: Instant,
     closed: bool,
 }
@@ -41,7 +43,7 @@ impl Books {
             path: logged(path),
             ..Access::default()
         };
-        Self { access, begun: Instant::now(), closed: false }
+        Self { access, underway: Outcome::default(), begun: Instant::now(), closed: false }
     }
 
     /// Whose request it is.
@@ -57,9 +59,20 @@ impl Books {
         self.access.stream = stream;
     }
 
+    /// Where the attempts are written while they run.
+    pub fn underway(&mut self) -> &mut Outcome {
+        &mut self.underway
+    }
+
+    /// The attempts are over.
+    pub fn answered(&mut self) -> Outcome {
+        let outcome = std::mem::take(&mut self.underway);
+        self.outcome(&outcome);
+        outcome
+    }
+
     /// What the upstreams said.
-    pub fn outcome(&mut self, outcome: &Outcome) {
-        let ms = |duration: std::time::Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
+    fn outcome(&mut self, outcome: &Outcome) {
         self.access.attempts = outcome
             .attempts
             .iter()
@@ -116,6 +129,14 @@ impl Books {
             return PANICKED;
         }
         self.access.client_gone = true;
+        let outcome = std::mem::take(&mut self.underway);
+        if let Some(running) = outcome.attempts.last() {
+            self.outcome(&outcome);
+            if let Some(line) = self.access.attempts.last_mut() {
+                line.fault = Some("client_gone");
+                line.duration_ms = ms(running.begun.elapsed());
+            }
+        }
         CLIENT_GONE
     }
 
@@ -134,6 +155,10 @@ impl Drop for Books {
             self.write(status);
         }
     }
+}
+
+fn ms(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 fn logged(text: &str) -> String {

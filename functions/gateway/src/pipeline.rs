@@ -22,7 +22,7 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 use tokio::time::Instant;
-use tollgate_upstream::{Answer, Job, Outcome, dispatch};
+use tollgate_upstream::{Answer, Job, Outcome, dispatch_into};
 use tollgate_wire::codec::{Dialect, Seed};
 use tollgate_wire::exchange::Inbound;
 use tollgate_wire::ir::{Dropped, Fault, FaultKind};
@@ -156,8 +156,8 @@ async fn converse(
         max_attempts: app.config.request.max_attempts() as usize,
         anthropic_version: parts.headers.get("anthropic-version").filter(|_| client == Dialect::Messages),
     };
-    let outcome = dispatch(&job, chain).await;
-    books.outcome(&outcome);
+    dispatch_into(&job, chain, books.underway()).await;
+    let outcome = books.answered();
     answer(outcome, books, client, request_id)
 }
 

@@ -54,7 +54,9 @@ pub struct Attempt {
     pub status: Option<u16>,
     /// How it failed; `None`: it brought the answer.
     pub class: Option<FaultClass>,
-    /// From the call to the answer's first content, or to the failure.
+    /// When.
+    pub begun: std::time::Instant,
+    /// From the call to the answer's first content, or to the failure. Zero: it is still running.
     pub duration: Duration,
     /// What it reported to have used, also when it failed.
     pub usage: Usage,
@@ -69,6 +71,13 @@ pub struct Outcome {
     pub attempts: Vec<Attempt>,
     /// What the serving provider did not see as the client said it.
     pub dropped: Vec<Dropped>,
+}
+
+impl Default for Outcome {
+    /// Nobody has been asked.
+    fn default() -> Self {
+        Self { result: Err(no_provider()), attempts: Vec::new(), dropped: Vec::new() }
+    }
 }
 
 /// An answer.
@@ -87,7 +96,13 @@ pub enum Answer {
 
 /// Runs the attempts. Dropping the future stops the upstream call.
 pub async fn dispatch(job: &Job<'_>, chain: &Chain) -> Outcome {
-    let mut outcome = Outcome { result: Err(no_provider()), attempts: Vec::new(), dropped: Vec::new() };
+    let mut outcome = Outcome::default();
+    dispatch_into(job, chain, &mut outcome).await;
+    outcome
+}
+
+/// The same, for a caller that wants to know of the attempts when the future is dropped in the middle.
+pub async fn dispatch_into(job: &Job<'_>, chain: &Chain, outcome: &mut Outcome) {
     let mut tried: Vec<Tried> = Vec::new();
     let mut again: Option<Place> = None;
     loop {
@@ -100,9 +115,9 @@ pub async fn dispatch(job: &Job<'_>, chain: &Chain) -> Outcome {
             if tried.is_empty() && left < MIN_ATTEMPT {
                 outcome.result = Err(TransportError::Deadline.fault());
             }
-            return outcome;
+            return;
         };
-        let Some((provider, retries)) = at(chain, place) else { return outcome };
+        let Some((provider, retries)) = at(chain, place) else { return };
         let model = provider.model_for(job.model).to_owned();
         let target = provider.target(job.client, &model);
         let started = match job.inbound.start(&target, job.seed, job.strict) {
@@ -119,22 +134,28 @@ pub async fn dispatch(job: &Job<'_>, chain: &Chain) -> Outcome {
         };
         let dropped = started.dropped.clone();
         let begun = std::time::Instant::now();
-        let ended = attempt(job, provider, &target, started).await;
-        let mut record = Attempt {
+        outcome.attempts.push(Attempt {
             provider: Arc::clone(provider),
             model: model.clone(),
-            status: ended.status,
+            status: None,
             class: None,
-            duration: begun.elapsed(),
-            usage: ended.usage,
-        };
+            begun,
+            duration: Duration::ZERO,
+            usage: Usage::default(),
+        });
+        let ended = attempt(job, provider, &target, started).await;
+        if let Some(record) = outcome.attempts.last_mut() {
+            record.status = ended.status;
+            record.class = ended.result.as_ref().err().map(|failure| failure.class);
+            record.duration = begun.elapsed();
+            record.usage = ended.usage;
+        }
         match ended.result {
             Ok(answer) => {
                 provider.health.succeeded(begun);
-                outcome.attempts.push(record);
                 outcome.result = Ok(answer);
                 outcome.dropped = dropped;
-                return outcome;
+                return;
             }
             Err(failure) => {
                 if failure.stale && tried.iter().all(|t| t.place != place) {
@@ -146,8 +167,6 @@ pub async fn dispatch(job: &Job<'_>, chain: &Chain) -> Outcome {
                 } else {
                     note(provider, &failure, begun);
                 }
-                record.class = Some(failure.class);
-                outcome.attempts.push(record);
                 outcome.result = Err(for_client(failure.class, failure.fault));
                 tried.push(Tried { place, class: failure.class, retryable: retries.allows(failure.class) });
             }

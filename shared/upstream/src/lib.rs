@@ -19,6 +19,6 @@ mod http;
 mod provider;
 mod secrets;
 
-pub use dispatch::{Answer, Attempt, Job, LiveStream, Outcome, Step, dispatch};
+pub use dispatch::{Answer, Attempt, Job, LiveStream, Outcome, Step, dispatch, dispatch_into};
 pub use error::SetupError;
 pub use provider::{Chain, Chains, Provider};
