@@ -7,6 +7,7 @@ TOOLS := $(CURDIR)/.tools
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 FUZZ_SECONDS ?= 60
+FUZZ_SEEDS := seeds $(wildcard $(foreach kind,requests responses answers streams,$(CURDIR)/shared/wire/tests/*/$(kind)))
 
 .PHONY: help run test check format e2e bench build fuzz clean-tools
 
@@ -43,8 +44,8 @@ build: ## The Lambda zip for x86-64 (ARCH=arm64 where that target is installed)
 	@ls -l target/lambda/*/bootstrap.zip
 
 fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz every decoder for FUZZ_SECONDS each (needs a nightly toolchain)
-	cd tests/fuzz && for target in $$($(TOOLS)/bin/cargo-fuzz list --fuzz-dir .); do \
-	  PATH="$(TOOLS)/bin:$$PATH" cargo +nightly fuzz run --fuzz-dir . $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 || exit 1; done
+	cd tests/fuzz && export PATH="$(TOOLS)/bin:$$PATH" && for target in $$(cargo fuzz list --fuzz-dir .); do mkdir -p corpus/$$target; \
+	  cargo +nightly fuzz run --fuzz-dir . $$target corpus/$$target $(FUZZ_SEEDS) -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 || exit 1; done
 
 clean-tools: ## Remove what the targets above installed
 	rm -rf $(TOOLS)

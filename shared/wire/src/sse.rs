@@ -12,6 +12,9 @@ use crate::error::WireError;
 /// An event larger than this is refused: the upstream is broken, or hostile.
 const MAX_EVENT_BYTES: usize = 32 * 1024 * 1024;
 
+/// May stand at the very start.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Cuts a byte stream into events.
 #[derive(Debug, Default)]
 pub struct SseParser {
@@ -42,12 +45,13 @@ impl SseParser {
         if self.buffer.len() > MAX_EVENT_BYTES {
             return Err(WireError::BadAnswer("one event of its stream is over 32 MiB".to_owned()));
         }
-        if !self.started && self.buffer.len() >= 3 {
+        if !self.started && self.buffer.starts_with(BYTE_ORDER_MARK) {
+            self.buffer.advance(BYTE_ORDER_MARK.len());
+            // Half of it may have been looked at already.
+            self.scanned = 0;
             self.started = true;
-            if self.buffer.starts_with(b"\xef\xbb\xbf") {
-                self.buffer.advance(3);
-            }
         }
+        self.started |= !BYTE_ORDER_MARK.starts_with(&self.buffer);
         Ok(())
     }
 
@@ -165,6 +169,21 @@ mod tests {
             take(event);
         }
         out
+    }
+
+    #[test]
+    fn a_byte_order_mark_in_pieces_is_no_part_of_the_first_line() {
+        let bytes = b"\xef\xbb\xbf\r\rdata: a\r\r";
+        for cut in 0..bytes.len() {
+            let (mut parser, mut events) = (SseParser::new(), Vec::new());
+            for piece in [&bytes[..cut], &bytes[cut..]] {
+                parser.push(piece).unwrap();
+                events.extend(std::iter::from_fn(|| parser.next_event()));
+            }
+            events.extend(parser.finish());
+            let raw: Vec<&[u8]> = events.iter().map(|event| event.raw.as_ref()).collect();
+            assert_eq!(raw, [b"\r".as_slice(), b"\r", b"data: a\r\r"], "cut at {cut}");
+        }
     }
 
     #[test]
