@@ -10,7 +10,7 @@ const REQUEST_TIMEOUT_MS: u64 = 600_000;
 const MAX_ATTEMPTS: u32 = 6;
 const CONNECT_MS: u64 = 3_000;
 const FIRST_BYTE_MS: u64 = 60_000;
-const IDLE_MS: u64 = 60_000;
+const IDLE_MS: u64 = 300_000;
 
 impl Config {
     /// Where the native server listens.
@@ -47,7 +47,7 @@ impl Timeouts {
         Duration::from_millis(self.connect_ms.unwrap_or(CONNECT_MS))
     }
 
-    /// From the request to the first content of an answer.
+    /// From the request to the first bytes of an answer.
     #[must_use]
     pub fn first_byte(&self) -> Duration {
         Duration::from_millis(self.first_byte_ms.unwrap_or(FIRST_BYTE_MS))
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(config.request.max_attempts(), 6);
         assert_eq!(Timeouts::default().connect(), Duration::from_secs(3));
         assert_eq!(Timeouts::default().first_byte(), Duration::from_secs(60));
-        assert_eq!(Timeouts::default().idle(), Duration::from_secs(60));
+        assert_eq!(Timeouts::default().idle(), Duration::from_secs(300));
         assert_eq!(config.auth.default_tier(), "standard");
         assert_eq!(Custom::default().dialects().collect::<Vec<_>>(), [CustomDialect::Completions]);
     }

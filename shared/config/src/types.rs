@@ -357,10 +357,10 @@ pub enum CustomDialect {
 pub struct Timeouts {
     /// TCP and TLS. Default 3,000.
     pub connect_ms: Option<u64>,
-    /// From the request to the first content of a stream; default 60,000. Where it is stated, a whole (not streamed) answer has to begin within
+    /// From the request to the first bytes of a stream; default 60,000. Where it is stated, a whole (not streamed) answer has to begin within
     /// it, too; where it is not, only the request's own bound applies to that.
     pub first_byte_ms: Option<u64>,
-    /// Between two chunks of an answer. Default 60,000.
+    /// Between two chunks of an answer. Default 300,000: a model may think in silence.
     pub idle_ms: Option<u64>,
 }
 

@@ -235,7 +235,7 @@ async fn attempt(job: &Job<'_>, provider: &Arc<Provider>, target: &Target<'_>, s
     let late =
         || if until == job.deadline { TransportError::Deadline } else { TransportError::FirstByteTimeout(first_byte) };
     let sent = tokio::time::timeout_at(until, provider.send(target.model, &call)).await;
-    let reply = match sent.unwrap_or_else(|_| Err(late())) {
+    let mut reply = match sent.unwrap_or_else(|_| Err(late())) {
         Ok(reply) => reply,
         Err(error) => return Ended { status: None, usage: Usage::default(), result: Err(error.into()) },
     };
@@ -244,11 +244,12 @@ async fn attempt(job: &Job<'_>, provider: &Arc<Provider>, target: &Target<'_>, s
     let result = if !reply.status.is_success() {
         Err(refusal(job, provider, target, reply).await)
     } else if stream {
-        match tokio::time::timeout_at(until, first_content(reply, &mut relay)).await {
-            Ok(Ok((held, body))) => {
+        let first = tokio::time::timeout_at(until, reply.body.chunk()).await.unwrap_or_else(|_| Err(late()));
+        match first_content(job, provider, first, &mut reply, &mut relay).await {
+            Ok(held) => {
                 let live = LiveStream {
                     relay,
-                    body,
+                    body: reply.body,
                     provider: Arc::clone(provider),
                     begun,
                     deadline: job.deadline,
@@ -256,8 +257,7 @@ async fn attempt(job: &Job<'_>, provider: &Arc<Provider>, target: &Target<'_>, s
                 };
                 return Ended { status, usage: live.relay.state().usage, result: Ok(Answer::Stream(Box::new(live))) };
             }
-            Ok(Err(failure)) => Err(failure),
-            Err(_) => Err(late().into()),
+            Err(failure) => Err(failure),
         }
     } else {
         whole(job, provider, reply, &mut relay).await
@@ -296,25 +296,34 @@ async fn whole(job: &Job<'_>, provider: &Provider, mut reply: Reply, relay: &mut
     Ok(Answer::Whole { body, state: relay.state().clone() })
 }
 
-/// Reads a stream up to its first content: until then it can fail without the client seeing it.
-async fn first_content(mut reply: Reply, relay: &mut Relay) -> Result<(Vec<u8>, Body), Failure> {
+/// Reads a stream from its first bytes up to its first content: until then it can fail without the client seeing it. A model that thinks in silence
+/// may take long from the one to the other: there the idle timeout rules.
+async fn first_content(
+    job: &Job<'_>,
+    provider: &Provider,
+    first: Result<Option<Bytes>, TransportError>,
+    reply: &mut Reply,
+    relay: &mut Relay,
+) -> Result<Vec<u8>, Failure> {
     let is_json = reply.headers.get(CONTENT_TYPE).is_some_and(|v| v.as_bytes().starts_with(b"application/json"));
     if is_json && !matches!(reply.body, Body::Invoke(..)) {
         let fault = WireError::BadAnswer("a stream was asked for, and a JSON document came".to_owned()).into_fault();
         return Err(stream_failure(fault));
     }
     let mut held = Vec::new();
+    let mut next = first;
     loop {
-        match reply.body.chunk().await? {
+        match next? {
             Some(bytes) => relay.chunk(&bytes, &mut held).map_err(stream_failure)?,
             None => {
                 relay.finish(&mut held).map_err(stream_failure)?;
-                return Ok((held, reply.body));
+                return Ok(held);
             }
         }
         if relay.state().content {
-            return Ok((held, reply.body));
+            return Ok(held);
         }
+        next = reply.body.chunk_within(provider.idle_timeout(), job.deadline).await;
     }
 }
 

@@ -56,9 +56,9 @@ impl Health {
         }
         state.failures = state.failures.saturating_add(1);
         let cooldown = match retry_after {
-            Some(wait) => wait.min(MAX_COOLDOWN),
-            None if state.failures >= EVICT_AFTER => cooldown(state.failures),
-            None => return None,
+            Some(wait) if !wait.is_zero() => wait.min(MAX_COOLDOWN),
+            _ if state.failures >= EVICT_AFTER => cooldown(state.failures),
+            _ => return None,
         };
         state.evicted_at = Some(now);
         state.evicted_until = state.evicted_until.max(Some(now + cooldown));
