@@ -34,8 +34,10 @@ e2e: ## The real binary with the official SDKs against mocks that others wrote (
 	cargo build --locked -p tollgate-gateway -p tollgate-test-servers
 	tests/e2e/run.sh
 
-bench: ## Instructions per request, throughput beside a bare proxy, cold start (figures: docs/performance.md)
-	cargo build --release --locked -p tollgate-gateway -p tollgate-bench
+bench: ## Instructions per request, throughput beside a bare proxy, cold start (figures: docs/performance.md); needs valgrind
+	cargo build --release --locked -p tollgate-gateway
+	cargo build --release --locked -p tollgate-bench-hello
+	cargo build --release --locked -p tollgate-bench
 	target/release/bench all
 
 build: ## The Lambda zip for x86-64 (ARCH=arm64 where that target is installed)
