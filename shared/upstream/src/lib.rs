@@ -5,7 +5,7 @@
 //! 3. An answer that streams comes back as a [`LiveStream`] once its first content is there: up to then a failover is invisible.
 //!
 //! Failure policy: whatever an upstream does becomes a `Fault` with a class ([`failover::FaultClass`]); a class that the group retries moves to the
-//! next provider, any other goes to the client. Each provider's [`health`] remembers failures and cools down. Secrets are
+//! next provider, any other goes to the client. Each provider's health remembers failures and cools down. Secrets are
 //! fetched when first needed, kept, and fetched again when a provider refuses them.
 
 mod aws;
