@@ -1,9 +1,9 @@
 //! Dialects and their translation: pure, no I/O, no clock, no AWS account.
 //!
-//! 1. [`Inbound::decode`] looks at a client's body without building a tree: model, stream, output cap.
-//! 2. For each attempt [`Inbound::start`] makes the upstream's body. Equal dialects: the client's bytes with targeted
+//! 1. [`Inbound::decode`](exchange::Inbound::decode) looks at a client's body without building a tree: model, stream, output cap.
+//! 2. For each attempt [`Inbound::start`](exchange::Inbound::start) makes the upstream's body. Equal dialects: the client's bytes with targeted
 //!    edits ([`identity`]). Different ones: decode to the [`ir`], encode to the upstream's dialect ([`codec`]).
-//! 3. The [`Relay`] of that attempt turns the upstream's bytes into the client's, and keeps the usage that it saw on the way.
+//! 3. The [`Relay`](exchange::Relay) of that attempt turns the upstream's bytes into the client's, and keeps the usage that it saw on the way.
 //!
 //! A dialect is a folder with five files: `types.rs` (wire shapes), `request.rs`, `response.rs`, `stream.rs`, `error.rs`; each holds both
 //! directions, decode (bytes to IR) and encode (IR to bytes). To add one: write the folder, add an arm to each `match` of [`codec`], add
