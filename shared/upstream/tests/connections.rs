@@ -2,6 +2,9 @@
 //! that stay open after the answer, and of refusals.
 
 #[cfg(test)]
+#[path = "connections/asking.rs"]
+mod asking;
+#[cfg(test)]
 #[path = "connections/broken.rs"]
 mod broken;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use crate::error::WireError;
 
@@ -184,6 +185,18 @@ pub fn kind(value: &str) -> &'static str {
         Some(b'n') => "null",
         Some(_) => "a number",
         None => "nothing",
+    }
+}
+
+/// The same for a value of a tree.
+pub(crate) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
     }
 }
 

@@ -1,12 +1,8 @@
-use std::time::Duration;
-
-use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
-use tollgate_upstream::{Answer, Chains, Job, Outcome, Step, dispatch};
-use tollgate_wire::codec::{Dialect, Seed};
-use tollgate_wire::exchange::Inbound;
+use tollgate_upstream::{Answer, Chains, Outcome, Step};
+
+use super::asking::ask;
 
 const WHOLE: &str = r#"{"id":"c","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}"#;
 
@@ -44,23 +40,6 @@ async fn server() -> (TcpListener, Chains) {
     (listener, Chains::new(&tollgate_config::parse(&yaml, "test").unwrap()).unwrap())
 }
 
-async fn ask(chains: &Chains, stream: bool) -> Outcome {
-    let body = format!(r#"{{"model":"m","stream":{stream},"messages":[{{"role":"user","content":"hi"}}]}}"#);
-    let inbound = Inbound::decode(Dialect::Chat, Bytes::from(body), Vec::new()).unwrap();
-    let seed = Seed { created_unix_s: 0, request_id: "r".to_owned() };
-    let job = Job {
-        inbound: &inbound,
-        client: Dialect::Chat,
-        model: "m",
-        seed: &seed,
-        strict: false,
-        deadline: Instant::now() + Duration::from_secs(20),
-        max_attempts: 6,
-        anthropic_version: None,
-    };
-    dispatch(&job, chains.of("m").unwrap()).await
-}
-
 /// How each attempt ended.
 fn classes(outcome: &Outcome) -> Vec<&'static str> {
     outcome.attempts.iter().map(|attempt| attempt.class.map_or("ok", |class| class.name())).collect()
@@ -81,8 +60,8 @@ async fn a_request_on_a_dead_connection_is_sent_again_to_the_same_provider_and_c
         answer(&mut second).await;
         std::future::pending::<()>().await;
     });
-    assert_eq!(classes(&ask(&chains, false).await), ["ok"]);
-    let again = ask(&chains, false).await;
+    assert_eq!(classes(&ask(&chains, false, 6).await), ["ok"]);
+    let again = ask(&chains, false, 6).await;
     assert!(again.result.is_ok(), "{:?}", again.result);
     assert_eq!(classes(&again), ["stream", "ok"]);
 }
@@ -96,7 +75,7 @@ async fn a_provider_that_never_answered_is_not_asked_twice() {
             request(&mut stream).await;
         }
     });
-    assert_eq!(classes(&ask(&chains, false).await), ["stream"]);
+    assert_eq!(classes(&ask(&chains, false, 6).await), ["stream"]);
 }
 
 #[tokio::test]
@@ -112,8 +91,8 @@ async fn a_provider_that_dies_at_every_request_is_asked_twice_and_no_more() {
             request(&mut stream).await;
         }
     });
-    assert_eq!(classes(&ask(&chains, false).await), ["ok"]);
-    let outcome = ask(&chains, false).await;
+    assert_eq!(classes(&ask(&chains, false, 6).await), ["ok"]);
+    let outcome = ask(&chains, false, 6).await;
     assert_eq!((classes(&outcome), outcome.result.is_err()), (vec!["stream", "stream"], true));
 }
 
@@ -128,7 +107,7 @@ async fn the_last_bytes_do_not_wait_for_an_upstream_that_stays_open() {
         stream.write_all(format!("{head}data: {chunk}\n\ndata: [DONE]\n\n").as_bytes()).await.unwrap();
         std::future::pending::<()>().await;
     });
-    let Ok(Answer::Stream(mut live)) = ask(&chains, true).await.result else { panic!("no stream") };
+    let Ok(Answer::Stream(mut live)) = ask(&chains, true, 6).await.result else { panic!("no stream") };
     let mut text = String::new();
     while !text.contains("[DONE]") {
         match live.step("r").await {
@@ -157,7 +136,7 @@ async fn a_provider_that_forbids_a_model_is_not_taken_away_from_the_others() {
         }
     });
     for _ in 0..5 {
-        let outcome = ask(&chains, false).await;
+        let outcome = ask(&chains, false, 6).await;
         assert_eq!(classes(&outcome), ["auth"]);
         assert_eq!(outcome.attempts[0].provider.name(), "one");
     }

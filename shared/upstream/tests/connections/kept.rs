@@ -1,6 +1,5 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -13,9 +12,9 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use tollgate_upstream::{Answer, Chains, Job, dispatch};
-use tollgate_wire::codec::{Dialect, Seed};
-use tollgate_wire::exchange::Inbound;
+use tollgate_upstream::{Answer, Chains, Step};
+
+use super::asking::ask;
 
 const ANSWER: &str = r#"{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}"#;
 
@@ -94,23 +93,11 @@ fn chains(base_url: &str, root: Option<&str>) -> Chains {
     Chains::new(&tollgate_config::parse(&yaml, "test").unwrap()).unwrap()
 }
 
-async fn ask(chains: &Chains, stream: bool) {
-    let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}],"stream":{stream}}}"#);
-    let inbound = Inbound::decode(Dialect::Chat, Bytes::from(body), vec![]).unwrap();
-    let seed = Seed { created_unix_s: 0, request_id: "r".to_owned() };
-    let job = Job {
-        inbound: &inbound,
-        client: Dialect::Chat,
-        model: "m",
-        seed: &seed,
-        strict: false,
-        deadline: tokio::time::Instant::now() + Duration::from_secs(20),
-        max_attempts: 1,
-        anthropic_version: None,
-    };
-    match dispatch(&job, chains.of("m").unwrap()).await.result.unwrap() {
+/// Asks, and reads the answer to its end.
+async fn answered(chains: &Chains, stream: bool) {
+    match ask(chains, stream, 1).await.result.unwrap() {
         Answer::Whole { body, .. } => assert_eq!(body, ANSWER),
-        Answer::Stream(mut live) => while !matches!(live.step("r").await, tollgate_upstream::Step::Last(_)) {},
+        Answer::Stream(mut live) => while !matches!(live.step("r").await, Step::Last(_)) {},
     }
 }
 
@@ -119,7 +106,7 @@ async fn a_connection_is_used_again_after_whole_and_streamed_answers() {
     let (port, seen) = provider(None).await;
     let chains = chains(&format!("http://127.0.0.1:{port}"), None);
     for stream in [false, true, true, false] {
-        ask(&chains, stream).await;
+        answered(&chains, stream).await;
     }
     assert_eq!(seen.connections.load(Ordering::SeqCst), 1);
     assert_eq!(*seen.versions.lock().unwrap(), [Version::HTTP_11; 4]);
@@ -134,8 +121,8 @@ async fn a_provider_that_has_http_2_gets_many_requests_on_one_connection() {
     std::fs::write(&file, root).unwrap();
     let (port, seen) = provider(Some(acceptor)).await;
     let chains = chains(&format!("https://localhost:{port}"), file.to_str());
-    ask(&chains, false).await;
-    let (one, two, three) = (ask(&chains, true), ask(&chains, false), ask(&chains, true));
+    answered(&chains, false).await;
+    let (one, two, three) = (answered(&chains, true), answered(&chains, false), answered(&chains, true));
     tokio::join!(one, two, three);
     assert_eq!(seen.connections.load(Ordering::SeqCst), 1);
     assert_eq!(*seen.versions.lock().unwrap(), [Version::HTTP_2; 4]);
@@ -147,20 +134,7 @@ async fn a_certificate_that_the_roots_do_not_vouch_for_is_refused() {
     let (acceptor, _) = tls(&["h2"]);
     let (port, seen) = provider(Some(acceptor)).await;
     let chains = chains(&format!("https://localhost:{port}"), None);
-    let inbound =
-        Inbound::decode(Dialect::Chat, Bytes::from_static(br#"{"model":"m","messages":[{}]}"#), vec![]).unwrap();
-    let seed = Seed { created_unix_s: 0, request_id: "r".to_owned() };
-    let job = Job {
-        inbound: &inbound,
-        client: Dialect::Chat,
-        model: "m",
-        seed: &seed,
-        strict: false,
-        deadline: tokio::time::Instant::now() + Duration::from_secs(20),
-        max_attempts: 1,
-        anthropic_version: None,
-    };
-    let fault = dispatch(&job, chains.of("m").unwrap()).await.result.unwrap_err();
+    let fault = ask(&chains, false, 1).await.result.unwrap_err();
     assert_eq!(fault.code.as_deref(), Some("upstream_unreachable"));
     assert!(seen.versions.lock().unwrap().is_empty());
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::error::WireError;
+use crate::json::kind_of;
 
 /// Where in the client's body. It costs nothing until someone prints it.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +41,7 @@ impl<'a> Path<'a> {
 
     /// The type of the value here is wrong.
     pub(super) fn expected(&self, what: &str, got: &Value) -> WireError {
-        self.invalid(format!("expected {what}, got {}", kind(got)))
+        self.invalid(format!("expected {what}, got {}", kind_of(got)))
     }
 
     /// A field of the object here is missing.
@@ -59,17 +60,6 @@ impl fmt::Display for Path<'_> {
             Segment::Key(key) => write!(f, ".{key}"),
             Segment::Index(index) => write!(f, "[{index}]"),
         }
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
     }
 }
 

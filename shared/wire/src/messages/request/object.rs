@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::error::WireError;
 use crate::ir::Dropped;
+use crate::json::kind_of;
 
 /// One object.
 pub(super) struct Object {
@@ -118,14 +119,7 @@ impl Object {
 
 /// `expected a string, got a number`.
 pub(super) fn expected(path: impl Into<String>, what: &str, got: &Value) -> WireError {
-    let got = match got {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    };
+    let got = kind_of(got);
     let message = if got == "a number" && what.contains("number") {
         "got another number".to_owned()
     } else {
