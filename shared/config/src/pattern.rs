@@ -15,7 +15,8 @@ pub fn matches(pattern: &str, text: &str) -> bool {
 }
 
 /// The entry that says most about `text`: the one without `*` that equals it, else the longest pattern that matches.
-pub(crate) fn best<'a, T>(entries: impl Iterator<Item = (&'a str, T)>, text: &str) -> Option<T> {
+#[must_use]
+pub fn best<'a, T>(entries: impl Iterator<Item = (&'a str, T)>, text: &str) -> Option<T> {
     let mut found: Option<(usize, T)> = None;
     for (pattern, value) in entries {
         let rank = if pattern == text { usize::MAX } else { pattern.len() };

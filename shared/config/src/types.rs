@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 
 use serde::Deserialize;
 
+use crate::limits::Limits;
+
 /// The whole file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -20,6 +22,8 @@ pub struct Config {
     pub ai: Ai,
     /// Bounds on one request.
     pub request: RequestBounds,
+    /// Rate limits and budgets. Left out: there are none.
+    pub limits: Option<Limits>,
 }
 
 /// Who may call.

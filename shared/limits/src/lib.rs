@@ -1,0 +1,3 @@
+//! Rate limits and budgets.
+
+pub mod prices;

@@ -1,0 +1,1 @@
+//! The guardrail webhook contract, both ends of it.
