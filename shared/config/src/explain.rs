@@ -55,7 +55,7 @@ fn unknown_choice(path: &Path, found: &str, known: &[&str]) -> (String, Option<S
 
 /// Second spellings that are read but not advertised.
 fn is_alias(word: &str) -> bool {
-    matches!(word, "openai" | "Completions" | "Messages")
+    matches!(word, "openai" | "Completions" | "Messages" | "Enabled" | "Disabled")
 }
 
 fn wrong_type(found: &str, expected: &str) -> (String, Option<String>) {

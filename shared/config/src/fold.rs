@@ -1,5 +1,5 @@
-//! agentgateway's forms, made this gateway's: one provider directly under `ai` becomes a chain of one; aliases and routes
-//! that stand in `policies.ai` move to `ai`.
+//! agentgateway's forms, made this gateway's: one provider directly under `ai` becomes a chain of one; aliases, routes
+//! and guards that stand in `policies.ai` move to `ai`.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,8 @@ use crate::{AiPolicies, Config, Group, Policies, ProviderEntry};
 pub(crate) struct Folded {
     /// `ai.groups[0].providers[0]` stands directly under `ai` in the file.
     pub(crate) single: bool,
+    /// `ai.promptGuard` stands in `ai.policies.ai` in the file.
+    pub(crate) guard_in_policies: bool,
     /// What could not be folded: path, message, remedy.
     pub(crate) conflicts: Vec<(Path, String, &'static str)>,
 }
@@ -26,13 +28,23 @@ pub(crate) fn fold(config: &mut Config) -> Folded {
 /// `ai.policies.ai` to `ai`.
 fn fold_ai_policies(config: &mut Config, folded: &mut Folded) {
     let path = Path::of("ai.policies.ai");
-    let Some(AiPolicies { model_aliases, routes }) =
+    let Some(AiPolicies { model_aliases, routes, prompt_guard }) =
         config.ai.policies.as_mut().and_then(|policies| policies.ai.take())
     else {
         return;
     };
     merge(&mut config.ai.model_aliases, model_aliases, &path.key("modelAliases"), folded);
     merge(&mut config.ai.routes, routes, &path.key("routes"), folded);
+    match (&config.ai.prompt_guard, prompt_guard) {
+        (_, None) => {}
+        (None, guard) => {
+            config.ai.prompt_guard = guard;
+            folded.guard_in_policies = true;
+        }
+        (Some(_), Some(_)) => {
+            folded.conflict("ai.policies.ai.promptGuard", "stands in `ai.promptGuard` as well", "keep one of the two");
+        }
+    }
 }
 
 fn fold_single(config: &mut Config, folded: &mut Folded) {
@@ -97,9 +109,12 @@ fn fold_provider_routes(config: &mut Config, folded: &mut Folded) {
         for (g, group) in groups.iter_mut().enumerate() {
             for (p, entry) in group.providers.iter_mut().enumerate() {
                 let Some(policies) = entry.policies.ai.as_mut() else { continue };
-                let path =
-                    path.key("groups").index(g).key("providers").index(p).key("policies").key("ai").key("routes");
-                merge(&mut ai.routes, std::mem::take(&mut policies.routes), &path, folded);
+                let path = path.key("groups").index(g).key("providers").index(p).key("policies").key("ai");
+                merge(&mut ai.routes, std::mem::take(&mut policies.routes), &path.key("routes"), folded);
+                if policies.prompt_guard.take().is_some() {
+                    let message = "guards are asked before a provider is chosen".to_owned();
+                    folded.conflicts.push((path.key("promptGuard"), message, "move it to `ai.promptGuard`"));
+                }
                 if *policies == AiPolicies::default() {
                     entry.policies.ai = None;
                 }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use serde::Deserialize;
 
+use crate::guard::PromptGuard;
 use crate::limits::Limits;
 
 /// The whole file.
@@ -150,6 +151,8 @@ pub struct Ai {
     pub routes: BTreeMap<String, RouteType>,
     /// Refuse (400) what a translation would have to drop, instead of reporting it.
     pub strict: bool,
+    /// Webhooks that see every conversation.
+    pub prompt_guard: Option<PromptGuard>,
     // The single-provider form of agentgateway: a provider entry directly under `ai`. Folded into `groups` by `load`.
     /// Single-provider form: its name.
     pub name: Option<String>,
@@ -167,7 +170,7 @@ pub struct Ai {
     pub tokenize: bool,
     /// Single-provider form: as a provider entry's `timeouts`.
     pub timeouts: Timeouts,
-    /// Single-provider form: the policies of the provider. In either form: `policies.ai`, read as `modelAliases` and `routes`.
+    /// Single-provider form: the policies of the provider. In either form: `policies.ai`, read as `modelAliases`, `routes` and `promptGuard`.
     pub policies: Option<Policies>,
 }
 
@@ -392,6 +395,8 @@ pub struct AiPolicies {
     pub model_aliases: BTreeMap<String, String>,
     /// As `ai.routes`.
     pub routes: BTreeMap<String, RouteType>,
+    /// As `ai.promptGuard`. Not in a provider entry: guards are asked before a provider is chosen.
+    pub prompt_guard: Option<PromptGuard>,
 }
 
 /// How the gateway authenticates to a provider. One key.

@@ -2,6 +2,7 @@
 
 mod ai;
 mod auth;
+mod guard;
 mod provider;
 
 use crate::fold::Folded;
@@ -21,6 +22,10 @@ pub(crate) fn check(config: &Config, folded: &Folded, tree: &Node) -> Vec<Proble
     }
     auth::check(&config.auth, &mut report);
     ai::check(config, &mut report);
+    if let Some(guard) = &config.ai.prompt_guard {
+        let place = if folded.guard_in_policies { "ai.policies.ai.promptGuard" } else { "ai.promptGuard" };
+        guard::check(guard, &Path::of(place), &mut report);
+    }
     check_request(&config.request, &mut report);
     report.problems
 }

@@ -26,16 +26,18 @@ const TOP: &[&str] = &[
 const LATER: &[&str] = &["cache", "guards", "prices", "telemetry"];
 
 /// agentgateway's `policies.ai`, and what earlier versions of it read directly in a provider.
-const AI: &[&str] = &[
-    "compression",
-    "defaults",
-    "overrides",
-    "promptCaching",
-    "promptGuard",
-    "prompts",
-    "streaming",
-    "transformations",
-];
+const AI: &[&str] =
+    &["compression", "defaults", "overrides", "promptCaching", "prompts", "streaming", "transformations"];
+
+/// agentgateway's other guards, and what else stands beside a guard.
+const GUARDS: &[&str] =
+    &["azureContentSafety", "bedrockGuardrails", "googleModelArmor", "openAIModeration", "regex", "rejection"];
+
+/// agentgateway's newer settings of a webhook.
+const WEBHOOK: &[&str] = &["messageFormat", "minSizeBytes", "path"];
+
+/// agentgateway's ways to name a backend.
+const BACKENDS: &[&str] = &["backend", "service"];
 
 /// agentgateway's policies of a backend or a route.
 const POLICIES: &[&str] = &[
@@ -100,6 +102,15 @@ pub(crate) fn unserved_key(parent: &Path, key: &str) -> Option<(String, &'static
         }
         None if is(LATER) => (later(), REMOVE),
         Some("policies") if is(POLICIES) => (agentgateway(), REMOVE),
+        Some("policies" | "providers") if key == "promptGuard" => {
+            ("`promptGuard` does not stand here".to_owned(), "move it to `ai.promptGuard`")
+        }
+        Some("request" | "response") if is(GUARDS) => {
+            (agentgateway(), "a guard is a `webhook`; what it rejects with is the webhook's answer")
+        }
+        Some("webhook") if is(WEBHOOK) => {
+            (agentgateway(), "remove it; the path is that of `target.url`, or `pathPrefix`")
+        }
         Some("policies") if is(AI) => (agentgateway(), REMOVE),
         Some("ai" | "providers") if is(AI) || is(POLICIES) => (agentgateway(), REMOVE),
         Some("backendTLS") if is(INSECURE) => (
@@ -136,6 +147,10 @@ pub(crate) fn unserved_choice(path: &Path, found: &str) -> Option<(String, &'sta
         Some("provider") if PROVIDERS.contains(&found) => Some((
             format!("provider `{found}` is not served by this version yet"),
             "served: openAI, anthropic, bedrock, and custom with a baseUrl for any server that speaks OpenAI's or Anthropic's dialect",
+        )),
+        Some("target") if BACKENDS.contains(&found) => Some((
+            format!("`{found}` is known in agentgateway and not served: there are no backends here"),
+            "write the address itself: {host: \"host:port\"}, {url: https://..} or {lambda: arn:..}",
         )),
         Some("backendAuth") if AUTH.contains(&found) => {
             Some((format!("`{found}` is known in agentgateway, not served by this version yet"), "use `key` or `aws`"))

@@ -112,7 +112,7 @@ fn check_paths(entry: &ProviderEntry, path: &Path, report: &mut Report<'_>) {
     }
 }
 
-fn check_path(text: &str, path: &Path, report: &mut Report<'_>) {
+pub(super) fn check_path(text: &str, path: &Path, report: &mut Report<'_>) {
     let odd = text.contains(['?', '#']) || text.bytes().any(|b| !b.is_ascii_graphic());
     if !text.starts_with('/') || odd {
         report.add(path, "is not a path", "start it with /, without query, fragment and blanks");

@@ -11,6 +11,8 @@ mod examples;
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
+mod guard;
+#[cfg(test)]
 mod resolve;
 #[cfg(test)]
 mod schema;
