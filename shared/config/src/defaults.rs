@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::{Auth, Config, Custom, CustomDialect, Issuer, RequestBounds, Timeouts};
+use crate::{Auth, Config, Custom, CustomDialect, Issuer, Limits, RequestBounds, Timeouts};
 
 const MAX_BODY_BYTES: u64 = 32 * 1024 * 1024;
 const REQUEST_TIMEOUT_MS: u64 = 600_000;
@@ -11,6 +11,12 @@ const MAX_ATTEMPTS: u32 = 6;
 const CONNECT_MS: u64 = 3_000;
 const FIRST_BYTE_MS: u64 = 60_000;
 const IDLE_MS: u64 = 300_000;
+const LEDGER_TIMEOUT_MS: u64 = 250;
+const CACHE_S: u64 = 30;
+const PROMPT_BYTES_PER_TOKEN: u64 = 3;
+const IMAGE_TOKENS: u64 = 1_600;
+const OUTPUT_TOKENS: u64 = 4_096;
+const WARN_AT: [u32; 3] = [50, 80, 100];
 
 impl Config {
     /// Where the native server listens.
@@ -57,6 +63,44 @@ impl Timeouts {
     #[must_use]
     pub fn idle(&self) -> Duration {
         Duration::from_millis(self.idle_ms.unwrap_or(IDLE_MS))
+    }
+}
+
+impl Limits {
+    /// How long an admission may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms.unwrap_or(LEDGER_TIMEOUT_MS))
+    }
+
+    /// How old what was read from the table may be.
+    #[must_use]
+    pub fn cache_for(&self) -> Duration {
+        Duration::from_secs(self.cache_seconds.unwrap_or(CACHE_S))
+    }
+
+    /// Bytes of a request per estimated token.
+    #[must_use]
+    pub fn prompt_bytes_per_token(&self) -> u64 {
+        self.prompt_bytes_per_token.unwrap_or(PROMPT_BYTES_PER_TOKEN)
+    }
+
+    /// Tokens per image.
+    #[must_use]
+    pub fn image_tokens(&self) -> u64 {
+        self.image_tokens.unwrap_or(IMAGE_TOKENS)
+    }
+
+    /// The output that a request without a cap reserves.
+    #[must_use]
+    pub fn default_output_tokens(&self) -> u64 {
+        self.default_output_tokens.unwrap_or(OUTPUT_TOKENS)
+    }
+
+    /// Shares of a budget that are told.
+    #[must_use]
+    pub fn warn_at(&self) -> &[u32] {
+        self.warn_at.as_deref().unwrap_or(&WARN_AT)
     }
 }
 

@@ -1,10 +1,12 @@
-//! Access log and operational log: one JSON line each, on standard output.
+//! Access log, operational log and metrics: one JSON line each, on standard output.
 //!
 //! Rules: a message and fields, dotted field names, units in names, every fault logged once; never a body, a prompt, a token or a key. Names
 //! of the GenAI fields are OpenTelemetry's: <https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/>.
 
 mod access;
 mod log;
+mod metric;
 
 pub use access::{Access, AttemptLine, write};
 pub use log::init;
+pub use metric::{NAMESPACE, count};

@@ -1,0 +1,304 @@
+//! The table: calls to DynamoDB and what their failures mean. Knows nothing of limits.
+//!
+//! Keys are `pk` and `sk`; the index `due` (`lane`, `due`) holds what the sweep has to look at, and nothing else.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::create_table::CreateTableError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ReturnValue, ReturnValuesOnConditionCheckFailure, ScalarAttributeType, TransactWriteItem, Update,
+};
+use futures_util::future::BoxFuture;
+use tokio::sync::OnceCell;
+use tollgate_config::LedgerTable;
+
+use crate::expression::{Expression, Parts};
+use crate::item::{Item, n};
+
+/// Loads the ambient AWS configuration, when something first needs it.
+pub type SdkSource = Arc<dyn Fn() -> BoxFuture<'static, SdkConfig> + Send + Sync>;
+
+/// The name of the table where the configuration has none.
+const DEFAULT_TABLE: &str = "tollgate-ledger";
+/// The index of what is due, and the one value of its partition key: few items are in it at a time.
+const DUE: &str = "due";
+/// Attempts of one call, within its timeout.
+const ATTEMPTS: u32 = 3;
+/// Attempts of a transaction that meets others.
+const CONFLICTS: u64 = 6;
+
+/// The ledger could not be asked, or not in time.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LedgerError {
+    /// No answer in time.
+    #[error("the ledger did not answer within {0:?}")]
+    TimedOut(Duration),
+    /// It answered with an error, or could not be reached.
+    #[error("the ledger could not be asked: {0}")]
+    Failed(String),
+    /// It failed so often of late that it is not asked for a moment.
+    #[error("the ledger is not asked for a moment, because it failed several times in a row")]
+    BreakerOpen,
+}
+
+/// What came of a conditional update.
+#[derive(Debug)]
+pub(crate) enum Updated {
+    /// It was made; the item as it is now.
+    Done(Item),
+    /// Its condition does not hold; the item as it is.
+    Refused(Item),
+}
+
+/// An item's keys, and what is done to it.
+pub(crate) type KeyedUpdate = (String, String, Expression);
+
+/// What came of a transaction.
+#[derive(Debug)]
+pub(crate) enum Transacted {
+    /// All was written.
+    Done,
+    /// Nothing was: the condition of this update does not hold.
+    Refused(usize),
+}
+
+/// One table.
+pub(crate) struct Table {
+    name: String,
+    settings: LedgerTable,
+    attempt_timeout: Duration,
+    sdk: SdkSource,
+    client: OnceCell<Client>,
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Table").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Table {
+    pub(crate) fn new(settings: &LedgerTable, timeout: Duration, sdk: SdkSource) -> Self {
+        let name = settings.table.clone().unwrap_or_else(|| DEFAULT_TABLE.to_owned());
+        // Room for a second attempt within the timeout.
+        let attempt_timeout = timeout.mul_f64(0.6);
+        Self { name, settings: settings.clone(), attempt_timeout, sdk, client: OnceCell::new() }
+    }
+
+    /// Prepares the client, in the background.
+    pub(crate) async fn warm(&self) {
+        self.client().await;
+    }
+
+    async fn client(&self) -> &Client {
+        self.client.get_or_init(|| self.connect()).await
+    }
+
+    async fn connect(&self) -> Client {
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(self.attempt_timeout).build();
+        let retries =
+            RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(Duration::from_millis(10));
+        let emulator = self.settings.endpoint.as_deref().filter(|endpoint| is_loopback(endpoint));
+        let mut builder = match emulator {
+            // An emulator on this machine takes any credentials, and must not wait for the search for real ones.
+            Some(_) => aws_sdk_dynamodb::Config::builder()
+                .behavior_version(BehaviorVersion::latest())
+                .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+                .region(Region::new("us-east-1")),
+            None => aws_sdk_dynamodb::config::Builder::from(&(self.sdk)().await),
+        };
+        if let Some(endpoint) = &self.settings.endpoint {
+            builder = builder.endpoint_url(endpoint);
+        }
+        if let Some(region) = &self.settings.region {
+            builder = builder.region(Region::new(region.clone()));
+        }
+        Client::from_conf(builder.timeout_config(timeouts).retry_config(retries).build())
+    }
+
+    /// A conditional update of one item.
+    pub(crate) async fn update(&self, pk: &str, sk: &str, expression: Expression) -> Result<Updated, LedgerError> {
+        let Parts { update, condition, names, values } = expression.parts();
+        let call = self
+            .client()
+            .await
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key(pk, sk)))
+            .update_expression(update)
+            .set_condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        // The SDK's futures are large; boxed, they are not moved about.
+        match Box::pin(call.send()).await {
+            Ok(output) => Ok(Updated::Done(output.attributes.unwrap_or_default())),
+            Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
+                match error.into_err() {
+                    UpdateItemError::ConditionalCheckFailedException(failed) => {
+                        Ok(Updated::Refused(failed.item.unwrap_or_default()))
+                    }
+                    other => Err(LedgerError::Failed(other.to_string())),
+                }
+            }
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// One item; `consistent`: as it is now, not as it was a moment ago.
+    pub(crate) async fn get(&self, pk: &str, sk: &str, consistent: bool) -> Result<Option<Item>, LedgerError> {
+        let call = self.client().await.get_item().table_name(&self.name).set_key(Some(key(pk, sk)));
+        let output =
+            Box::pin(call.consistent_read(consistent).send()).await.map_err(|error| self.failed(error))?;
+        Ok(output.item)
+    }
+
+    /// Updates of several items, all or none, once per token, however often it is sent. The service knows a token for ten minutes.
+    pub(crate) async fn update_once(&self, token: &str, updates: Vec<KeyedUpdate>) -> Result<(), LedgerError> {
+        match self.transact(Some(token), updates).await? {
+            Transacted::Done => Ok(()),
+            Transacted::Refused(at) => Err(LedgerError::Failed(format!("the condition of update {at} does not hold"))),
+        }
+    }
+
+    /// Updates of several items, all or none. One that meets another on its way is sent again, a few times.
+    pub(crate) async fn transact(
+        &self,
+        token: Option<&str>,
+        updates: Vec<KeyedUpdate>,
+    ) -> Result<Transacted, LedgerError> {
+        let mut items = Vec::with_capacity(updates.len());
+        for (pk, sk, expression) in updates {
+            let Parts { update, condition, names, values } = expression.parts();
+            let update = Update::builder()
+                .table_name(&self.name)
+                .set_key(Some(key(&pk, &sk)))
+                .update_expression(update)
+                .set_condition_expression(condition)
+                .set_expression_attribute_names(names)
+                .set_expression_attribute_values(values)
+                .build()
+                .map_err(|error| LedgerError::Failed(error.to_string()))?;
+            items.push(TransactWriteItem::builder().update(update).build());
+        }
+        let client = self.client().await;
+        for attempt in 1..=CONFLICTS {
+            let call = client.transact_write_items().set_client_request_token(token.map(str::to_owned));
+            let error = match Box::pin(call.set_transact_items(Some(items.clone())).send()).await {
+                Ok(_) => return Ok(Transacted::Done),
+                Err(error) => error,
+            };
+            match error.as_service_error() {
+                // The token was used, and only for these updates: they have been made.
+                Some(TransactWriteItemsError::IdempotentParameterMismatchException(_)) => return Ok(Transacted::Done),
+                Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
+                    let codes = canceled.cancellation_reasons().iter().map(|reason| reason.code().unwrap_or_default());
+                    if let Some(at) = codes.clone().position(|code| code == "ConditionalCheckFailed") {
+                        return Ok(Transacted::Refused(at));
+                    }
+                    if !codes.clone().any(|code| code == "TransactionConflict") {
+                        return Err(self.failed(error));
+                    }
+                }
+                Some(TransactWriteItemsError::TransactionInProgressException(_)) => {}
+                _ => return Err(self.failed(error)),
+            }
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(5..20) * attempt)).await;
+        }
+        Err(LedgerError::Failed("others wrote to the same items at the same time, again and again".to_owned()))
+    }
+
+    /// Keys of what is due, the longest first; at most `limit`.
+    pub(crate) async fn due(&self, now_unix_s: u64, limit: i32) -> Result<Vec<(String, String)>, LedgerError> {
+        let call = self
+            .client()
+            .await
+            .query()
+            .table_name(&self.name)
+            .index_name(DUE)
+            .key_condition_expression("#lane = :lane AND #due <= :now")
+            .expression_attribute_names("#lane", "lane")
+            .expression_attribute_names("#due", "due")
+            .expression_attribute_values(":lane", lane())
+            .expression_attribute_values(":now", n(now_unix_s))
+            .limit(limit);
+        let output = Box::pin(call.send()).await.map_err(|error| self.failed(error))?;
+        let text = |item: &Item, name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+        Ok(output.items().iter().filter_map(|item| Some((text(item, "pk")?, text(item, "sk")?))).collect())
+    }
+
+    /// Makes the table: for emulators. In an account `infra/` does.
+    pub(crate) async fn create(&self) -> Result<(), LedgerError> {
+        let element = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
+        let column = |name: &str, kind| AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build();
+        let wrong = |error: aws_sdk_dynamodb::error::BuildError| LedgerError::Failed(error.to_string());
+        let index = GlobalSecondaryIndex::builder()
+            .index_name(DUE)
+            .key_schema(element("lane", KeyType::Hash).map_err(wrong)?)
+            .key_schema(element("due", KeyType::Range).map_err(wrong)?)
+            .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
+            .build()
+            .map_err(wrong)?;
+        let call = self
+            .client()
+            .await
+            .create_table()
+            .table_name(&self.name)
+            .billing_mode(BillingMode::PayPerRequest)
+            .attribute_definitions(column("pk", ScalarAttributeType::S).map_err(wrong)?)
+            .attribute_definitions(column("sk", ScalarAttributeType::S).map_err(wrong)?)
+            .attribute_definitions(column("lane", ScalarAttributeType::S).map_err(wrong)?)
+            .attribute_definitions(column("due", ScalarAttributeType::N).map_err(wrong)?)
+            .key_schema(element("pk", KeyType::Hash).map_err(wrong)?)
+            .key_schema(element("sk", KeyType::Range).map_err(wrong)?)
+            .global_secondary_indexes(index);
+        match Box::pin(call.send()).await {
+            Ok(_) => Ok(()),
+            Err(SdkError::ServiceError(error)) if matches!(error.err(), CreateTableError::ResourceInUseException(_)) => {
+                Ok(())
+            }
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    fn failed<E, R>(&self, error: SdkError<E, R>) -> LedgerError
+    where
+        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+        R: std::fmt::Debug + Send + Sync + 'static,
+    {
+        match &error {
+            SdkError::TimeoutError(_) => LedgerError::TimedOut(self.attempt_timeout),
+            SdkError::ServiceError(service) if service.err().code() == Some("ResourceNotFoundException") => {
+                LedgerError::Failed(format!("there is no table `{}` in this region and account", self.name))
+            }
+            _ => LedgerError::Failed(format!("{:.500}", DisplayErrorContext(&error).to_string())),
+        }
+    }
+}
+
+/// The value of `lane` for all that is in the index.
+pub(crate) fn lane() -> AttributeValue {
+    AttributeValue::S(DUE.to_owned())
+}
+
+fn key(pk: &str, sk: &str) -> HashMap<String, AttributeValue> {
+    let text = |value: &str| AttributeValue::S(value.to_owned());
+    HashMap::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
+}
+
+fn is_loopback(endpoint: &str) -> bool {
+    let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
+    ["127.", "localhost", "[::1]"].iter().any(|prefix| host.starts_with(prefix))
+}
