@@ -46,10 +46,7 @@ impl Prompt {
         let images = images.max(marked.map_or(0, to_u64));
         let text = to_u64(body.len() - media_bytes);
         let media = flat.saturating_add(images.saturating_mul(image_tokens));
-        Self {
-            tokens: text.div_ceil(bytes_per_token.max(1)).saturating_add(media),
-            bound: text.saturating_add(media),
-        }
+        Self { tokens: text.div_ceil(bytes_per_token.max(1)).saturating_add(media), bound: text.saturating_add(media) }
     }
 }
 
@@ -64,7 +61,8 @@ fn media(body: &[u8]) -> Vec<Range<usize>> {
             let head = text.get(..128).unwrap_or(text);
             let skip = memchr::memchr(b',', head).map_or(0, |comma| comma + 1);
             let rest = text.get(skip..).unwrap_or_default();
-            if rest.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_')) {
+            if rest.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_'))
+            {
                 runs.push(start + skip..end);
             }
         }
@@ -94,7 +92,10 @@ mod tests {
     #[test]
     fn an_image_costs_the_same_whatever_its_size() {
         let image = |bytes: usize| {
-            of(&format!(r#"{{"type":"image_url","image_url":{{"url":"data:image/png;base64,iVBORw0{}"}}}}"#, "A".repeat(bytes)))
+            of(&format!(
+                r#"{{"type":"image_url","image_url":{{"url":"data:image/png;base64,iVBORw0{}"}}}}"#,
+                "A".repeat(bytes)
+            ))
         };
         assert_eq!(image(2_000), image(2_000_000));
         assert!(image(2_000).tokens > 1_600 && image(2_000).tokens < 1_700);

@@ -234,8 +234,16 @@ mod tests {
     #[test]
     fn counters_are_stale_two_windows_later() {
         let names = [
-            "rpm#202611221653", "rpm#202611221652", "rpm#202611221651", "tpd#20261122", "tpd#20261121", "tpd#20261120", "usd#202611",
-            "usd#202610#x", "usd#202609#x", "usd#202609",
+            "rpm#202611221653",
+            "rpm#202611221652",
+            "rpm#202611221651",
+            "tpd#20261122",
+            "tpd#20261121",
+            "tpd#20261120",
+            "usd#202611",
+            "usd#202610#x",
+            "usd#202609#x",
+            "usd#202609",
         ];
         let item: Item = names.iter().map(|name| ((*name).to_owned(), n(1))).collect();
         let stale = Snapshot::read(&item).stale(Windows::parse("202611221653").unwrap());

@@ -297,7 +297,11 @@ impl Ledger {
             }
             return Vec::new();
         }
-        join_all(waiting.into_iter().map(|settlement| self.write(settlement, now))).await.into_iter().flatten().collect()
+        join_all(waiting.into_iter().map(|settlement| self.write(settlement, now)))
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// Settlements that wait for another try.
@@ -426,7 +430,10 @@ impl Ledger {
         self.in_time(self.table.update_once(id, updates)).await
     }
 
-    pub(crate) async fn in_time<T>(&self, call: impl Future<Output = Result<T, LedgerError>>) -> Result<T, LedgerError> {
+    pub(crate) async fn in_time<T>(
+        &self,
+        call: impl Future<Output = Result<T, LedgerError>>,
+    ) -> Result<T, LedgerError> {
         let timeout = self.timeout * SETTLE_FACTOR;
         tokio::time::timeout(timeout, call).await.unwrap_or(Err(LedgerError::TimedOut(timeout)))
     }

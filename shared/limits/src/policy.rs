@@ -159,7 +159,8 @@ mod tests {
         };
         assert_eq!(team(1), expected(101, 15_000_000_000));
         assert_eq!(team(2), expected(100, 10_000_000_000));
-        let stored = TeamLimits { usd_per_month: Some(Usd(7)), tier: Some("premium".to_owned()), ..TeamLimits::default() };
+        let stored =
+            TeamLimits { usd_per_month: Some(Usd(7)), tier: Some("premium".to_owned()), ..TeamLimits::default() };
         let both = scopes(&limits, Some(&stored), of, at(5 * 86_400));
         assert_eq!(both[0].counters[0], (Counter::Requests, Some(500)), "the table's tier");
         assert_eq!(both[0].counters[2], (Counter::Money, Some(7)), "the table wins over the file");

@@ -55,7 +55,9 @@ impl Ledger {
         mark.set("expires", n(unix_s(now) + MARKED_S));
         let mut updates = vec![(format!("booked#{team}"), shortened(external_id), mark)];
         match &found {
-            Some(reservation) => updates.extend(reservation.held.iter().map(|held| against(reservation, &held.scope, used))),
+            Some(reservation) => {
+                updates.extend(reservation.held.iter().map(|held| against(reservation, &held.scope, used)))
+            }
             None => updates.extend(scopes.iter().filter_map(|scope| without(scope, used, Windows::at(now)))),
         }
         updates.extend(history::updates(team, records, external_id, now));

@@ -55,7 +55,12 @@ impl Ledger {
             }
             // Warnings stay due until they are sent, and so does what failed: another page would bring the same.
             let full = usize::try_from(PAGE).is_ok_and(|page| due.len() == page);
-            if !full || failed.is_some() || swept.items == before || !swept.warnings.is_empty() || std::time::Instant::now() >= until {
+            if !full
+                || failed.is_some()
+                || swept.items == before
+                || !swept.warnings.is_empty()
+                || std::time::Instant::now() >= until
+            {
                 break;
             }
         }

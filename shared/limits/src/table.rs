@@ -160,8 +160,7 @@ impl Table {
     /// One item; `consistent`: as it is now, not as it was a moment ago.
     pub(crate) async fn get(&self, pk: &str, sk: &str, consistent: bool) -> Result<Option<Item>, LedgerError> {
         let call = self.client().await.get_item().table_name(&self.name).set_key(Some(key(pk, sk)));
-        let output =
-            Box::pin(call.consistent_read(consistent).send()).await.map_err(|error| self.failed(error))?;
+        let output = Box::pin(call.consistent_read(consistent).send()).await.map_err(|error| self.failed(error))?;
         Ok(output.item)
     }
 
@@ -242,7 +241,8 @@ impl Table {
     /// Makes the table: for emulators. In an account `infra/` does.
     pub(crate) async fn create(&self) -> Result<(), LedgerError> {
         let element = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
-        let column = |name: &str, kind| AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build();
+        let column =
+            |name: &str, kind| AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build();
         let wrong = |error: aws_sdk_dynamodb::error::BuildError| LedgerError::Failed(error.to_string());
         let index = GlobalSecondaryIndex::builder()
             .index_name(DUE)
@@ -266,7 +266,9 @@ impl Table {
             .global_secondary_indexes(index);
         match Box::pin(call.send()).await {
             Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(error)) if matches!(error.err(), CreateTableError::ResourceInUseException(_)) => {
+            Err(SdkError::ServiceError(error))
+                if matches!(error.err(), CreateTableError::ResourceInUseException(_)) =>
+            {
                 Ok(())
             }
             Err(error) => Err(self.failed(error)),

@@ -156,7 +156,9 @@ mod tests {
     #[test]
     fn a_window_ends_when_the_next_begins() {
         let december = at(1_798_761_599);
-        for left in [Windows::left_in_minute(december), Windows::left_in_day(december), Windows::left_in_month(december)] {
+        for left in
+            [Windows::left_in_minute(december), Windows::left_in_day(december), Windows::left_in_month(december)]
+        {
             assert_eq!(left, Duration::from_secs(1));
         }
         assert_eq!(Windows::left_in_month(at(1_798_761_600)), Duration::from_secs(31 * 86_400));
@@ -169,9 +171,14 @@ mod tests {
     #[test]
     fn a_raise_holds_through_its_last_day() {
         let now = at(1_798_761_599);
-        for (until, holds) in
-            [("2026-12-31", Some(true)), ("2026-12-30", Some(false)), ("2027-01-01", Some(true)), ("2026-13-01", None), ("soon", None), ("20261231", None)]
-        {
+        for (until, holds) in [
+            ("2026-12-31", Some(true)),
+            ("2026-12-30", Some(false)),
+            ("2027-01-01", Some(true)),
+            ("2026-13-01", None),
+            ("soon", None),
+            ("20261231", None),
+        ] {
             assert_eq!(not_after(now, until), holds, "{until}");
         }
     }
