@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::money::{Usd, UsdPerMillion};
 
@@ -161,7 +161,7 @@ pub struct UserLimits {
 
 /// What tokens cost, in US dollars per million of them. What is left out costs what its kind costs otherwise: cached input as input, reasoning
 /// and audio as output or input.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct PriceEntry {
@@ -170,39 +170,39 @@ pub struct PriceEntry {
     /// Output.
     pub output: UsdPerMillion,
     /// Input read from a cache.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_read: Option<UsdPerMillion>,
     /// Input written to a cache (for 5 minutes, where that makes a difference).
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write: Option<UsdPerMillion>,
     /// Input written to a cache for an hour.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write_1h: Option<UsdPerMillion>,
     /// Reasoning, a part of the output.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<UsdPerMillion>,
     /// Audio in the input.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audio_input: Option<UsdPerMillion>,
     /// Audio in the output.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audio_output: Option<UsdPerMillion>,
     /// Images in the input.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_input: Option<UsdPerMillion>,
     /// Images in the output.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_output: Option<UsdPerMillion>,
     /// The most output tokens that the model gives: bounds what a request reserves.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,
     /// Other prices for the whole request once its input is larger than a size.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub above: Vec<PriceAbove>,
 }
 
 /// Prices of requests with a large input.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct PriceAbove {
@@ -213,12 +213,12 @@ pub struct PriceAbove {
     /// Output.
     pub output: UsdPerMillion,
     /// Input read from a cache.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_read: Option<UsdPerMillion>,
     /// Input written to a cache.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write: Option<UsdPerMillion>,
     /// Input written to a cache for an hour.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write_1h: Option<UsdPerMillion>,
 }

@@ -4,7 +4,7 @@
 //! floating point. A text is read digit by digit; a number goes through its shortest decimal form, which is what the file said.
 
 use serde::de::{Error, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An amount of US dollars, in nano-dollars.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,6 +96,21 @@ impl<'de> Deserialize<'de> for UsdPerMillion {
     }
 }
 
+/// Dollars per million tokens, as the file writes them: `0.0375`.
+impl std::fmt::Display for UsdPerMillion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = format!("{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000);
+        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
+/// As a text, which is exact.
+impl Serialize for UsdPerMillion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// For people: `$12.50`, and as many places as it takes.
 impl std::fmt::Display for Usd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -130,8 +145,19 @@ mod tests {
     }
 
     #[test]
+    fn a_price_is_written_as_it_is_read() {
+        for text in ["0", "3", "0.0375", "10000", "0.000001", "999999999999.999999"] {
+            let price = UsdPerMillion::parse(text);
+            assert_eq!(price.as_ref().map(ToString::to_string).as_deref(), Ok(text));
+            assert_eq!(serde_json::to_value(price.unwrap()).unwrap(), text);
+        }
+    }
+
+    #[test]
     fn an_amount_is_shown_with_its_cents() {
-        for (nano, shown) in [(0, "$0.00"), (12_500_000_000, "$12.50"), (1, "$0.000000001"), (99_990_001_000, "$99.990001")] {
+        for (nano, shown) in
+            [(0, "$0.00"), (12_500_000_000, "$12.50"), (1, "$0.000000001"), (99_990_001_000, "$99.990001")]
+        {
             assert_eq!(Usd(nano).to_string(), shown);
         }
     }

@@ -1,0 +1,142 @@
+//! One model's price, and what a call costs by it.
+
+use tollgate_config::{PriceAbove, PriceEntry};
+use tollgate_wire::ir::Usage;
+
+/// What a model's tokens cost. Rates are pico-dollars per token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Price {
+    base: Rates,
+    /// Other rates once the input is larger, the smallest size first.
+    tiers: Vec<Tier>,
+    reasoning: Option<u64>,
+    audio_input: Option<u64>,
+    audio_output: Option<u64>,
+    image_input: Option<u64>,
+    image_output: Option<u64>,
+    /// The most output tokens that the model gives, where that is known.
+    pub max_output_tokens: Option<u64>,
+}
+
+/// Pico-dollars per token. Every part has its rate: what was left out has taken that of its kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rates {
+    input: u64,
+    output: u64,
+    cache_read: u64,
+    cache_write: u64,
+    cache_write_1h: u64,
+}
+
+/// Rates for requests with more input than `above` tokens, cached ones included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tier {
+    above: u64,
+    rates: Rates,
+}
+
+impl Price {
+    /// What a call cost, in nano-dollars, rounded up. What was not reported counts as nothing, and zero costs zero.
+    ///
+    /// The whole call is priced at the context tier that its input (uncached, cache reads and cache writes) has reached. Reasoning and audio
+    /// have rates of their own where the price has them, in every tier. The usage does not tell images apart: a model with a rate for images
+    /// takes the dearer of it and the text rate for what is neither reasoning nor audio.
+    #[must_use]
+    pub fn cost_nano_usd(&self, usage: &Usage) -> u64 {
+        let rates = self.rates_at(usage.total_input());
+        let tokens = |part: Option<u64>| part.unwrap_or(0);
+        let (input, audio_input) = apart(tokens(usage.input), tokens(usage.audio_input));
+        let (write, write_1h) = apart(tokens(usage.cache_write), tokens(usage.cache_write_1h));
+        let (output, reasoning) = apart(tokens(usage.output), tokens(usage.reasoning));
+        let (output, audio_output) = apart(output, tokens(usage.audio_output));
+        nano([
+            (input, rates.input.max(self.image_input.unwrap_or(0))),
+            (audio_input, self.audio_input.unwrap_or(rates.input)),
+            (tokens(usage.cache_read), rates.cache_read),
+            (write, rates.cache_write),
+            (write_1h, rates.cache_write_1h),
+            (output, rates.output.max(self.image_output.unwrap_or(0))),
+            (reasoning, self.reasoning.unwrap_or(rates.output)),
+            (audio_output, self.audio_output.unwrap_or(rates.output)),
+        ])
+    }
+
+    /// The most that a call with at most so many prompt tokens (cached ones included) and output tokens can cost, in nano-dollars, rounded up:
+    /// all of them at the dearest rate, in the dearest tier that such a prompt can reach.
+    #[must_use]
+    pub fn bound_nano_usd(&self, prompt_tokens: u64, output_tokens: u64) -> u64 {
+        let reachable = || {
+            let tiers = self.tiers.iter().filter(|tier| prompt_tokens > tier.above).map(|tier| tier.rates);
+            std::iter::once(self.base).chain(tiers)
+        };
+        let parts = [self.audio_input, self.image_input].into_iter().flatten();
+        let input = reachable().map(|rates| rates.dearest_input()).chain(parts).max().unwrap_or(0);
+        let parts = [self.reasoning, self.audio_output, self.image_output].into_iter().flatten();
+        let output = reachable().map(|rates| rates.output).chain(parts).max().unwrap_or(0);
+        nano([(prompt_tokens, input), (output_tokens, output)])
+    }
+
+    /// The rates of a call with so much input. Exactly at a size the smaller tier still holds.
+    fn rates_at(&self, input: u64) -> Rates {
+        let reached = self.tiers.iter().rev().find(|tier| input > tier.above);
+        reached.map_or(self.base, |tier| tier.rates)
+    }
+}
+
+impl Rates {
+    fn dearest_input(self) -> u64 {
+        self.input.max(self.cache_read).max(self.cache_write).max(self.cache_write_1h)
+    }
+}
+
+/// `whole` without `part`, and `part`. A part that is larger than its whole is the whole.
+fn apart(whole: u64, part: u64) -> (u64, u64) {
+    let part = part.min(whole);
+    (whole - part, part)
+}
+
+/// Tokens times pico-dollars per token, as nano-dollars, rounded up.
+fn nano<const N: usize>(parts: [(u64, u64); N]) -> u64 {
+    let pico =
+        parts.into_iter().map(|(tokens, rate)| u128::from(tokens) * u128::from(rate)).fold(0u128, u128::saturating_add);
+    u64::try_from(pico.div_ceil(1_000)).unwrap_or(u64::MAX)
+}
+
+impl From<&PriceEntry> for Price {
+    fn from(entry: &PriceEntry) -> Self {
+        let mut tiers: Vec<Tier> = entry.above.iter().map(Tier::from).collect();
+        tiers.sort_by_key(|tier| tier.above);
+        let cache_write = entry.cache_write.unwrap_or(entry.input);
+        let base = Rates {
+            input: entry.input.0,
+            output: entry.output.0,
+            cache_read: entry.cache_read.unwrap_or(entry.input).0,
+            cache_write: cache_write.0,
+            cache_write_1h: entry.cache_write_1h.unwrap_or(cache_write).0,
+        };
+        Self {
+            base,
+            tiers,
+            reasoning: entry.reasoning.map(|rate| rate.0),
+            audio_input: entry.audio_input.map(|rate| rate.0),
+            audio_output: entry.audio_output.map(|rate| rate.0),
+            image_input: entry.image_input.map(|rate| rate.0),
+            image_output: entry.image_output.map(|rate| rate.0),
+            max_output_tokens: entry.max_output_tokens,
+        }
+    }
+}
+
+impl From<&PriceAbove> for Tier {
+    fn from(above: &PriceAbove) -> Self {
+        let cache_write = above.cache_write.unwrap_or(above.input);
+        let rates = Rates {
+            input: above.input.0,
+            output: above.output.0,
+            cache_read: above.cache_read.unwrap_or(above.input).0,
+            cache_write: cache_write.0,
+            cache_write_1h: above.cache_write_1h.unwrap_or(cache_write).0,
+        };
+        Self { above: above.tokens, rates }
+    }
+}
