@@ -1,5 +1,5 @@
-//! Where the router runs.
+//! Where the router runs. The native server is every function's; on Lambda the gateway streams and knows dialects, so its loop is its own.
 
-pub mod connection;
 pub mod lambda;
-pub mod native;
+
+pub use tollgate_host::{connection, native};

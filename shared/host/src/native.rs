@@ -11,7 +11,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 
-use super::connection::{Connection, Patience};
+use crate::connection::{Connection, Patience};
 
 /// A client may take this long to send a request's head. It also ends connections that are idle between two requests, and has to be longer than
 /// the idle timeout of a load balancer in front (60 s for an ALB): that would send a request into a connection that is being closed.
