@@ -24,6 +24,7 @@ mod template;
 mod tree;
 mod types;
 mod validate;
+mod webhooks;
 mod words;
 
 pub use guard::*;
@@ -34,3 +35,4 @@ pub use problem::{ConfigError, Problem};
 pub use resolve::ModelName;
 pub use template::{Piece, Place, Template};
 pub use types::*;
+pub use webhooks::*;

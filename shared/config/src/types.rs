@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::guard::PromptGuard;
 use crate::limits::Limits;
+use crate::webhooks::Webhooks;
 
 /// The whole file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -25,6 +26,8 @@ pub struct Config {
     pub request: RequestBounds,
     /// Rate limits and budgets. Left out: there are none.
     pub limits: Option<Limits>,
+    /// The webhook functions: whom they believe, and where they read what they are told.
+    pub webhooks: Webhooks,
 }
 
 /// Who may call.

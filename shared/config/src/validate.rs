@@ -4,6 +4,7 @@ mod ai;
 mod auth;
 mod guard;
 mod provider;
+mod webhooks;
 
 use crate::fold::Folded;
 use crate::tree::{Node, Path, Step};
@@ -27,6 +28,7 @@ pub(crate) fn check(config: &Config, folded: &Folded, tree: &Node) -> Vec<Proble
         guard::check(guard, &Path::of(place), &mut report);
     }
     check_request(&config.request, &mut report);
+    webhooks::check(&config.webhooks, &mut report);
     report.problems
 }
 

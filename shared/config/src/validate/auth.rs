@@ -72,7 +72,7 @@ fn check_jwks(jwks: &Jwks, path: &Path, report: &mut Report<'_>) {
 }
 
 /// Keys that come over plain HTTP can be replaced on the way.
-fn secure_url(text: &str, path: &Path, report: &mut Report<'_>) {
+pub(super) fn secure_url(text: &str, path: &Path, report: &mut Report<'_>) {
     match Address::parse(text) {
         Err(error) => report.add(path, error, ""),
         Ok(address) if !address.tls && !address.is_loopback() => {
