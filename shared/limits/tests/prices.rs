@@ -1,6 +1,6 @@
 //! Prices: what a call costs, what it can cost at most, which price a model has, and the table itself.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use tollgate_config::PriceEntry;
 use tollgate_limits::prices::{Origin, Price, PriceBook};
 use tollgate_wire::ir::Usage;
+
+#[path = "prices/import.rs"]
+mod import;
 
 const DOLLAR: u64 = 1_000_000_000;
 
@@ -111,6 +114,15 @@ mod cost {
         let usage = |input| Usage { input: Some(input), ..Usage::default() };
         assert_eq!(price.cost_nano_usd(&usage(1)), 38);
         assert_eq!(price.cost_nano_usd(&usage(2)), 75);
+    }
+
+    #[test]
+    fn a_price_is_written_out_in_full_and_read_back_as_itself() {
+        let price =
+            price(json!({"input": 1, "output": 4, "cacheWrite": 2, "above": [{"tokens": 5, "input": 2, "output": 8}]}));
+        let entry = PriceEntry::from(&price);
+        assert_eq!(entry.cache_write_1h.unwrap().to_string(), "2");
+        assert_eq!(Price::from(&entry), price);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One model's price, and what a call costs by it.
 
-use tollgate_config::{PriceAbove, PriceEntry};
+use tollgate_config::{PriceAbove, PriceEntry, UsdPerMillion};
 use tollgate_wire::ir::Usage;
 
 /// What a model's tokens cost. Rates are pico-dollars per token.
@@ -138,5 +138,39 @@ impl From<&PriceAbove> for Tier {
             cache_write_1h: above.cache_write_1h.unwrap_or(cache_write).0,
         };
         Self { above: above.tokens, rates }
+    }
+}
+
+/// With every rate spelled out.
+impl From<&Price> for PriceEntry {
+    fn from(price: &Price) -> Self {
+        let base = price.base;
+        Self {
+            input: UsdPerMillion(base.input),
+            output: UsdPerMillion(base.output),
+            cache_read: Some(UsdPerMillion(base.cache_read)),
+            cache_write: Some(UsdPerMillion(base.cache_write)),
+            cache_write_1h: Some(UsdPerMillion(base.cache_write_1h)),
+            reasoning: price.reasoning.map(UsdPerMillion),
+            audio_input: price.audio_input.map(UsdPerMillion),
+            audio_output: price.audio_output.map(UsdPerMillion),
+            image_input: price.image_input.map(UsdPerMillion),
+            image_output: price.image_output.map(UsdPerMillion),
+            max_output_tokens: price.max_output_tokens,
+            above: price.tiers.iter().map(PriceAbove::from).collect(),
+        }
+    }
+}
+
+impl From<&Tier> for PriceAbove {
+    fn from(tier: &Tier) -> Self {
+        Self {
+            tokens: tier.above,
+            input: UsdPerMillion(tier.rates.input),
+            output: UsdPerMillion(tier.rates.output),
+            cache_read: Some(UsdPerMillion(tier.rates.cache_read)),
+            cache_write: Some(UsdPerMillion(tier.rates.cache_write)),
+            cache_write_1h: Some(UsdPerMillion(tier.rates.cache_write_1h)),
+        }
     }
 }
