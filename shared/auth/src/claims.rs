@@ -151,7 +151,7 @@ pub(crate) fn name<'c>(claims: &'c Map<String, Value>, name: &str) -> Result<Opt
 }
 
 /// A `NumericDate` (RFC 7519, section 2): seconds, perhaps with a fraction, which is dropped.
-fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<SystemTime>, AuthError> {
+pub(crate) fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<SystemTime>, AuthError> {
     let not_a_time = |problem| AuthError::Claim { name: Printable::new(name), problem };
     let value = match claims.get(name) {
         None | Some(Value::Null) => return Ok(None),

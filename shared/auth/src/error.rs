@@ -103,6 +103,12 @@ pub enum AuthError {
         /// The token's `iss`, or `(none)`.
         issuer: Printable,
     },
+    /// Signed by a load balancer that is none of ours.
+    #[error("the load balancer that signed this is not trusted: `{signer}`")]
+    UnknownSigner {
+        /// Its ARN, as it says.
+        signer: Printable,
+    },
     /// The issuer has no such key.
     #[error("the token's key is unknown to its issuer: `{kid}`")]
     UnknownKey {
@@ -177,6 +183,7 @@ impl AuthError {
             | Self::HeaderRefused { .. }
             | Self::AlgorithmRefused { .. }
             | Self::UnknownIssuer { .. }
+            | Self::UnknownSigner { .. }
             | Self::UnknownKey { .. }
             | Self::BadSignature
             | Self::Expired { .. }
@@ -198,6 +205,7 @@ impl AuthError {
             Self::HeaderRefused { .. } => "header_refused",
             Self::AlgorithmRefused { .. } => "algorithm_refused",
             Self::UnknownIssuer { .. } => "unknown_issuer",
+            Self::UnknownSigner { .. } => "unknown_signer",
             Self::UnknownKey { .. } => "unknown_key",
             Self::BadSignature => "bad_signature",
             Self::Expired { .. } => "expired",

@@ -39,6 +39,7 @@
 //! - The cache is keyed by the whole token under the standard library's keyed hash, not by a digest: that costs fewer
 //!   instructions, collisions cannot happen, and an attacker cannot steer comparisons.
 
+mod alb;
 mod algorithm;
 mod authenticator;
 mod bearer;
@@ -49,9 +50,12 @@ mod fetch;
 mod identity;
 mod jwk;
 mod jwks;
+mod secret;
 mod token;
 
+pub use alb::AlbAuthenticator;
 pub use authenticator::{Authenticator, Options, Stats};
 pub use bearer::bearer;
 pub use error::{AuthError, AuthErrorKind, Printable};
 pub use identity::Identity;
+pub use secret::is_secret;

@@ -1,6 +1,8 @@
 //! The authenticator against a key server that counts, fails, hangs and changes its keys. Time is passed in.
 
 #[cfg(test)]
+mod alb;
+#[cfg(test)]
 mod caching;
 #[cfg(test)]
 mod hostile;

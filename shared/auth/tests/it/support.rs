@@ -80,7 +80,7 @@ impl TestKey {
         }
     }
 
-    fn sign_bytes(&self, algorithm: &str, message: &[u8]) -> Vec<u8> {
+    pub(crate) fn sign_bytes(&self, algorithm: &str, message: &[u8]) -> Vec<u8> {
         let encoding: &dyn RsaEncoding = match algorithm {
             "RS512" => &signature::RSA_PKCS1_SHA512,
             "PS256" => &signature::RSA_PSS_SHA256,
