@@ -7,6 +7,8 @@ use tollgate_auth::{Authenticator, Options};
 use tollgate_config::Config;
 use tollgate_upstream::{Chains, SetupError};
 
+use crate::guard::Guards;
+
 /// Shared by all requests.
 #[derive(Debug, Clone)]
 pub struct App(Arc<Shared>);
@@ -20,6 +22,8 @@ pub struct Shared {
     pub chains: Chains,
     /// Checks tokens.
     pub auth: Authenticator,
+    /// Webhooks that see requests and answers.
+    pub guards: Guards,
     /// Seconds since the epoch at the start: `created` of the models that we list.
     pub started_unix_s: u64,
 }
@@ -37,13 +41,15 @@ impl App {
     pub fn new(config: Config) -> Result<Self, SetupError> {
         let chains = Chains::new(&config)?;
         let auth = Authenticator::new(&config.auth, chains.client().clone(), Options::default());
-        Ok(Self(Arc::new(Shared { config, chains, auth, started_unix_s: unix_s(SystemTime::now()) })))
+        let guards = Guards::new(&config, &chains);
+        Ok(Self(Arc::new(Shared { config, chains, auth, guards, started_unix_s: unix_s(SystemTime::now()) })))
     }
 
     /// Prepares in the background what the first request would otherwise wait for: the issuers' keys, the providers' secrets, AWS
     /// credentials. Nothing waits for it, and its failures are the first request's to report.
     pub fn warm(&self) {
         self.chains.warm();
+        self.guards.warm();
         let app = self.clone();
         tokio::spawn(async move { app.auth.warm(SystemTime::now()).await });
     }

@@ -117,6 +117,17 @@ impl Books {
         self.access.error = Some(code.to_owned());
     }
 
+    /// A guard said no. `reason`: its own, if it gave one.
+    pub fn rejected(&mut self, reason: Option<&str>) {
+        self.access.error = Some("guard_rejected".to_owned());
+        self.access.guard_reason = reason.map(logged);
+    }
+
+    /// The route type.
+    pub fn route(&self) -> &'static str {
+        self.access.route
+    }
+
     /// It is over, with this status.
     pub fn close(mut self, status: u16) {
         self.write(status);

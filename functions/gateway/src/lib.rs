@@ -6,7 +6,8 @@
 //! 2. [`accept`]: route type, request id, size, content type.
 //! 3. [`pipeline`]: authenticate, decode, route, attempt, relay. It reads top to bottom.
 //! 4. [`books`]: what is known of the request so far; writes the access log when the request is over, however it ended.
-//! 5. [`error`]: the one place that turns a fault into an HTTP answer.
+//! 5. [`guard`]: webhooks that see requests and answers.
+//! 6. [`error`]: the one place that turns a fault into an HTTP answer.
 //!
 //! [`local`] is what a laptop needs and a deployment must not have: an issuer of tokens and a demo provider.
 
@@ -15,6 +16,7 @@ pub mod app;
 pub mod books;
 pub mod cli;
 pub mod error;
+pub mod guard;
 pub mod host;
 pub mod local;
 pub mod models;

@@ -4,14 +4,16 @@
 //! 2. authenticate: token -> team (`tollgate_auth`)
 //! 3. decode: model, streamed? (`tollgate_wire`)
 //! 4. route: alias -> chain (`tollgate_config`, `tollgate_upstream`)
-//! 5. attempt: provider after provider until one answers (`tollgate_upstream::dispatch`)
-//! 6. relay: the answer in the client's dialect (`relay`)
-//! 7. close the books: usage, access log (`books`)
+//! 5. guard: webhooks see the request (`guard`)
+//! 6. attempt: provider after provider until one answers (`tollgate_upstream::dispatch`)
+//! 7. relay: the answer in the client's dialect (`relay`), past the guards that want to see it
+//! 8. close the books: usage, access log (`books`)
 //!
 //! Whatever fails becomes a fault, and a fault becomes an answer in the client's dialect (`error`). A client that goes away drops the future: the
 //! upstream call stops with it, and the books close with what was used up to there.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
@@ -22,7 +24,8 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 use tokio::time::Instant;
-use tollgate_upstream::{Answer, Job, Outcome, dispatch_into};
+use tollgate_auth::Identity;
+use tollgate_upstream::{Answer, Job, LiveStream, Outcome, dispatch_into};
 use tollgate_wire::codec::{Dialect, Seed};
 use tollgate_wire::exchange::Inbound;
 use tollgate_wire::ir::{Dropped, Fault, FaultKind};
@@ -30,6 +33,8 @@ use tollgate_wire::ir::{Dropped, Fault, FaultKind};
 use crate::accept::{self, Route};
 use crate::app::{App, unix_s};
 use crate::books::Books;
+use crate::guard::{self, Facts, Stop};
+use crate::relay::Collected;
 use crate::{error, models, relay};
 
 /// When the host wants this request to be over: Lambda's own deadline. In the request's extensions.
@@ -71,13 +76,13 @@ async fn respond(
             books.close(refusal.status().as_u16());
             *refusal
         }
-        Ok(()) => match route {
+        Ok(identity) => match route {
             Route::Models => with(books, models::list(app, client)),
             Route::Model(id) => match models::one(app, client, id) {
                 Ok(response) => with(books, response),
                 Err(fault) => refuse(books, &fault, client, request_id),
             },
-            Route::Conversation(_) => converse(app, parts, body, client, request_id, books).await,
+            Route::Conversation(_) => converse(app, parts, body, client, request_id, books, &identity).await,
             Route::Later(_) | Route::Unknown | Route::Health => {
                 refuse(books, &not_served(route, path), client, request_id)
             }
@@ -102,26 +107,30 @@ async fn admit(
     client: Dialect,
     request_id: &str,
     books: &mut Books,
-) -> Result<(), Box<Response>> {
+) -> Result<Arc<Identity>, Box<Response>> {
     if let Err(allowed) = route.check_method(&parts.method) {
         books.refused("method_not_allowed");
         return Err(Box::new(error::method(allowed, client, request_id)));
     }
     let identity = async { app.auth.authenticate(tollgate_auth::bearer(&parts.headers)?, SystemTime::now()).await };
-    match identity.await {
-        Ok(identity) => books.identity(&identity),
+    let identity = match identity.await {
+        Ok(identity) => identity,
         Err(refusal) => {
             books.refused(refusal.code());
             return Err(Box::new(error::auth(&refusal, client, request_id)));
         }
+    };
+    books.identity(&identity);
+    match accept::check_headers(parts) {
+        Ok(()) => Ok(identity),
+        Err(fault) => {
+            books.failed(&fault);
+            Err(Box::new(error::response(&fault, client, request_id)))
+        }
     }
-    accept::check_headers(parts).map_err(|fault| {
-        books.failed(&fault);
-        Box::new(error::response(&fault, client, request_id))
-    })
 }
 
-/// One conversation: decode, route, attempt, relay.
+/// One conversation: decode, route, guard, attempt, relay.
 async fn converse(
     app: &App,
     parts: &Parts,
@@ -129,6 +138,7 @@ async fn converse(
     client: Dialect,
     request_id: &str,
     mut books: Books,
+    identity: &Identity,
 ) -> Response {
     let deadline = deadline(app, parts);
     let inbound = match accept::body(parts, body, app.config.request.max_body_bytes(), deadline).await {
@@ -145,9 +155,24 @@ async fn converse(
     let Some(chain) = app.chains.of(model) else {
         return refuse(books, &unknown_model(asked), client, request_id);
     };
+    let facts = Facts {
+        client,
+        identity,
+        headers: &parts.headers,
+        model: asked,
+        max_tokens: inbound.envelope().max_output_tokens,
+        route: books.route(),
+        request_id,
+        deadline,
+    };
+    let masked = match app.guards.request(&facts, &inbound).await {
+        Ok(masked) => masked,
+        Err(stop) => return stopped(books, stop, &facts),
+    };
+    let inbound = masked.as_ref().unwrap_or(&inbound);
     let seed = Seed { created_unix_s: unix_s(SystemTime::now()), request_id: seed_id(request_id) };
     let job = Job {
-        inbound: &inbound,
+        inbound,
         client,
         model,
         seed: &seed,
@@ -158,21 +183,27 @@ async fn converse(
     };
     dispatch_into(&job, chain, books.underway()).await;
     let outcome = books.answered();
-    answer(outcome, books, client, request_id)
+    answer(app, outcome, books, &facts).await
 }
 
-fn answer(outcome: Outcome, mut books: Books, client: Dialect, request_id: &str) -> Response {
+async fn answer(app: &App, outcome: Outcome, mut books: Books, facts: &Facts<'_>) -> Response {
     let served =
         outcome.attempts.last().filter(|_| outcome.result.is_ok()).map(|attempt| attempt.provider.name().to_owned());
     let mut response = match outcome.result {
         Ok(Answer::Whole { body, state }) => {
             books.used(&state);
-            let mut response = Response::new(Body::from(body));
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            with(books, response)
+            match app.guards.answer(facts, body).await {
+                Ok(body) => {
+                    let mut response = Response::new(Body::from(body));
+                    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                    with(books, response)
+                }
+                Err(stop) => stopped(books, stop, facts),
+            }
         }
-        Ok(Answer::Stream(live)) => relay::response(live, books, request_id),
-        Err(fault) => refuse(books, &fault, client, request_id),
+        Ok(Answer::Stream(live)) if app.guards.holds_streams() => held(app, live, books, facts).await,
+        Ok(Answer::Stream(live)) => relay::response(live, books, facts.request_id),
+        Err(fault) => refuse(books, &fault, facts.client, facts.request_id),
     };
     let headers = response.headers_mut();
     let mut set = |name: &'static str, value: &str| {
@@ -188,6 +219,30 @@ fn answer(outcome: Outcome, mut books: Books, client: Dialect, request_id: &str)
         set("x-tollgate-dropped", &dropped_header(&outcome.dropped));
     }
     response
+}
+
+/// A stream that the guards see whole before the client sees any of it: what stops it is still an answer with a status of its own.
+async fn held(app: &App, live: Box<LiveStream>, mut books: Books, facts: &Facts<'_>) -> Response {
+    let checked = match relay::collect(live, &mut books, facts.request_id, guard::MAX_HELD_BYTES).await {
+        Collected::Complete(bytes) => app.guards.stream(facts, bytes).await,
+        Collected::TooLarge => Err(Stop::Failed(guard::too_large())),
+        Collected::Failed(fault) => Err(Stop::Failed(fault)),
+    };
+    match checked {
+        Ok(bytes) => with(books, relay::event_stream(Body::from(bytes))),
+        Err(stop) => stopped(books, stop, facts),
+    }
+}
+
+/// A guard ended it.
+fn stopped(mut books: Books, stop: Stop, facts: &Facts<'_>) -> Response {
+    match stop {
+        Stop::Rejected(reject) => {
+            books.rejected(reject.reason());
+            with(books, guard::rejection(&reject))
+        }
+        Stop::Failed(fault) => refuse(books, &fault, facts.client, facts.request_id),
+    }
 }
 
 /// The paths, ASCII, within what a header may hold.

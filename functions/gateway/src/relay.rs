@@ -11,6 +11,7 @@ use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http_body::Frame;
 use tollgate_upstream::{LiveStream, Step};
+use tollgate_wire::ir::Fault;
 
 use crate::books::Books;
 
@@ -18,12 +19,64 @@ use crate::books::Books;
 /// that into the body.
 pub fn response(live: Box<LiveStream>, books: Books, request_id: &str) -> Response {
     let state = Box::new(Streaming { live, books: Some(books), request_id: request_id.to_owned() });
-    let mut response = Response::new(Body::new(StreamBody { next: Some(Box::pin(step(state))) }));
+    event_stream(Body::new(StreamBody { next: Some(Box::pin(step(state))) }))
+}
+
+/// A body of server-sent events.
+pub fn event_stream(body: Body) -> Response {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
+}
+
+/// A stream that was held back.
+#[derive(Debug)]
+pub enum Collected {
+    /// All of it.
+    Complete(Bytes),
+    /// There is more of it than may be held.
+    TooLarge,
+    /// It failed; the client has seen nothing of it.
+    Failed(Fault),
+}
+
+/// Holds a stream back until it is complete. The books know what it used, also when the client goes away meanwhile.
+pub async fn collect(live: Box<LiveStream>, books: &mut Books, request_id: &str, limit: usize) -> Collected {
+    let mut held = Held { live, books };
+    let mut bytes = Vec::new();
+    loop {
+        let last = match held.live.step(request_id).await {
+            Step::Bytes(more) => {
+                bytes.extend_from_slice(&more);
+                false
+            }
+            Step::Last(more) => {
+                bytes.extend_from_slice(&more);
+                true
+            }
+            Step::Failed(_, fault) => return Collected::Failed(fault),
+        };
+        if bytes.len() > limit {
+            return Collected::TooLarge;
+        }
+        if last {
+            return Collected::Complete(bytes.into());
+        }
+    }
+}
+
+struct Held<'a> {
+    live: Box<LiveStream>,
+    books: &'a mut Books,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.books.used(self.live.state());
+    }
 }
 
 /// Dropped in the middle, it stops the upstream call and closes the books with what was used so far.

@@ -76,6 +76,9 @@ pub struct Access {
     /// Why it failed: a short code.
     #[serde(rename = "error.type", skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What a guard that rejected it said.
+    #[serde(rename = "tollgate.guard.reason", skip_serializing_if = "Option::is_none")]
+    pub guard_reason: Option<String>,
     /// The client went away.
     #[serde(rename = "tollgate.client_gone", skip_serializing_if = "std::ops::Not::not")]
     pub client_gone: bool,

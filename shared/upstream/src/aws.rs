@@ -7,11 +7,11 @@ use tokio::sync::OnceCell;
 
 /// Shared by everything that talks to AWS.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Aws(Arc<OnceCell<SdkConfig>>);
+pub struct Aws(Arc<OnceCell<SdkConfig>>);
 
 impl Aws {
     /// Region and credentials of the environment. Credentials themselves are fetched at the first signed call.
-    pub(crate) async fn config(&self) -> &SdkConfig {
+    pub async fn config(&self) -> &SdkConfig {
         self.0.get_or_init(|| aws_config::defaults(BehaviorVersion::latest()).load()).await
     }
 }

@@ -19,6 +19,7 @@ mod http;
 mod provider;
 mod secrets;
 
+pub use aws::Aws;
 pub use dispatch::{Answer, Attempt, Job, LiveStream, Outcome, Step, dispatch, dispatch_into};
 pub use error::SetupError;
 pub use provider::{Chain, Chains, Provider};

@@ -169,6 +169,11 @@ impl Chains {
         &self.client
     }
 
+    /// The ambient AWS configuration, loaded at most once.
+    pub fn aws(&self) -> &Aws {
+        &self.aws
+    }
+
     /// The chain of a model, after aliasing; `None`: no rule matches and there is no default chain.
     pub fn of(&self, model: &str) -> Option<&Chain> {
         let rule = self.rules.iter().find(|(patterns, _)| patterns.iter().any(|p| pattern::matches(p, model)));

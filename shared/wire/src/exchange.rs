@@ -40,6 +40,16 @@ impl Inbound {
         Ok(Self { dialect, body, envelope, betas, tree: OnceLock::new() })
     }
 
+    /// The body as the client sent it.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The same request with another body.
+    pub fn with_body(&self, body: Bytes) -> Result<Self, WireError> {
+        Self::decode(self.dialect, body, self.betas.clone())
+    }
+
     /// What routing and limits need.
     pub fn envelope(&self) -> &Envelope {
         &self.envelope

@@ -1,0 +1,170 @@
+//! The texts of a client's request, and a mask put back into the client's own bytes: images, tools and fields that nobody here has heard of stay.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use serde_json::Value;
+use tollgate_webhook::Message;
+use tollgate_wire::codec::Dialect;
+use tollgate_wire::error::WireError;
+use tollgate_wire::json;
+
+use super::{Unmatched, content, tree};
+
+/// A request's messages, and where they stand in its body.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    body: Bytes,
+    /// Anthropic's `system`, the first message of what hooks are sent.
+    system: Option<Place>,
+    messages: Place,
+}
+
+#[derive(Debug)]
+struct Place {
+    span: Range<usize>,
+    value: Value,
+    changed: bool,
+}
+
+impl Conversation {
+    /// Finds the messages. What no guard could make sense of is refused: a model might make something of it.
+    pub(super) fn read(client: Dialect, body: &Bytes) -> Result<Self, WireError> {
+        let members = json::members(body)?;
+        let place = |name: &str| {
+            let member = members.iter().find(|member| member.key == name && member.value != "null");
+            let read = |member: &json::Member<'_>| {
+                let value = tree::parse(member.value).map_err(|error| WireError::invalid(name, error))?;
+                Ok(Place { span: member.value_span.clone(), value, changed: false })
+            };
+            member.map(read).transpose()
+        };
+        let system = if client == Dialect::Messages { place("system")? } else { None };
+        let messages = place("messages")?.ok_or_else(|| WireError::invalid("messages", "required"))?;
+        if system.as_ref().is_some_and(|system| content::text(Some(&system.value)).is_none()) {
+            return Err(WireError::invalid("system", "expected a text or a list of blocks"));
+        }
+        for (index, message) in messages.value.as_array().into_iter().flatten().enumerate() {
+            let at = |field: &str| format!("messages[{index}]{field}");
+            if message.get("role").and_then(Value::as_str).is_none() {
+                return Err(WireError::invalid(at(".role"), "expected a text"));
+            }
+            if content::text(message.get("content")).is_none() {
+                return Err(WireError::invalid(at(".content"), "expected a text or a list of parts"));
+            }
+        }
+        Ok(Self { body: body.clone(), system, messages })
+    }
+
+    /// What hooks are sent.
+    pub(super) fn messages(&self) -> Vec<Message> {
+        let system = self.system.iter().map(|system| ("system", Some(&system.value)));
+        let messages = self.messages.value.as_array().into_iter().flatten();
+        let messages = messages
+            .map(|message| (message.get("role").and_then(Value::as_str).unwrap_or_default(), message.get("content")));
+        system
+            .chain(messages)
+            .map(|(role, value)| Message::new(role, content::text(value).unwrap_or_default()))
+            .collect()
+    }
+
+    /// Puts masked texts back; says whether that changed anything. Messages that were added, left out or given to somebody else cannot be put into the
+    /// client's body: agentgateway then replaces the conversation, and with it every image and tool call; here the mask has failed.
+    pub(super) fn mask(&mut self, masked: Vec<Message>) -> Result<bool, Unmatched> {
+        let own = self.messages();
+        if own.len() != masked.len() || own.iter().zip(&masked).any(|(own, masked)| own.role != masked.role) {
+            return Err(Unmatched);
+        }
+        let mut masked = masked.into_iter().map(|message| message.content);
+        let mut any = false;
+        if let Some(system) = &mut self.system {
+            system.changed |= content::mask(Some(&mut system.value), masked.next().unwrap_or_default())?;
+            any |= system.changed;
+        }
+        for (message, text) in self.messages.value.as_array_mut().into_iter().flatten().zip(masked) {
+            self.messages.changed |= content::mask(message.get_mut("content"), text)?;
+        }
+        Ok(any | self.messages.changed)
+    }
+
+    /// The body, with what was masked.
+    pub(super) fn into_body(self) -> Bytes {
+        let places = self.system.into_iter().chain([self.messages]);
+        let edits = places.filter(|place| place.changed).map(|place| (place.span, place.value.to_string())).collect();
+        tree::splice(&self.body, edits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(client: Dialect, body: &str) -> Conversation {
+        Conversation::read(client, &Bytes::copy_from_slice(body.as_bytes())).unwrap()
+    }
+
+    const MESSAGES: &str = r#"{"model":"m","max_tokens":5,"system":[{"type":"text","text":"be","cache_control":{"type":"ephemeral"}},{"type":"text","text":"brief"}],
+ "messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image","source":{}},{"type":"text","text":"b"}]},
+ {"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f","input":{}}]},{"role":"user","content":"x"}], "new_field":1.0}"#;
+
+    #[test]
+    fn a_system_prompt_is_the_first_message() {
+        let pairs: Vec<_> =
+            read(Dialect::Messages, MESSAGES).messages().into_iter().map(|m| (m.role, m.content)).collect();
+        let expected = [("system", "be brief"), ("user", "a b"), ("assistant", ""), ("user", "x")];
+        assert_eq!(pairs, expected.map(|(role, text)| (role.to_owned(), text.to_owned())));
+    }
+
+    #[test]
+    fn only_masked_texts_change() {
+        let mut conversation = read(Dialect::Messages, MESSAGES);
+        let mut masked = conversation.messages();
+        assert_eq!(conversation.mask(masked.clone()), Ok(false));
+        masked[3].content = "*".to_owned();
+        assert_eq!(conversation.mask(masked), Ok(true));
+        let body = conversation.into_body();
+        let text = std::str::from_utf8(&body).unwrap();
+        assert!(
+            text.contains(r#"{"role":"user","content":"*"}"#) && text.contains(r#""type":"image","source":{}"#),
+            "{text}"
+        );
+        assert!(text.starts_with(&MESSAGES[..100]) && text.ends_with(r#", "new_field":1.0}"#), "{text}");
+    }
+
+    #[test]
+    fn a_masked_system_prompt_is_put_back() {
+        let mut conversation =
+            read(Dialect::Messages, r#"{"system":"my key","messages":[{"role":"user","content":"x"}]}"#);
+        let masked = vec![Message::new("system", "my *"), Message::new("user", "x")];
+        assert_eq!(conversation.mask(masked), Ok(true));
+        assert_eq!(conversation.into_body(), r#"{"system":"my *","messages":[{"role":"user","content":"x"}]}"#);
+    }
+
+    #[test]
+    fn another_conversation_is_no_mask() {
+        let body = r#"{"messages":[{"role":"system","content":"s"},{"role":"user","content":"x"}]}"#;
+        for masked in [
+            vec![],
+            vec![Message::new("user", "x")],
+            vec![Message::new("user", "s"), Message::new("system", "x")],
+            vec![Message::new("system", "s"), Message::new("user", "x"), Message::new("user", "y")],
+        ] {
+            assert_eq!(read(Dialect::Chat, body).mask(masked), Err(Unmatched));
+        }
+    }
+
+    #[test]
+    fn what_a_guard_cannot_read_is_refused() {
+        for body in [
+            r#"{"messages":[{"role":"user","content":{"text":"x"}}]}"#,
+            r#"{"messages":[{"role":"user","content":"good","content":"bad"}]}"#,
+            r#"{"messages":["hello"]}"#,
+            r#"{"messages":[{"content":"x"}]}"#,
+            r#"{"messages":[{"role":7,"content":"x"}]}"#,
+        ] {
+            assert!(Conversation::read(Dialect::Chat, &Bytes::copy_from_slice(body.as_bytes())).is_err(), "{body}");
+        }
+        let system = Bytes::from_static(br#"{"system":7,"messages":[]}"#);
+        assert!(Conversation::read(Dialect::Messages, &system).is_err());
+    }
+}

@@ -1,0 +1,179 @@
+//! A hook that is a Lambda function, invoked by its ARN: a signed POST to the Lambda API, so that the SDK's Lambda client stays out of the binary.
+//!
+//! The function gets the event of a function URL (API Gateway's payload 2.0), so any function that serves HTTP serves this; it answers as one does
+//! (`{"statusCode","headers","body"}`), or with the bare `{"action":...}`.
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::ProvideCredentials;
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
+use tollgate_config::LambdaArn;
+use tollgate_upstream::Aws;
+
+use super::hook::{Answer, Failure, broken, read};
+
+/// Credentials that end sooner are fetched again.
+const RENEW_BEFORE: Duration = Duration::from_secs(120);
+/// Set when the function itself failed.
+const X_FUNCTION_ERROR: &str = "x-amz-function-error";
+
+/// One function.
+#[derive(Debug)]
+pub(super) struct Function {
+    client: reqwest::Client,
+    aws: Aws,
+    url: String,
+    region: String,
+    path: String,
+    credentials: Mutex<Option<Credentials>>,
+}
+
+impl Function {
+    pub(super) fn new(arn: &LambdaArn, path: String, client: reqwest::Client, aws: Aws) -> Self {
+        Self::at(&arn.endpoint(), arn, path, client, aws)
+    }
+
+    fn at(endpoint: &str, arn: &LambdaArn, path: String, client: reqwest::Client, aws: Aws) -> Self {
+        let name = utf8_percent_encode(arn.as_str(), UNRESERVED);
+        let url = format!("{endpoint}/2015-03-31/functions/{name}/invocations");
+        Self { client, aws, url, region: arn.region().to_owned(), path, credentials: Mutex::default() }
+    }
+
+    /// Loads the AWS configuration, which parses all root certificates: not on a thread that has to ask Lambda for work.
+    pub(super) fn warm(&self) {
+        let (aws, runtime) = (self.aws.clone(), tokio::runtime::Handle::current());
+        tokio::task::spawn_blocking(move || {
+            runtime.block_on(aws.config());
+        });
+    }
+
+    /// Invokes it, and waits for its answer.
+    pub(super) async fn invoke(&self, headers: &HeaderMap, body: &str, request_id: &str) -> Result<Answer, Failure> {
+        let payload = event(&self.path, headers, body, request_id).to_string();
+        let signed = self.signed(&payload, SystemTime::now()).await?;
+        let sent = self.client.post(&self.url).headers(signed).body(payload).send().await;
+        let response = sent.map_err(|error| broken(&error))?;
+        let status = response.status();
+        let function_failed = response.headers().contains_key(X_FUNCTION_ERROR);
+        let body = read(response).await?;
+        if status != http::StatusCode::OK {
+            return Err(Failure::down(format!("the Lambda API answered with status {}", status.as_u16())));
+        }
+        if function_failed {
+            return Err(Failure::down("the function failed"));
+        }
+        answer(body)
+    }
+
+    async fn signed(&self, payload: &str, now: SystemTime) -> Result<HeaderMap, Failure> {
+        let failed = |error: &dyn std::error::Error| Failure::down(format!("the call could not be signed: {error}"));
+        let identity = self.credentials(now).await?.into();
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name("lambda")
+            .time(now)
+            .settings(SigningSettings::default())
+            .build();
+        let params = params.map_err(|error| failed(&error))?.into();
+        let digest: String = digest(&SHA256, payload.as_bytes()).as_ref().iter().map(|b| format!("{b:02x}")).collect();
+        let own = [("content-type", "application/json")];
+        let request = SignableRequest::new("POST", &self.url, own.into_iter(), SignableBody::Precomputed(digest));
+        let signed = sign(request.map_err(|error| failed(&error))?, &params).map_err(|error| failed(&error))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, value) in signed.output().headers() {
+            let (Ok(name), Ok(mut value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) else {
+                continue;
+            };
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        Ok(headers)
+    }
+
+    /// The ambient ones, kept until shortly before their end.
+    async fn credentials(&self, now: SystemTime) -> Result<Credentials, Failure> {
+        let mut kept = self.credentials.lock().await;
+        let lasts = |credentials: &Credentials| credentials.expiry().is_none_or(|end| end > now + RENEW_BEFORE);
+        if let Some(credentials) = kept.as_ref().filter(|credentials| lasts(credentials)) {
+            return Ok(credentials.clone());
+        }
+        let provider = self.aws.config().await.credentials_provider();
+        let provider = provider.ok_or_else(|| Failure::down("there are no AWS credentials"))?;
+        let fetched = provider.provide_credentials().await;
+        let fetched = fetched.map_err(|error| Failure::down(format!("no AWS credentials: {error}")))?;
+        Ok(kept.insert(fetched).clone())
+    }
+}
+
+/// What SigV4 leaves as it is.
+const UNRESERVED: &percent_encoding::AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// A function URL's event: <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads>.
+fn event(path: &str, headers: &HeaderMap, body: &str, request_id: &str) -> Value {
+    let mut map = Map::new();
+    for name in headers.keys() {
+        let values: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+        map.insert(name.to_string(), values.join(",").into());
+    }
+    json!({
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": map,
+        "requestContext": {
+            "accountId": "anonymous",
+            "apiId": "tollgate",
+            "domainName": "tollgate.internal",
+            "domainPrefix": "tollgate",
+            "http": {
+                "method": "POST",
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "127.0.0.1",
+                "userAgent": concat!("tollgate/", env!("CARGO_PKG_VERSION")),
+            },
+            "requestId": request_id,
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": "01/Jan/1970:00:00:00 +0000",
+            "timeEpoch": 0,
+        },
+        "body": body,
+        "isBase64Encoded": false,
+    })
+}
+
+/// A function's result as an HTTP answer.
+fn answer(result: Vec<u8>) -> Result<Answer, Failure> {
+    let value: Value = match serde_json::from_slice(&result) {
+        Ok(value) => value,
+        Err(_) => return Err(Failure::down("the function's result is not JSON")),
+    };
+    let Some(status) = value.get("statusCode") else { return Ok((200, result)) };
+    let status = status.as_u64().and_then(|status| u16::try_from(status).ok());
+    let status = status.ok_or_else(|| Failure::down("the function's `statusCode` is no status"))?;
+    let body = match value.get("body") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::String(text)) if value.get("isBase64Encoded") == Some(&Value::Bool(true)) => {
+            STANDARD.decode(text).map_err(|_| Failure::down("the function's `body` is not base64"))?
+        }
+        Some(Value::String(text)) => text.clone().into_bytes(),
+        Some(_) => return Err(Failure::down("the function's `body` is not a text")),
+    };
+    Ok((status, body))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,220 @@
+//! The texts of a complete stream, and a mask put back into its events.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde_json::Value;
+use tollgate_webhook::{Choice, Message};
+use tollgate_wire::codec::Dialect;
+use tollgate_wire::sse::{SseEvent, SseParser, write_event};
+
+use super::answer::same_speakers;
+use super::{Choices, Unmatched, tree};
+
+/// A complete stream in the client's dialect.
+#[derive(Debug)]
+pub(super) struct Held {
+    client: Dialect,
+    events: Vec<Piece>,
+    /// The text of each choice, by its index.
+    texts: BTreeMap<u64, String>,
+}
+
+/// One event. Its data only where it holds text.
+#[derive(Debug)]
+struct Piece {
+    event: SseEvent,
+    data: Option<Value>,
+    changed: bool,
+}
+
+impl Held {
+    /// `None`: it is no stream of this dialect.
+    pub(super) fn read(client: Dialect, bytes: Bytes) -> Option<Self> {
+        let mut parser = SseParser::new();
+        parser.push(&bytes).ok()?;
+        let mut held = Self { client, events: Vec::new(), texts: BTreeMap::new() };
+        let mut block = None;
+        while let Some(event) = parser.next_event().or_else(|| parser.finish()) {
+            let data = held.text_data(&event, &mut block)?;
+            held.events.push(Piece { event, data, changed: false });
+        }
+        if client == Dialect::Messages {
+            held.texts.entry(0).or_default();
+        }
+        Some(held)
+    }
+
+    /// Gathers an event's text; the inner `None` where it has none.
+    fn text_data(&mut self, event: &SseEvent, block: &mut Option<u64>) -> Option<Option<Value>> {
+        let data = event.data();
+        if data.is_empty() || data.as_ref() == b"[DONE]" {
+            return Some(None);
+        }
+        let mut value = tree::parse(std::str::from_utf8(&data).ok()?).ok()?;
+        let mut has_text = false;
+        for (choice, at_block, text) in texts(self.client, &mut value) {
+            let whole = self.texts.entry(choice).or_default();
+            let Some(text) = text else { continue };
+            // Blocks are joined as the parts of a whole answer are.
+            if at_block.is_some() && *block != at_block {
+                if block.is_some() {
+                    whole.push(' ');
+                }
+                *block = at_block;
+            }
+            whole.push_str(text);
+            has_text = true;
+        }
+        Some(has_text.then_some(value))
+    }
+
+    pub(super) fn into_bytes(self) -> Bytes {
+        let mut out = Vec::new();
+        for Piece { event, data, changed } in self.events {
+            match data.filter(|_| changed) {
+                Some(data) => {
+                    let name = event.name().and_then(|name| std::str::from_utf8(name).ok());
+                    write_event(name, data.to_string().as_bytes(), &mut out);
+                }
+                None => out.extend_from_slice(&event.raw),
+            }
+        }
+        out.into()
+    }
+}
+
+/// The places of an event that hold text of an answer: which choice, which block of it, and the text. A choice without text stands there, too.
+fn texts(client: Dialect, data: &mut Value) -> Vec<(u64, Option<u64>, Option<&mut String>)> {
+    fn text(value: Option<&mut Value>) -> Option<&mut String> {
+        match value {
+            Some(Value::String(text)) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+    let index_of = |value: &Value| value.get("index").and_then(Value::as_u64).unwrap_or(0);
+    if client == Dialect::Messages {
+        let block = index_of(data);
+        let part = match data.get("type").and_then(Value::as_str) {
+            Some("content_block_start") => data.get_mut("content_block"),
+            Some("content_block_delta") => data.get_mut("delta"),
+            _ => None,
+        };
+        return vec![(0, Some(block), text(part.and_then(|part| part.get_mut("text"))))];
+    }
+    let choices = data.get_mut("choices").and_then(Value::as_array_mut).into_iter().flatten();
+    let choices = choices.map(|choice| {
+        let index = index_of(choice);
+        (index, None, text(choice.get_mut("delta").and_then(|delta| delta.get_mut("content"))))
+    });
+    choices.collect()
+}
+
+impl Choices for Held {
+    fn choices(&self) -> Vec<Choice> {
+        let choice = |text: &String| Choice { message: Message::new("assistant", text.as_str()) };
+        self.texts.values().map(choice).collect()
+    }
+
+    /// A choice's first piece gets the whole masked text, its other pieces get none.
+    fn mask(&mut self, masked: Vec<Choice>) -> Result<(), Unmatched> {
+        if !same_speakers(&self.choices(), &masked) {
+            return Err(Unmatched);
+        }
+        let mut new: BTreeMap<u64, String> = BTreeMap::new();
+        for ((index, own), choice) in self.texts.iter_mut().zip(masked) {
+            let masked = choice.message.content;
+            if *own != masked {
+                own.clone_from(&masked);
+                new.insert(*index, masked);
+            }
+        }
+        let mut left = new.clone();
+        for held in &mut self.events {
+            let Some(data) = &mut held.data else { continue };
+            for (choice, _, text) in texts(self.client, data) {
+                if let Some(text) = text.filter(|_| new.contains_key(&choice)) {
+                    *text = left.remove(&choice).unwrap_or_default();
+                    held.changed = true;
+                }
+            }
+        }
+        if left.values().all(String::is_empty) { Ok(()) } else { Err(Unmatched) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHAT: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n\
+        data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"my \"}}]}\n\n: keep-alive\n\n\
+        data: {\"choices\":[{\"index\":1,\"delta\":{\"content\":\"other\"}}]}\n\n\
+        data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"secret\"}}]}\n\n\
+        data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+
+    const MESSAGES: &str = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"content\":[]}}\n\n\
+        event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"thinking\",\"thinking\":\"\"}}\n\n\
+        event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":1,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n\
+        event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"type\":\"text_delta\",\"text\":\"my\"}}\n\n\
+        event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"text_delta\",\"text\":\"sec\"}}\n\n\
+        event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"type\":\"text_delta\",\"text\":\"ret\"}}\n\n\
+        event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+
+    fn read(client: Dialect, text: &'static str) -> Held {
+        Held::read(client, Bytes::from_static(text.as_bytes())).unwrap()
+    }
+
+    fn choices(texts: &[&str]) -> Vec<Choice> {
+        texts.iter().map(|text| Choice { message: Message::new("assistant", *text) }).collect()
+    }
+
+    #[test]
+    fn texts_are_gathered_by_choice() {
+        assert_eq!(read(Dialect::Chat, CHAT).choices(), choices(&["my secret", "other"]));
+        assert_eq!(read(Dialect::Messages, MESSAGES).choices(), choices(&["my secret"]));
+    }
+
+    #[test]
+    fn what_is_not_masked_goes_out_as_it_came() {
+        for (client, text) in [(Dialect::Chat, CHAT), (Dialect::Messages, MESSAGES)] {
+            let mut held = read(client, text);
+            let same = held.choices();
+            assert_eq!(held.mask(same), Ok(()));
+            assert_eq!(held.into_bytes(), text);
+        }
+    }
+
+    #[test]
+    fn a_masked_stream_says_the_masked_text_once() {
+        let mut held = read(Dialect::Chat, CHAT);
+        held.mask(choices(&["my ***", "other"])).unwrap();
+        let bytes = held.into_bytes();
+        assert_eq!(read_all(Dialect::Chat, &bytes), choices(&["my ***", "other"]));
+        let text = std::str::from_utf8(&bytes).unwrap();
+        assert!(!text.contains("secret") && text.contains("keep-alive") && text.ends_with("[DONE]\n\n"), "{text}");
+
+        let mut held = read(Dialect::Messages, MESSAGES);
+        held.mask(choices(&["***"])).unwrap();
+        let bytes = held.into_bytes();
+        assert_eq!(read_all(Dialect::Messages, &bytes), choices(&["***"]));
+        assert!(std::str::from_utf8(&bytes).unwrap().contains("event: content_block_delta\ndata: {\"type\""));
+    }
+
+    fn read_all(client: Dialect, bytes: &Bytes) -> Vec<Choice> {
+        Held::read(client, bytes.clone()).unwrap().choices()
+    }
+
+    #[test]
+    fn a_text_where_there_was_none_cannot_be_put_back() {
+        let mut held = read(Dialect::Messages, "data: {\"type\":\"message_stop\"}\n\n");
+        assert_eq!(held.choices(), choices(&[""]));
+        assert_eq!(held.mask(choices(&["new"])), Err(Unmatched));
+        assert_eq!(read(Dialect::Chat, CHAT).mask(choices(&["only one"])), Err(Unmatched));
+    }
+
+    #[test]
+    fn what_is_no_json_is_not_passed() {
+        assert!(Held::read(Dialect::Chat, Bytes::from_static(b"data: oops\n\n")).is_none());
+    }
+}

@@ -1,0 +1,128 @@
+//! Hooks that fail, under both failure modes, in both phases.
+
+use axum::response::Response;
+
+use super::support::json_of;
+use super::world::{CHAT, Got, MESSAGES, Server, answer, ask, guarded, hi, streamed, webhook};
+
+/// What a hook answers, and whether `failOpen` forgives it.
+const ANSWERS: &[(u16, &str, bool)] = &[
+    (200, "", true),
+    (200, "{}", true),
+    (200, "null", true),
+    (200, "oops", true),
+    (500, "Internal Server Error", true),
+    (500, r#"{"action":{"reason":"ok"}}"#, true),
+    (403, r#"{"action":{}}"#, true),
+    (302, r#"{"action":{"reason":"ok"}}"#, true),
+    // These may be refusals.
+    (200, r#"{"action":"pass"}"#, false),
+    (200, r#"{"action":"reject"}"#, false),
+    (200, r#"{"action":{"status_code":429,"reason":"no body"}}"#, false),
+    (200, r#"{"action":{"reject":{"body":"x","status_code":429}}}"#, false),
+    (200, r#"{"action":{"body":{"error":"x"},"status_code":429}}"#, false),
+    (200, r#"{"action":{"body":"x","status_code":"429"}}"#, false),
+    (200, r#"{"action":{"body":"x","status_code":0}}"#, false),
+    (200, r#"{"action":{"body":"x","status_code":1000}}"#, false),
+    (200, r#"{"action":{"body":"x","status_code":200}}"#, false),
+    (200, r#"{"action":{"reason":"no","blocked":true}}"#, false),
+    (500, r#"{"action":{"status_code":429}}"#, false),
+    // Masks that do not fit.
+    (200, r#"{"action":{"body":{"messages":[]},"status_code":429}}"#, false),
+    (200, r#"{"action":{"body":{"messages":[]}}}"#, false),
+    (
+        200,
+        r#"{"action":{"body":{"messages":[{"role":"system","content":"x"},{"role":"user","content":"Hi"}]}}}"#,
+        false,
+    ),
+    (200, r#"{"action":{"body":{"messages":[{"role":"user","content":7}]}}}"#, false),
+    (200, r#"{"action":{"body":{"choices":[]}}}"#, false),
+];
+
+fn assert_failed(got: &Got, what: &str) {
+    let (status, kind, body) = got;
+    assert_eq!((*status, kind.as_str()), (503, "application/json"), "{what}: {body}");
+    let error = &json_of(body)["error"];
+    assert!(error["message"].as_str().unwrap().contains("a prompt guard of this gateway failed"), "{what}: {body}");
+    assert!(!body.contains("secret"), "{what}: {body}");
+}
+
+#[tokio::test]
+async fn what_is_no_action_is_no_pass() {
+    let model = Server::model().await;
+    for (status, body, _) in ANSWERS {
+        let hook = Server::hook(*status, body).await;
+        let asked = guarded(&model, &format!("{{request: [{}]}}", webhook(&hook, "")));
+        let answered = guarded(&model, &format!("{{response: [{}]}}", webhook(&hook, "")));
+        for path in [CHAT, MESSAGES] {
+            assert_failed(&ask(&asked, path, &hi()).await, body);
+            assert_failed(&ask(&answered, path, &hi()).await, body);
+            assert_failed(&ask(&answered, path, &streamed()).await, body);
+        }
+    }
+}
+
+#[tokio::test]
+async fn fail_open_forgives_a_hook_that_is_down_and_not_one_that_decided() {
+    let model = Server::model().await;
+    for (status, body, forgiven) in ANSWERS {
+        let hook = Server::hook(*status, body).await;
+        for phase in ["request", "response"] {
+            let guard = webhook(&hook, ", failureMode: failOpen");
+            let got = ask(&guarded(&model, &format!("{{{phase}: [{guard}]}}")), CHAT, &hi()).await;
+            if *forgiven {
+                assert_eq!(got.0, 200, "{phase} {status} {body}");
+            } else {
+                assert_failed(&got, body);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_code_says_who_failed() {
+    let (model, hook) = (Server::model().await, Server::hook(500, "").await);
+    let router = guarded(&model, &format!("{{request: [{}]}}", webhook(&hook, "")));
+    assert_eq!(json_of(&ask(&router, CHAT, &hi()).await.2)["error"]["code"], "guard_failed");
+    assert_eq!(json_of(&ask(&router, MESSAGES, &hi()).await.2)["error"]["type"], "overloaded_error");
+}
+
+/// A hook that is not there, one that is late, and one that never stops talking.
+async fn unreachable() -> Vec<(&'static str, String)> {
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let late = silent.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((stream, _)) = silent.accept().await {
+            kept.push(stream);
+        }
+    });
+    let large = Server::start(|_| -> Response { answer(200, vec![b' '; 2 * 1024 * 1024]) }).await;
+    let compressed = Server::start(|_| {
+        let mut response = answer(200, super::world::PASS);
+        response.headers_mut().insert("content-encoding", "gzip".parse().unwrap());
+        response
+    })
+    .await;
+    vec![
+        ("down", closed.to_string()),
+        ("late", late.to_string()),
+        ("too large", large.address),
+        ("compressed", compressed.address),
+    ]
+}
+
+#[tokio::test]
+async fn a_hook_that_cannot_be_asked_fails_closed_or_open() {
+    let model = Server::model().await;
+    for (what, address) in unreachable().await {
+        let router = |mode: &str| {
+            let hook = format!("{{webhook: {{target: {{host: '{address}'}}, timeoutMs: 150, failureMode: {mode}}}}}");
+            guarded(&model, &format!("{{request: [{hook}], response: [{hook}]}}"))
+        };
+        assert_failed(&ask(&router("failClosed"), CHAT, &hi()).await, what);
+        assert_eq!(ask(&router("failOpen"), CHAT, &hi()).await.0, 200, "{what}");
+        assert_eq!(ask(&router("failOpen"), CHAT, &streamed()).await.0, 200, "{what}");
+    }
+}
