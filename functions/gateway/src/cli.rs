@@ -16,10 +16,42 @@ pub enum Command {
     },
     /// Validate a configuration file and stop.
     Check(String),
+    /// Do something with prices and stop.
+    Prices(Prices),
     /// Print the usage and stop.
     Help,
     /// Print the version and stop.
     Version,
+}
+
+/// What to do with prices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prices {
+    /// Convert a price list of others.
+    Import {
+        /// The list.
+        file: String,
+        /// Where the prices go.
+        to: Destination,
+    },
+    /// Show the price that would be used.
+    Show {
+        /// The provider kind.
+        kind: String,
+        /// The model.
+        model: String,
+        /// A configuration file whose `limits.prices` count as well.
+        config: Option<String>,
+    },
+}
+
+/// Where imported prices go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// To the standard output.
+    Stdout,
+    /// Into a file.
+    File(String),
 }
 
 /// The usage text.
@@ -29,6 +61,8 @@ Tollgate, the serverless AI gateway
 Usage:
   gateway [serve] [--config FILE] [--listen ADDR] [--local-issuer]
   gateway check FILE
+  gateway prices import FILE [--out FILE]
+  gateway prices show KIND/MODEL [--config FILE]
 
 serve (the default)
   --config FILE    the configuration; else TOLLGATE_CONFIG (a path, or the YAML itself); else an embedded default
@@ -39,43 +73,79 @@ serve (the default)
 
 check FILE         say what is wrong in a configuration, or that nothing is
 
+prices import FILE convert LiteLLM's model_prices_and_context_window.json or models.dev's api.json into prices as
+                   `limits.prices` has them, on the standard output or in the file of --out
+prices show KIND/MODEL
+                   the price that would be used for a model, e.g. openAI/gpt-4o, and where it stands; with --config,
+                   after that configuration's `limits.prices`
+
 On Lambda (AWS_LAMBDA_RUNTIME_API is set) it answers events instead; TOLLGATE_RESPONSE_MODE=stream streams them.
 TOLLGATE_LOG sets the log level (error, warn, info, debug, trace).
 ";
+
+/// The arguments, sorted.
+#[derive(Debug, Default)]
+struct Given {
+    config: Option<String>,
+    listen: Option<SocketAddr>,
+    local_issuer: bool,
+    out: Option<String>,
+    /// The command, and what stands behind it.
+    words: Vec<String>,
+}
 
 /// Reads the arguments. The error is for the person at the terminal.
 pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Command, String> {
     use lexopt::prelude::*;
     let mut parser = lexopt::Parser::from_args(args);
-    let (mut config, mut listen, mut local_issuer) = (None, None, false);
-    let mut command: Option<String> = None;
-    let mut file = None;
+    let mut given = Given::default();
     while let Some(arg) = parser.next().map_err(|e| e.to_string())? {
         match arg {
-            Long("config") | Short('c') => config = Some(text(&mut parser)?),
+            Long("config") | Short('c') => given.config = Some(text(&mut parser)?),
             Long("listen") => {
                 let value = text(&mut parser)?;
-                listen = Some(
+                given.listen = Some(
                     value
                         .parse()
                         .map_err(|_| format!("--listen {value}: expected an address such as 127.0.0.1:8787"))?,
                 );
             }
-            Long("local-issuer") => local_issuer = true,
+            Long("local-issuer") => given.local_issuer = true,
+            Long("out") | Short('o') => given.out = Some(text(&mut parser)?),
             Long("help") | Short('h') => return Ok(Command::Help),
             Long("version") | Short('V') => return Ok(Command::Version),
-            Value(value) if command.is_none() => command = Some(value.string().map_err(|e| e.to_string())?),
-            Value(value) if command.as_deref() == Some("check") && file.is_none() => {
-                file = Some(value.string().map_err(|e| e.to_string())?);
-            }
+            Value(value) => given.words.push(value.string().map_err(|e| e.to_string())?),
             other => return Err(other.unexpected().to_string()),
         }
     }
-    match command.as_deref() {
-        None | Some("serve") => Ok(Command::Serve { config, listen, local_issuer }),
-        Some("check") => file.map(Command::Check).ok_or_else(|| "check: name a file".to_owned()),
-        Some("help") => Ok(Command::Help),
-        Some(other) => Err(format!("unknown command `{other}`; try serve or check")),
+    command(given)
+}
+
+fn command(given: Given) -> Result<Command, String> {
+    let Given { config, listen, local_issuer, out, words } = given;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if out.is_some() && !words.starts_with(&["prices", "import"]) {
+        return Err("--out: only for prices import".to_owned());
+    }
+    match words[..] {
+        [] | ["serve"] => Ok(Command::Serve { config, listen, local_issuer }),
+        ["check", file] => Ok(Command::Check(file.to_owned())),
+        ["check"] => Err("check: name a file".to_owned()),
+        ["help", ..] => Ok(Command::Help),
+        ["prices", "import", file] => {
+            let to = out.map_or(Destination::Stdout, Destination::File);
+            Ok(Command::Prices(Prices::Import { file: file.to_owned(), to }))
+        }
+        ["prices", "import"] => Err("prices import: name a file".to_owned()),
+        ["prices", "show", model] => match model.split_once('/') {
+            Some((kind, model)) => {
+                Ok(Command::Prices(Prices::Show { kind: kind.to_owned(), model: model.to_owned(), config }))
+            }
+            None => Err(format!("prices show {model}: expected a provider kind and a model, such as openAI/gpt-4o")),
+        },
+        ["prices", ..] => Err("prices: import FILE, or show KIND/MODEL".to_owned()),
+        ["serve" | "check", .., last] => Err(format!("unexpected argument `{last}`")),
+        [other, ..] => Err(format!("unknown command `{other}`; try serve, check or prices")),
     }
 }
 
@@ -108,8 +178,39 @@ mod tests {
 
     #[test]
     fn mistakes_are_said() {
-        for args in [&["check"][..], &["chek", "x"], &["--listen", "nowhere"], &["--frobnicate"]] {
+        for args in [
+            &["check"][..],
+            &["check", "a", "b"],
+            &["serve", "x"],
+            &["chek", "x"],
+            &["--listen", "nowhere"],
+            &["--frobnicate"],
+            &["prices"],
+            &["prices", "import"],
+            &["prices", "import", "a", "b"],
+            &["prices", "show", "gpt-4o"],
+            &["check", "a", "--out", "b"],
+        ] {
             assert!(parsed(args).is_err(), "{args:?}");
         }
+    }
+
+    #[test]
+    fn prices_are_imported_and_shown() {
+        let import = |to| Ok(Command::Prices(Prices::Import { file: "a.json".into(), to }));
+        assert_eq!(parsed(&["prices", "import", "a.json"]), import(Destination::Stdout));
+        assert_eq!(
+            parsed(&["prices", "import", "a.json", "--out", "b.json"]),
+            import(Destination::File("b.json".into()))
+        );
+        let show = |model: &str, config: Option<&str>| {
+            Ok(Command::Prices(Prices::Show {
+                kind: "custom".into(),
+                model: model.into(),
+                config: config.map(str::to_owned),
+            }))
+        };
+        assert_eq!(parsed(&["prices", "show", "custom/meta/llama"]), show("meta/llama", None));
+        assert_eq!(parsed(&["prices", "show", "custom/x", "--config", "c.yaml"]), show("x", Some("c.yaml")));
     }
 }

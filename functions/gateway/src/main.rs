@@ -1,5 +1,7 @@
 //! The gateway binary: reads the command line and the environment, picks the host.
 
+mod prices;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -19,6 +21,13 @@ fn main() -> ExitCode {
         Command::Help => say(cli::USAGE),
         Command::Version => say(concat!("tollgate ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Check(file) => check(&file),
+        Command::Prices(command) => match prices::run(&command) {
+            Ok(said) => {
+                note(&said.aside);
+                say(&said.text)
+            }
+            Err(message) => fail(&message),
+        },
         Command::Serve { config, listen, local_issuer } => serve(config, listen, local_issuer),
     }
 }
@@ -123,6 +132,11 @@ fn say(text: &str) -> ExitCode {
 }
 
 fn fail(text: &str) -> ExitCode {
-    let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end());
+    note(text);
     ExitCode::FAILURE
+}
+
+/// For the person at the terminal, beside what is said.
+fn note(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end());
 }
