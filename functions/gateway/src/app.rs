@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use futures_util::future::BoxFuture;
+use tokio_util::task::TaskTracker;
 use tollgate_auth::{Authenticator, Options};
 use tollgate_config::Config;
+use tollgate_limits::Limiter;
 use tollgate_upstream::{Chains, SetupError};
 
 use crate::guard::Guards;
@@ -24,6 +27,10 @@ pub struct Shared {
     pub auth: Authenticator,
     /// Webhooks that see requests and answers.
     pub guards: Guards,
+    /// Rate limits and budgets; `None`: there are none.
+    pub limiter: Option<Limiter>,
+    /// Settlements that are being written.
+    pub settlements: TaskTracker,
     /// Seconds since the epoch at the start: `created` of the models that we list.
     pub started_unix_s: u64,
 }
@@ -42,7 +49,15 @@ impl App {
         let chains = Chains::new(&config)?;
         let auth = Authenticator::new(&config.auth, chains.client().clone(), Options::default());
         let guards = Guards::new(&config, &chains);
-        Ok(Self(Arc::new(Shared { config, chains, auth, guards, started_unix_s: unix_s(SystemTime::now()) })))
+        let aws = chains.aws().clone();
+        let sdk = Arc::new(move || -> BoxFuture<'static, _> {
+            let aws = aws.clone();
+            Box::pin(async move { aws.config().await.clone() })
+        });
+        let limiter = Limiter::new(config.limits.as_ref(), sdk);
+        let settlements = TaskTracker::new();
+        let started_unix_s = unix_s(SystemTime::now());
+        Ok(Self(Arc::new(Shared { config, chains, auth, guards, limiter, settlements, started_unix_s })))
     }
 
     /// Prepares in the background what the first request would otherwise wait for: the issuers' keys, the providers' secrets, AWS
@@ -52,6 +67,21 @@ impl App {
         self.guards.warm();
         let app = self.clone();
         tokio::spawn(async move { app.auth.warm(SystemTime::now()).await });
+        let app = self.clone();
+        tokio::spawn(async move {
+            if let Some(limiter) = &app.limiter {
+                limiter.ledger().warm().await;
+            }
+        });
+    }
+
+    /// Writes what is still to be settled: before the process ends.
+    pub async fn settle_up(&self) {
+        self.settlements.close();
+        self.settlements.wait().await;
+        if let Some(limiter) = &self.limiter {
+            limiter.flush(SystemTime::now()).await;
+        }
     }
 }
 

@@ -6,10 +6,13 @@ use std::time::{Duration, Instant, SystemTime};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use tollgate_auth::Identity;
+use tollgate_limits::Bill;
 use tollgate_telemetry::{Access, AttemptLine};
 use tollgate_upstream::Outcome;
 use tollgate_wire::exchange::State;
 use tollgate_wire::ir::Fault;
+
+use crate::meter::{Meter, Use};
 
 /// A client that went away has no status; this is nginx's name for it.
 const CLIENT_GONE: u16 = 499;
@@ -26,6 +29,12 @@ pub struct Books {
     access: Access,
     /// The attempts, while they run: what is known of them if the client goes away.
     underway: Outcome,
+    /// Its reservation.
+    meter: Option<Meter>,
+    /// The attempts that are over, for the bill.
+    uses: Vec<Use>,
+    /// What was seen of the answer.
+    state: Option<State>,
     begun: Instant,
     closed: bool,
 }
@@ -43,7 +52,15 @@ impl Books {
             path: logged(path),
             ..Access::default()
         };
-        Self { access, underway: Outcome::default(), begun: Instant::now(), closed: false }
+        Self {
+            access,
+            underway: Outcome::default(),
+            meter: None,
+            uses: Vec::new(),
+            state: None,
+            begun: Instant::now(),
+            closed: false,
+        }
     }
 
     /// Whose request it is.
@@ -57,6 +74,20 @@ impl Books {
     pub fn asked(&mut self, model: &str, stream: bool) {
         self.access.request_model = Some(logged(model));
         self.access.stream = stream;
+    }
+
+    /// It was admitted: from here on it is settled, however it ends.
+    pub fn admitted(&mut self, meter: Meter) {
+        if meter.degraded {
+            self.access.limits = Some("degraded");
+        }
+        self.meter = Some(meter);
+    }
+
+    /// It is over a limit.
+    pub fn limited(&mut self, reason: &str) {
+        self.access.limits = Some("refused");
+        self.access.limit_reason = Some(logged(reason));
     }
 
     /// Where the attempts are written while they run.
@@ -73,6 +104,7 @@ impl Books {
 
     /// What the upstreams said.
     fn outcome(&mut self, outcome: &Outcome) {
+        self.uses = outcome.attempts.iter().map(Use::of).collect();
         self.access.attempts = outcome
             .attempts
             .iter()
@@ -104,6 +136,9 @@ impl Books {
         self.access.cache_write_tokens = usage.cache_write;
         self.access.reasoning_tokens = usage.reasoning;
         self.access.response_model.clone_from(&state.model);
+        if self.meter.is_some() {
+            self.state = Some(state.clone());
+        }
     }
 
     /// Why it failed.
@@ -128,9 +163,26 @@ impl Books {
         self.access.route
     }
 
-    /// It is over, with this status.
-    pub fn close(mut self, status: u16) {
+    /// It is over, with this status. Done when it is settled, too: the process may freeze afterwards.
+    pub async fn close(mut self, status: u16) {
+        if let Some(settlement) = self.settle() {
+            let _ = settlement.await;
+        }
         self.write(status);
+    }
+
+    fn settle(&mut self) -> Option<tokio::task::JoinHandle<()>> {
+        let meter = self.meter.take()?;
+        let bill = meter.bill(&self.uses, self.state.as_ref());
+        self.billed(&bill);
+        meter.settle(bill)
+    }
+
+    fn billed(&mut self, bill: &Bill) {
+        self.access.cost_nano_usd = Some(bill.nano_usd);
+        self.access.billed_tokens = Some(bill.tokens);
+        self.access.usage_estimated = bill.is_estimated();
+        self.access.unpriced = bill.unpriced;
     }
 
     /// Nobody closed them: a bug of ours, or the client went away. Answers the status to write.
@@ -163,6 +215,8 @@ impl Drop for Books {
     fn drop(&mut self) {
         if !self.closed {
             let status = self.cut_off(std::thread::panicking());
+            // Nobody waits for it: a client that hangs up is seen by the native server alone, which goes on.
+            drop(self.settle());
             self.write(status);
         }
     }
@@ -180,7 +234,7 @@ fn logged(text: &str) -> String {
 }
 
 /// RFC 3339, UTC.
-fn timestamp(time: SystemTime) -> String {
+pub fn timestamp(time: SystemTime) -> String {
     let millis = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis());
     let time = DateTime::from_millis(i64::try_from(millis).unwrap_or(0));
     time.fmt(Format::DateTime).unwrap_or_default()

@@ -1,10 +1,14 @@
 //! Faults as HTTP answers. The one place where a fault becomes a status.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
+use serde_json::{Map, Value};
 use tollgate_auth::{AuthError, AuthErrorKind};
+use tollgate_limits::Refusal;
 use tollgate_wire::codec::{self, Dialect};
 use tollgate_wire::fault::scrub;
 use tollgate_wire::ir::{Fault, FaultKind};
@@ -82,6 +86,28 @@ pub fn auth(error: &AuthError, client: Dialect, request_id: &str) -> Response {
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
     response
+}
+
+/// A request over a limit: 429, with three fields beside the dialect's own `error`, which are those of the webhook functions.
+pub fn limited(refusal: &Refusal, client: Dialect, request_id: &str) -> Response {
+    let fault = limit_fault(refusal);
+    let (parts, _) = response(&fault, client, request_id).into_parts();
+    let body = codec::encode_error(client, &fault, request_id);
+    let mut fields: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
+    fields.insert("allowed".to_owned(), Value::Bool(false));
+    fields.insert("reason".to_owned(), Value::String(refusal.reason.clone()));
+    fields.insert("retry_after_seconds".to_owned(), Value::from(refusal.retry_after_seconds()));
+    Response::from_parts(parts, Body::from(Value::Object(fields).to_string()))
+}
+
+/// The refusal as a fault.
+pub fn limit_fault(refusal: &Refusal) -> Fault {
+    let (kind, code) = match refusal.exhausted {
+        true => (FaultKind::QuotaExhausted, "insufficient_quota"),
+        false => (FaultKind::RateLimited, "rate_limit_exceeded"),
+    };
+    let fault = Fault::new(kind, refusal.reason.clone()).with_code(code);
+    Fault { retry_after: Some(Duration::from_secs(refusal.retry_after_seconds())), ..fault }
 }
 
 /// A wrong method.

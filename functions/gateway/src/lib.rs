@@ -7,7 +7,8 @@
 //! 3. [`pipeline`]: authenticate, decode, route, attempt, relay. It reads top to bottom.
 //! 4. [`books`]: what is known of the request so far; writes the access log when the request is over, however it ended.
 //! 5. [`guard`]: webhooks that see requests and answers.
-//! 6. [`error`]: the one place that turns a fault into an HTTP answer.
+//! 6. [`meter`]: limits, reserved before the attempts and settled after them.
+//! 7. [`error`]: the one place that turns a fault into an HTTP answer.
 //!
 //! [`local`] is what a laptop needs and a deployment must not have: an issuer of tokens and a demo provider.
 
@@ -19,6 +20,7 @@ pub mod error;
 pub mod guard;
 pub mod host;
 pub mod local;
+pub mod meter;
 pub mod models;
 pub mod pipeline;
 pub mod relay;

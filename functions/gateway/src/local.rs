@@ -2,11 +2,14 @@
 
 pub mod demo;
 pub mod issuer;
+pub mod ledger;
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
-use tollgate_config::Config;
+use tollgate_config::{Config, Team};
 
 use crate::app::App;
 
@@ -16,14 +19,22 @@ const ANTHROPIC: &str = "claude-*";
 const BEDROCK: &str = "'*anthropic.*', 'amazon.*', 'us.*', 'eu.*', 'apac.*', 'global.*', 'meta.*', 'mistral.*', 'cohere.*', 'deepseek.*', \
                        'openai.*', 'qwen.*', 'arn:aws:bedrock:*'";
 
+/// Where a laptop keeps its ledger; `TOLLGATE_DATA` names another folder.
+const DATA: &str = ".tollgate";
+/// The team of the local issuer's client, whose id is another at every start.
+const TEAM: &str = "local";
+
 /// The embedded default: the providers whose credentials are in the environment, and the demo provider (which it starts).
 pub async fn embedded_config() -> Result<Config, String> {
     let demo = demo::start().await.map_err(|e| format!("the demo provider could not be started: {e}"))?;
-    let yaml = embedded_yaml(demo, |name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    let data = std::env::var_os("TOLLGATE_DATA").map_or_else(|| PathBuf::from(DATA), PathBuf::from);
+    let yaml = embedded_yaml(demo, &data.join("ledger.sqlite").display().to_string(), |name| {
+        std::env::var_os(name).is_some_and(|value| !value.is_empty())
+    });
     tollgate_config::parse(&yaml, "embedded default").map_err(|e| e.to_string())
 }
 
-fn embedded_yaml(demo: SocketAddr, has: impl Fn(&str) -> bool) -> String {
+fn embedded_yaml(demo: SocketAddr, ledger: &str, has: impl Fn(&str) -> bool) -> String {
     let mut providers = Vec::new();
     if has("OPENAI_API_KEY") {
         let entry = "{name: openai, provider: {openAI: {}}, policies: {backendAuth: {key: 'env:OPENAI_API_KEY'}}}";
@@ -48,7 +59,9 @@ fn embedded_yaml(demo: SocketAddr, has: impl Fn(&str) -> bool) -> String {
     let demo_chat = groups(&[demo_entry("demo", "completions")]);
     let demo_claude = groups(&[demo_entry("demo-claude", "messages")]);
     let failover = groups(&[demo_entry("demo-down", "completions"), demo_entry("demo", "completions")]);
-    for (models, chain) in [("demo", &demo_chat), ("demo-claude", &demo_claude), ("demo-failover", &failover)] {
+    for (models, chain) in
+        [("demo, demo-budget", &demo_chat), ("demo-claude", &demo_claude), ("demo-failover", &failover)]
+    {
         let _ = write!(yaml, "  - match: [{models}]\n    groups:\n{chain}");
     }
     for (models, entry) in &providers {
@@ -57,7 +70,64 @@ fn embedded_yaml(demo: SocketAddr, has: impl Fn(&str) -> bool) -> String {
     if providers.is_empty() {
         let _ = write!(yaml, "  groups:\n{}", demo_chat.replace("    - ", "  - "));
     }
+    // `demo-budget` is for trying a budget out: it costs much, and may cost two cents a month.
+    let _ = write!(
+        yaml,
+        "limits:\n  ledger: {{file: '{}'}}\n  unknownModelPrice: {{input: 5, output: 25}}\n  prices:\n    demo*: {{input: 1, output: 5}}\n    \
+         demo-budget: {{input: 100, output: 100}}\n  teams:\n    {TEAM}:\n      requestsPerMinute: 600\n      tokensPerDay: 50000000\n      usdPerMonth: 100\n      \
+         models: {{demo-budget: {{usdPerMonth: 0.02}}}}\n",
+        ledger.replace('\'', "''")
+    );
     yaml
+}
+
+/// The local issuer's client is a team whose name stays.
+pub fn name_team(config: &mut Config, issuer: &issuer::Issuer) {
+    config.auth.teams.insert(issuer.client_id().to_owned(), Team { team: TEAM.to_owned(), tier: None });
+}
+
+/// Starts the ledger of a laptop where the configuration has one, and tells the configuration where it is.
+pub async fn embed_ledger(config: &mut Config) -> Result<(), String> {
+    let Some(limits) = config.limits.as_mut().filter(|limits| limits.quota == tollgate_config::Quota::On) else {
+        return Ok(());
+    };
+    if let Some(file) = &limits.ledger.file {
+        limits.ledger.endpoint = Some(ledger::start(file.as_ref()).await?);
+        // A file on a laptop's disk: DynamoDB is faster.
+        limits.timeout_ms = limits.timeout_ms.or(Some(2_000));
+    }
+    Ok(())
+}
+
+/// Does what a deployment's schedule does: makes the table, sweeps, and tries again what could not be written.
+pub async fn keep_ledger(app: &App) -> Result<(), String> {
+    let embedded = app.config.limits.as_ref().is_some_and(|limits| limits.ledger.file.is_some());
+    let Some(limiter) = app.limiter.as_ref() else { return Ok(()) };
+    if embedded {
+        limiter.ledger().create_table().await.map_err(|error| error.to_string())?;
+    }
+    let app = app.clone();
+    tokio::spawn(async move {
+        let mut minutes = tokio::time::interval(Duration::from_secs(60));
+        loop {
+            minutes.tick().await;
+            let Some(limiter) = app.limiter.as_ref() else { return };
+            limiter.flush(SystemTime::now()).await;
+            if embedded && let Err(error) = sweep(limiter).await {
+                tracing::warn!(error.cause = %error, "the ledger could not be swept");
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Warnings have been logged; a laptop has nobody to send events to.
+async fn sweep(limiter: &tollgate_limits::Limiter) -> Result<(), tollgate_limits::LedgerError> {
+    let until = std::time::Instant::now() + Duration::from_secs(30);
+    for warning in limiter.sweep(SystemTime::now(), until).await?.warnings {
+        limiter.ledger().sent(&warning).await?;
+    }
+    Ok(())
 }
 
 /// What a person sees at the start: where it is, who they are, and lines to paste.
@@ -75,6 +145,8 @@ pub fn banner(bound: SocketAddr, issuer: &issuer::Issuer, app: &App) -> String {
          OpenAI's API, then Anthropic's, streamed:\n\n  \
          curl {base}/v1/chat/completions -H \"Authorization: Bearer $TOKEN\" -H 'content-type: application/json' -d '{{\"model\":\"{model}\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'\n\n  \
          curl -N {base}/v1/messages -H \"x-api-key: $TOKEN\" -H 'content-type: application/json' -d '{{\"model\":\"{model}\",\"max_tokens\":200,\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'\n\n\
+         A budget (this model costs much, and may cost two cents a month: the third is refused):\n\n  \
+         for i in 1 2 3; do curl -i {base}/v1/chat/completions -H \"Authorization: Bearer $TOKEN\" -H 'content-type: application/json' -d '{{\"model\":\"demo-budget\",\"max_tokens\":50,\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'; done\n\n\
          A failover (the first provider of this model is always down; see x-tollgate-attempts):\n\n  \
          curl -i {base}/v1/chat/completions -H \"Authorization: Bearer $TOKEN\" -H 'content-type: application/json' -d '{{\"model\":\"demo-failover\",\"messages\":[{{\"role\":\"user\",\"content\":\"Hello\"}}]}}'\n\n",
         chains.join(", "),
@@ -90,7 +162,7 @@ mod tests {
     use super::*;
 
     fn config(variables: &[&str]) -> Config {
-        let yaml = embedded_yaml("127.0.0.1:1".parse().unwrap(), |name| variables.contains(&name));
+        let yaml = embedded_yaml("127.0.0.1:1".parse().unwrap(), "it's/here", |name| variables.contains(&name));
         tollgate_config::parse(&yaml, "test").unwrap_or_else(|e| panic!("{e}\n{yaml}"))
     }
 

@@ -91,6 +91,9 @@ fn configuration(file: Option<&str>) -> Result<Option<Config>, String> {
 
 async fn on_lambda_with(config: Config) -> Result<(), String> {
     config.check_complete().map_err(|e| e.to_string())?;
+    if config.limits.as_ref().is_some_and(|limits| limits.ledger.file.is_some()) {
+        return Err("limits.ledger.file: not on Lambda, where no file stays; name a table".to_owned());
+    }
     let app = App::new(config).map_err(|e| e.to_string())?;
     let stream = std::env::var("TOLLGATE_RESPONSE_MODE").is_ok_and(|mode| mode == "stream");
     lambda::run(app, stream).await.map_err(|e| e.to_string())
@@ -112,7 +115,9 @@ async fn natively(config: Option<Config>, listen: Option<SocketAddr>, local_issu
     let issuer = if embedded || local_issuer { Some(local::issuer::Issuer::start(bound)?) } else { None };
     if let Some(issuer) = &issuer {
         config.auth.issuers.push(issuer.config());
+        local::name_team(&mut config, issuer);
     }
+    local::embed_ledger(&mut config).await?;
     config.check_complete().map_err(|e| e.to_string())?;
     let app = App::new(config).map_err(|e| e.to_string())?;
     let mut routes = router::router(app.clone());
@@ -120,9 +125,11 @@ async fn natively(config: Option<Config>, listen: Option<SocketAddr>, local_issu
         say(&local::banner(bound, issuer, &app));
         routes = local::issuer::routes(issuer.clone()).merge(routes);
     }
+    local::keep_ledger(&app).await?;
     tracing::info!(listen = %bound, "listening");
     app.warm();
     native::serve(listener, routes, native::signal()).await;
+    app.settle_up().await;
     Ok(())
 }
 

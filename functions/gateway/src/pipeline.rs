@@ -5,9 +5,10 @@
 //! 3. decode: model, streamed? (`tollgate_wire`)
 //! 4. route: alias -> chain (`tollgate_config`, `tollgate_upstream`)
 //! 5. guard: webhooks see the request (`guard`)
-//! 6. attempt: provider after provider until one answers (`tollgate_upstream::dispatch`)
-//! 7. relay: the answer in the client's dialect (`relay`), past the guards that want to see it
-//! 8. close the books: usage, access log (`books`)
+//! 6. reserve: request, tokens and money at once (`meter`)
+//! 7. attempt: provider after provider until one answers (`tollgate_upstream::dispatch`)
+//! 8. relay: the answer in the client's dialect (`relay`), past the guards that want to see it
+//! 9. close the books: settlement, access log (`books`)
 //!
 //! Whatever fails becomes a fault, and a fault becomes an answer in the client's dialect (`error`). A client that goes away drops the future: the
 //! upstream call stops with it, and the books close with what was used up to there.
@@ -34,6 +35,7 @@ use crate::accept::{self, Route};
 use crate::app::{App, unix_s};
 use crate::books::Books;
 use crate::guard::{self, Facts, Stop};
+use crate::meter::{self, Denied};
 use crate::relay::Collected;
 use crate::{error, models, relay};
 
@@ -73,18 +75,18 @@ async fn respond(
     match admit(app, parts, route, client, request_id, &mut books).await {
         Err(refusal) => {
             accept::drain_refused(parts, body).await;
-            books.close(refusal.status().as_u16());
+            books.close(refusal.status().as_u16()).await;
             *refusal
         }
         Ok(identity) => match route {
-            Route::Models => with(books, models::list(app, client)),
+            Route::Models => with(books, models::list(app, client)).await,
             Route::Model(id) => match models::one(app, client, id) {
-                Ok(response) => with(books, response),
-                Err(fault) => refuse(books, &fault, client, request_id),
+                Ok(response) => with(books, response).await,
+                Err(fault) => refuse(books, &fault, client, request_id).await,
             },
             Route::Conversation(_) => converse(app, parts, body, client, request_id, books, &identity).await,
             Route::Later(_) | Route::Unknown | Route::Health => {
-                refuse(books, &not_served(route, path), client, request_id)
+                refuse(books, &not_served(route, path), client, request_id).await
             }
         },
     }
@@ -130,7 +132,7 @@ async fn admit(
     }
 }
 
-/// One conversation: decode, route, guard, attempt, relay.
+/// One conversation: decode, route, guard, reserve, attempt, relay.
 async fn converse(
     app: &App,
     parts: &Parts,
@@ -147,13 +149,13 @@ async fn converse(
     };
     let inbound = match inbound {
         Ok(inbound) => inbound,
-        Err(fault) => return refuse(books, &fault, client, request_id),
+        Err(fault) => return refuse(books, &fault, client, request_id).await,
     };
     let asked = inbound.envelope().model.as_str();
     books.asked(asked, inbound.envelope().stream);
     let model = app.config.alias(asked).unwrap_or(asked);
     let Some(chain) = app.chains.of(model) else {
-        return refuse(books, &unknown_model(asked), client, request_id);
+        return refuse(books, &unknown_model(asked), client, request_id).await;
     };
     let facts = Facts {
         client,
@@ -167,9 +169,18 @@ async fn converse(
     };
     let masked = match app.guards.request(&facts, &inbound).await {
         Ok(masked) => masked,
-        Err(stop) => return stopped(books, stop, &facts),
+        Err(stop) => return stopped(books, stop, &facts).await,
     };
     let inbound = masked.as_ref().unwrap_or(&inbound);
+    let standings = match meter::admit(app, identity, inbound, model, chain, deadline).await {
+        Ok(None) => Vec::new(),
+        Ok(Some(mut meter)) => {
+            let standings = std::mem::take(&mut meter.standings);
+            books.admitted(meter);
+            standings
+        }
+        Err(denied) => return limited(books, denied, client, request_id).await,
+    };
     let seed = Seed { created_unix_s: unix_s(SystemTime::now()), request_id: seed_id(request_id) };
     let job = Job {
         inbound,
@@ -183,7 +194,22 @@ async fn converse(
     };
     dispatch_into(&job, chain, books.underway()).await;
     let outcome = books.answered();
-    answer(app, outcome, books, &facts).await
+    let mut response = answer(app, outcome, books, &facts).await;
+    meter::headers(&mut response, client, &standings, SystemTime::now());
+    response
+}
+
+/// Over a limit, or not admitted for another reason: nothing was sent, nothing is spent.
+async fn limited(mut books: Books, denied: Denied, client: Dialect, request_id: &str) -> Response {
+    let refusal = match denied {
+        Denied::Fault(fault) => return refuse(books, &fault, client, request_id).await,
+        Denied::Limited(refusal) => refusal,
+    };
+    books.failed(&error::limit_fault(&refusal));
+    books.limited(&refusal.reason);
+    let mut response = error::limited(&refusal, client, request_id);
+    meter::headers(&mut response, client, &refusal.standings, SystemTime::now());
+    with(books, response).await
 }
 
 async fn answer(app: &App, outcome: Outcome, mut books: Books, facts: &Facts<'_>) -> Response {
@@ -196,14 +222,14 @@ async fn answer(app: &App, outcome: Outcome, mut books: Books, facts: &Facts<'_>
                 Ok(body) => {
                     let mut response = Response::new(Body::from(body));
                     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                    with(books, response)
+                    with(books, response).await
                 }
-                Err(stop) => stopped(books, stop, facts),
+                Err(stop) => stopped(books, stop, facts).await,
             }
         }
         Ok(Answer::Stream(live)) if app.guards.holds_streams() => held(app, live, books, facts).await,
         Ok(Answer::Stream(live)) => relay::response(live, books, facts.request_id),
-        Err(fault) => refuse(books, &fault, facts.client, facts.request_id),
+        Err(fault) => refuse(books, &fault, facts.client, facts.request_id).await,
     };
     let headers = response.headers_mut();
     let mut set = |name: &'static str, value: &str| {
@@ -229,19 +255,19 @@ async fn held(app: &App, live: Box<LiveStream>, mut books: Books, facts: &Facts<
         Collected::Failed(fault) => Err(Stop::Failed(fault)),
     };
     match checked {
-        Ok(bytes) => with(books, relay::event_stream(Body::from(bytes))),
-        Err(stop) => stopped(books, stop, facts),
+        Ok(bytes) => with(books, relay::event_stream(Body::from(bytes))).await,
+        Err(stop) => stopped(books, stop, facts).await,
     }
 }
 
 /// A guard ended it.
-fn stopped(mut books: Books, stop: Stop, facts: &Facts<'_>) -> Response {
+async fn stopped(mut books: Books, stop: Stop, facts: &Facts<'_>) -> Response {
     match stop {
         Stop::Rejected(reject) => {
             books.rejected(reject.reason());
-            with(books, guard::rejection(&reject))
+            with(books, guard::rejection(&reject)).await
         }
-        Stop::Failed(fault) => refuse(books, &fault, facts.client, facts.request_id),
+        Stop::Failed(fault) => refuse(books, &fault, facts.client, facts.request_id).await,
     }
 }
 
@@ -298,14 +324,14 @@ fn not_served(route: Route<'_>, path: &str) -> Fault {
     }
 }
 
-fn with(books: Books, response: Response) -> Response {
-    books.close(response.status().as_u16());
+async fn with(books: Books, response: Response) -> Response {
+    books.close(response.status().as_u16()).await;
     response
 }
 
-fn refuse(mut books: Books, fault: &Fault, client: Dialect, request_id: &str) -> Response {
+async fn refuse(mut books: Books, fault: &Fault, client: Dialect, request_id: &str) -> Response {
     books.failed(fault);
-    with(books, error::response(fault, client, request_id))
+    with(books, error::response(fault, client, request_id)).await
 }
 
 /// What every answer has.

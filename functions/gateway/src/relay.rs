@@ -104,29 +104,31 @@ async fn step(mut state: Box<Streaming>) -> (Bytes, Option<Box<Streaming>>) {
             Step::Bytes(bytes) => {
                 // Settled before the last byte goes out: afterwards Lambda may freeze us, and the client be gone.
                 if state.live.state().done {
-                    close(&mut state, |_| {});
+                    close(&mut state, None).await;
                 }
                 if !bytes.is_empty() {
                     return (bytes, Some(state));
                 }
             }
             Step::Last(bytes) => {
-                close(&mut state, |_| {});
+                close(&mut state, None).await;
                 return (bytes, None);
             }
             Step::Failed(bytes, fault) => {
-                close(&mut state, |books| books.failed(&fault));
+                close(&mut state, Some(&fault)).await;
                 return (bytes, None);
             }
         }
     }
 }
 
-fn close(state: &mut Streaming, note: impl FnOnce(&mut Books)) {
+async fn close(state: &mut Streaming, fault: Option<&Fault>) {
     if let Some(mut books) = state.books.take() {
         books.used(state.live.state());
-        note(&mut books);
-        books.close(200);
+        if let Some(fault) = fault {
+            books.failed(fault);
+        }
+        books.close(200).await;
     }
 }
 

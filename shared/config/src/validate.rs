@@ -3,6 +3,7 @@
 mod ai;
 mod auth;
 mod guard;
+mod limits;
 mod provider;
 mod webhooks;
 
@@ -28,6 +29,9 @@ pub(crate) fn check(config: &Config, folded: &Folded, tree: &Node) -> Vec<Proble
         guard::check(guard, &Path::of(place), &mut report);
     }
     check_request(&config.request, &mut report);
+    if let Some(limits) = &config.limits {
+        limits::check(limits, &mut report);
+    }
     webhooks::check(&config.webhooks, &mut report);
     report.problems
 }

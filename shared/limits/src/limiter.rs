@@ -120,6 +120,13 @@ pub struct Limiter {
     unknown_price: Option<Price>,
 }
 
+impl Bill {
+    /// Whether a part of it is our estimate.
+    pub fn is_estimated(&self) -> bool {
+        self.records.iter().any(|record| record.estimated)
+    }
+}
+
 impl Limiter {
     /// Touches no network. `None`: there is nothing to limit.
     pub fn new(limits: Option<&Limits>, sdk: SdkSource) -> Option<Self> {
@@ -154,6 +161,7 @@ impl Limiter {
             return Verdict::Unpriced(model);
         }
         let order = Order {
+            team: ask.team.to_owned(),
             scopes,
             amount: Amount { requests: 1, tokens: costs.tokens, nano_usd: costs.nano_usd },
             charge: Amount { requests: 0, tokens: ask.prompt.tokens, nano_usd: costs.prompt_nano_usd },

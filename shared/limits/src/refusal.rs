@@ -64,6 +64,11 @@ impl Standing {
 }
 
 impl Refusal {
+    /// When to come again, in whole seconds.
+    pub fn retry_after_seconds(&self) -> u64 {
+        self.retry_after.as_secs() + u64::from(self.retry_after.subsec_nanos() > 0)
+    }
+
     /// The first limit of the scope that has no room for the order. `None`: all have.
     pub(crate) fn new(order: &Order, index: usize, snapshot: &Snapshot, now: SystemTime) -> Option<Self> {
         let scope = order.scopes.get(index)?;

@@ -70,6 +70,24 @@ pub struct Access {
     /// Output tokens that were reasoning.
     #[serde(rename = "gen_ai.usage.reasoning.output_tokens", skip_serializing_if = "Option::is_none")]
     pub reasoning_tokens: Option<u64>,
+    /// What the request came to, in nano-dollars; `None`: nothing is limited, so nothing is priced.
+    #[serde(rename = "tollgate.cost_nano_usd", skip_serializing_if = "Option::is_none")]
+    pub cost_nano_usd: Option<u64>,
+    /// The tokens that the team's limits were charged, those of failed attempts and estimates included.
+    #[serde(rename = "tollgate.billed_tokens", skip_serializing_if = "Option::is_none")]
+    pub billed_tokens: Option<u64>,
+    /// A provider did not say what it used; a part of the bill is an estimate.
+    #[serde(rename = "tollgate.usage_estimated", skip_serializing_if = "std::ops::Not::not")]
+    pub usage_estimated: bool,
+    /// A model without a price served, and no budget applied.
+    #[serde(rename = "tollgate.unpriced", skip_serializing_if = "std::ops::Not::not")]
+    pub unpriced: bool,
+    /// `refused`: over a limit; `degraded`: admitted without the ledger's word.
+    #[serde(rename = "tollgate.limits", skip_serializing_if = "Option::is_none")]
+    pub limits: Option<&'static str>,
+    /// Which limit, and where it stood.
+    #[serde(rename = "tollgate.limits.reason", skip_serializing_if = "Option::is_none")]
+    pub limit_reason: Option<String>,
     /// Paths that the translation could not carry.
     #[serde(rename = "tollgate.dropped", skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<String>,

@@ -58,6 +58,13 @@ pub struct Chains {
     aws: Aws,
 }
 
+impl Chain {
+    /// All providers, in the order of their groups.
+    pub fn providers(&self) -> impl Iterator<Item = &Provider> {
+        self.groups.iter().flat_map(|group| group.providers.iter().map(AsRef::as_ref))
+    }
+}
+
 impl Provider {
     /// Its name in the configuration.
     pub fn name(&self) -> &str {

@@ -8,7 +8,7 @@ use crate::codec::{self, Dialect, ResponseReader, Seed, StreamWriter, Target};
 use crate::envelope::Envelope;
 use crate::error::WireError;
 use crate::identity::{self, Sniffer};
-use crate::ir::{self, BlockKind, Dropped, Event, Fault, Usage};
+use crate::ir::{self, BlockKind, Delta, Dropped, Event, Fault, Usage};
 
 /// A client's request.
 #[derive(Debug)]
@@ -124,6 +124,46 @@ pub struct State {
     pub content: bool,
     /// The answer is complete.
     pub done: bool,
+    /// How much content has passed, for an upstream that does not say what it was.
+    pub relayed: Relayed,
+}
+
+/// How much content of a stream has passed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Relayed {
+    events: u64,
+    bytes: u64,
+    least: Option<u64>,
+}
+
+impl Relayed {
+    /// An event with content, with its envelope.
+    pub(crate) fn event(&mut self, bytes: usize) {
+        self.note(bytes, bytes);
+    }
+
+    /// Content by itself.
+    pub(crate) fn content(&mut self, delta: &Delta) {
+        let bytes = match delta {
+            Delta::Text(text) | Delta::Thinking(text) | Delta::ToolInput(text) => text.len(),
+            Delta::Signature(_) => return,
+        };
+        self.note(bytes, 0);
+    }
+
+    fn note(&mut self, bytes: usize, envelope: usize) {
+        let count = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.events += 1;
+        self.bytes = self.bytes.saturating_add(count(bytes));
+        self.least = Some(self.least.map_or(count(envelope), |least| least.min(count(envelope))));
+    }
+
+    /// About so many output tokens: one per event at least, and one for every four bytes that an event has more than the smallest of its stream, which is all
+    /// envelope but for a token.
+    pub fn tokens(&self) -> u64 {
+        let envelopes = self.events.saturating_mul(self.least.unwrap_or_default());
+        self.events.max(self.bytes.saturating_sub(envelopes) / 4)
+    }
 }
 
 impl Relay {
@@ -150,6 +190,7 @@ impl Relay {
         };
         self.state.content = true;
         self.state.done = true;
+        self.state.relayed.note(body.len(), 0);
         Ok(body)
     }
 
@@ -206,6 +247,7 @@ impl State {
         }
         self.content = sniffer.content;
         self.done = sniffer.done;
+        self.relayed = sniffer.relayed;
     }
 }
 
@@ -218,9 +260,12 @@ impl Translation {
                     model.get_or_insert_with(|| self.asked.clone());
                     state.model.clone_from(model);
                 }
-                Event::BlockStart { kind: BlockKind::ToolUse { .. } | BlockKind::RedactedThinking(_), .. }
-                | Event::Delta { .. } => {
+                Event::BlockStart { kind: BlockKind::ToolUse { .. } | BlockKind::RedactedThinking(_), .. } => {
                     state.content = true;
+                }
+                Event::Delta { delta, .. } => {
+                    state.content = true;
+                    state.relayed.content(delta);
                 }
                 Event::Usage(usage) => state.usage.update(usage),
                 Event::Stop(_) => {

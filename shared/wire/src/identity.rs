@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 use crate::codec::{self, Carrier, Dialect, Target};
 use crate::envelope::Envelope;
 use crate::error::WireError;
+use crate::exchange::Relayed;
 use crate::ir::{Dropped, Fault, Usage};
 use crate::messages::bedrock;
 use crate::sse::{SseEvent, SseParser};
@@ -163,6 +164,8 @@ pub struct Sniffer {
     pub content: bool,
     /// The final event has passed.
     pub done: bool,
+    /// How much content has passed.
+    pub relayed: Relayed,
 }
 
 /// What all answers and events of both dialects may hold, as far as it is looked at.
@@ -206,6 +209,7 @@ impl Sniffer {
             model: None,
             content: false,
             done: false,
+            relayed: Relayed::default(),
         }
     }
 
@@ -261,6 +265,9 @@ impl Sniffer {
         };
         if !forward {
             return Ok(());
+        }
+        if self.content && !self.done && !self.finish_reason {
+            self.relayed.event(event.raw.len());
         }
         match self.hide_usage.then(|| TEXTS.null_usage.find(&event.raw)).flatten() {
             // With `include_usage` OpenAI adds this to every chunk. The text cannot stand inside a JSON string: its quotes would be escaped.

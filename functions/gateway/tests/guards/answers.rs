@@ -2,16 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::support::json_of;
+use super::support::{events_of, json_of};
 use super::world::{
     CHAT, MESSAGES, PASS, REJECT, Server, ask, chat_answer, guarded, hi, messages_answer, streamed, webhook,
 };
 
 const MASK: &str = r#"{"action":{"body":{"choices":[{"message":{"role":"assistant","content":"the ***"}}]}}}"#;
 
-/// What a client reads of an answer or a stream.
+/// What a client reads of a stream.
 fn text_of(body: &str) -> String {
-    let datas = body.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]");
+    let datas = events_of(body).into_iter().map(|(_, data)| data).filter(|data| *data != "[DONE]");
     let pieces = datas.map(json_of).map(|data| {
         let chat = data["choices"][0]["delta"]["content"].as_str();
         chat.or(data["delta"]["text"].as_str()).unwrap_or_default().to_owned()

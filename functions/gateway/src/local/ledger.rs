@@ -1,0 +1,27 @@
+//! DynamoDB's API over a file, for a laptop: limits and budgets work without an account, and survive a restart.
+
+use std::path::Path;
+
+/// Starts it on a free port of this machine; answers the address for `limits.ledger.endpoint`.
+#[cfg(feature = "embedded-ledger")]
+pub async fn start(file: &Path) -> Result<String, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("limits.ledger.file: {}: {error}", file.display());
+    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
+    }
+    let path = file.to_str().ok_or_else(|| failed(&"the path is not UTF-8"))?;
+    let database = dynoxide::Database::new(path).map_err(|error| failed(&error))?;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.map_err(|error| failed(&error))?;
+    let address = listener.local_addr().map_err(|error| failed(&error))?;
+    tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()));
+    Ok(format!("http://{address}"))
+}
+
+/// This build has none.
+#[cfg(not(feature = "embedded-ledger"))]
+pub async fn start(file: &Path) -> Result<String, String> {
+    let file = file.display();
+    Err(format!(
+        "limits.ledger.file: {file}: this build has no embedded ledger; set limits.ledger.endpoint, or build it with its default features"
+    ))
+}

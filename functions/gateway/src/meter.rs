@@ -1,0 +1,259 @@
+//! Limits in the life of a request: reserved before the attempts, settled after them, however they ended.
+
+use std::time::{Duration, SystemTime};
+
+use axum::response::Response;
+use http::{HeaderName, HeaderValue};
+use tokio::time::Instant;
+use tollgate_auth::Identity;
+use tollgate_limits::{Ask, Bill, Call, Counter, Owner, Prompt, Refusal, Reservation, Spent, Standing, Verdict, What};
+use tollgate_upstream::{Attempt, Chain};
+use tollgate_wire::codec::Dialect;
+use tollgate_wire::exchange::{Inbound, State};
+use tollgate_wire::ir::{Fault, FaultKind, Usage};
+
+use crate::app::App;
+use crate::books::timestamp;
+
+/// A request's place in the ledger, from its admission to its settlement.
+#[derive(Debug)]
+pub struct Meter {
+    app: App,
+    team: String,
+    reservation: Reservation,
+    prompt: Prompt,
+    /// The ledger did not say.
+    pub degraded: bool,
+    /// What is left, for the answer's headers.
+    pub standings: Vec<Standing>,
+}
+
+/// A request that may not be sent.
+#[derive(Debug)]
+pub enum Denied {
+    /// It is over a limit.
+    Limited(Refusal),
+    /// It cannot be admitted for another reason.
+    Fault(Fault),
+}
+
+/// One upstream call, as far as it is known.
+#[derive(Debug, Clone)]
+pub struct Use {
+    kind: String,
+    model: String,
+    usage: Usage,
+    fate: Fate,
+}
+
+/// What became of an upstream call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Failed,
+    Running,
+    Served,
+}
+
+impl Use {
+    /// Of an attempt.
+    pub fn of(attempt: &Attempt) -> Self {
+        let fate = match attempt.class {
+            Some(_) => Fate::Failed,
+            None if attempt.duration == Duration::ZERO => Fate::Running,
+            None => Fate::Served,
+        };
+        let (kind, model) = (attempt.provider.kind().to_owned(), attempt.model.clone());
+        Self { kind, model, usage: attempt.usage, fate }
+    }
+}
+
+/// Reserves. `None`: nothing is limited here.
+pub async fn admit(
+    app: &App,
+    identity: &Identity,
+    inbound: &Inbound,
+    model: &str,
+    chain: &Chain,
+    deadline: Instant,
+) -> Result<Option<Meter>, Denied> {
+    let Some(limiter) = &app.limiter else { return Ok(None) };
+    let calls: Vec<Call<'_>> =
+        chain.providers().map(|provider| Call { kind: provider.kind(), model: provider.model_for(model) }).collect();
+    let now = SystemTime::now();
+    let envelope = inbound.envelope();
+    let ask = Ask {
+        team: &identity.team,
+        tier: &identity.tier,
+        user: Some(&identity.subject),
+        model,
+        calls: &calls,
+        prompt: limiter.prompt(inbound.body()),
+        max_output_tokens: envelope.max_output_tokens,
+        choices: envelope.choices,
+        deadline: now + deadline.saturating_duration_since(Instant::now()),
+        what: What::All,
+        external_id: None,
+    };
+    let meter = |reservation, standings, degraded| Meter {
+        app: app.clone(),
+        team: identity.team.clone(),
+        reservation,
+        prompt: ask.prompt,
+        degraded,
+        standings,
+    };
+    match limiter.reserve(&ask, now).await {
+        Verdict::Admitted(reservation, standings) => Ok(Some(meter(reservation, standings, false))),
+        Verdict::Degraded(reservation) => Ok(Some(meter(reservation, Vec::new(), true))),
+        Verdict::Refused(refusal) => Err(Denied::Limited(refusal)),
+        Verdict::Closed => Err(Denied::Fault(unavailable())),
+        Verdict::Unpriced(model) => Err(Denied::Fault(unpriced(&model))),
+    }
+}
+
+fn unavailable() -> Fault {
+    let text = "the limits of your team cannot be checked at the moment; try again soon";
+    let fault = Fault::new(FaultKind::Overloaded, text).with_code("limits_unavailable");
+    Fault { retry_after: Some(Duration::from_secs(5)), ..fault }
+}
+
+fn unpriced(model: &str) -> Fault {
+    let shown: String = model.chars().take(200).collect();
+    let text = format!(
+        "a budget applies to this request, and the gateway has no price for the model `{shown}`. Choose another model, or ask whoever runs the gateway \
+         to add it to limits.prices"
+    );
+    Fault::new(FaultKind::InvalidRequest, text).with_param("model").with_code("model_not_priced")
+}
+
+impl Meter {
+    /// What the calls came to. `last`: what was seen of the answer that the client got.
+    pub fn bill(&self, uses: &[Use], last: Option<&State>) -> Bill {
+        let spent = uses.iter().filter_map(|one| spent(one, last, self.prompt)).collect();
+        self.app.limiter.as_ref().map(|limiter| limiter.bill(spent)).unwrap_or_default()
+    }
+
+    /// Settles in a task of its own: a client that goes away now does not stop it. Wait for it where the process may freeze afterwards. `None`: there is no
+    /// runtime any more.
+    pub fn settle(self, bill: Bill) -> Option<tokio::task::JoinHandle<()>> {
+        let runtime = tokio::runtime::Handle::try_current().ok()?;
+        let settlements = self.app.settlements.clone();
+        let task = async move {
+            if let Some(limiter) = &self.app.limiter {
+                let _ = limiter.settle(self.reservation, &self.team, &bill, SystemTime::now()).await;
+            }
+        };
+        Some(settlements.spawn_on(task, &runtime))
+    }
+}
+
+/// A failed call has used what it reported. An answer that was cut off, or whose upstream counts nothing, is estimated from what was relayed.
+fn spent(one: &Use, last: Option<&State>, prompt: Prompt) -> Option<Spent> {
+    let (mut usage, mut estimated) = (one.usage, false);
+    match (one.fate, last) {
+        (Fate::Failed, _) if !usage.is_reported() => return None,
+        (Fate::Failed, _) => {}
+        // The client went away before anything came: the provider had the prompt.
+        (Fate::Running, _) | (Fate::Served, None) => {
+            usage.input = usage.input.or(Some(prompt.tokens));
+            estimated = true;
+        }
+        (Fate::Served, Some(state)) => {
+            usage = state.usage;
+            if usage.input.is_none() && usage.cache_read.is_none() {
+                usage.input = Some(prompt.tokens);
+                estimated = true;
+            }
+            if usage.output.is_none() || !state.done {
+                let relayed = state.relayed.tokens();
+                estimated |= relayed > usage.output.unwrap_or_default() || usage.output.is_none();
+                usage.output = Some(usage.output.unwrap_or_default().max(relayed));
+            }
+        }
+    }
+    Some(Spent { kind: one.kind.clone(), model: one.model.clone(), usage, estimated })
+}
+
+/// What is left of the team's limits, in the words of the client's provider: OpenAI's
+/// <https://platform.openai.com/docs/guides/rate-limits>, Anthropic's <https://docs.anthropic.com/en/api/rate-limits>.
+pub fn headers(response: &mut Response, client: Dialect, standings: &[Standing], now: SystemTime) {
+    let headers = response.headers_mut();
+    for standing in standings.iter().filter(|standing| standing.owner == Owner::Team) {
+        let what = match standing.counter {
+            Counter::Requests => "requests",
+            Counter::Tokens => "tokens",
+            Counter::Money | Counter::ModelMoney(_) => continue,
+        };
+        let values = [
+            ("limit", standing.limit.to_string()),
+            ("remaining", standing.remaining.to_string()),
+            (
+                "reset",
+                if client == Dialect::Messages {
+                    timestamp(now + standing.reset)
+                } else {
+                    openai_duration(standing.reset)
+                },
+            ),
+        ];
+        for (field, value) in values {
+            let name = match client {
+                Dialect::Messages => format!("anthropic-ratelimit-{what}-{field}"),
+                Dialect::Chat | Dialect::Converse => format!("x-ratelimit-{field}-{what}"),
+            };
+            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+                headers.insert(name, value);
+            }
+        }
+    }
+}
+
+/// As OpenAI writes it: `1s`, `6m0s`, `23h59m59s`.
+fn openai_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}s"),
+        (0, _) => format!("{minutes}m{seconds}s"),
+        _ => format!("{hours}h{minutes}m{seconds}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(input: Option<u64>, output: Option<u64>) -> Usage {
+        Usage { input, output, ..Usage::default() }
+    }
+
+    fn of(fate: Fate, reported: Usage, last: Option<&State>) -> Option<(Option<u64>, Option<u64>, bool)> {
+        let one = Use { kind: "custom".into(), model: "m".into(), usage: reported, fate };
+        spent(&one, last, Prompt::counted(7)).map(|spent| (spent.usage.input, spent.usage.output, spent.estimated))
+    }
+
+    #[test]
+    fn what_a_call_used_is_what_its_provider_said() {
+        let done = State { usage: usage(Some(3), Some(0)), done: true, ..State::default() };
+        assert_eq!(of(Fate::Served, Usage::default(), Some(&done)), Some((Some(3), Some(0), false)), "zero is zero");
+        assert_eq!(of(Fate::Failed, Usage::default(), None), None, "a failure without a report is free");
+        assert_eq!(of(Fate::Failed, usage(Some(3), Some(1)), None), Some((Some(3), Some(1), false)));
+    }
+
+    #[test]
+    fn what_no_provider_said_is_estimated() {
+        let silent = State { done: true, ..State::default() };
+        assert_eq!(of(Fate::Served, Usage::default(), Some(&silent)), Some((Some(7), Some(0), true)));
+        let cut = State { usage: usage(Some(3), None), ..State::default() };
+        assert_eq!(of(Fate::Served, Usage::default(), Some(&cut)), Some((Some(3), Some(0), true)));
+        assert_eq!(of(Fate::Running, Usage::default(), None), Some((Some(7), None, true)), "it had the prompt");
+    }
+
+    #[test]
+    fn a_reset_is_written_as_openai_writes_it() {
+        for (seconds, text) in [(1, "1s"), (59, "59s"), (360, "6m0s"), (86_399, "23h59m59s")] {
+            assert_eq!(openai_duration(Duration::from_secs(seconds)), text);
+        }
+        assert_eq!(openai_duration(Duration::from_millis(1_001)), "2s");
+    }
+}
