@@ -38,7 +38,6 @@ impl Facts<'_> {
     /// A template, filled. `None`: the header is left out.
     pub(super) fn fill(&self, template: &Template) -> Result<Option<HeaderValue>, Missing> {
         let mut text = String::new();
-        let mut name = String::new();
         for piece in template.pieces() {
             match piece {
                 Piece::Text(literal) => text.push_str(literal),
@@ -49,8 +48,7 @@ impl Facts<'_> {
                 },
             }
         }
-        name.push_str("header");
-        let mut value = HeaderValue::from_str(&text).map_err(|_| Missing(name))?;
+        let mut value = HeaderValue::from_str(&text).map_err(|_| Missing("header".to_owned()))?;
         value.set_sensitive(true);
         Ok(Some(value))
     }

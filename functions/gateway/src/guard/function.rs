@@ -19,7 +19,7 @@ use tokio::sync::Mutex;
 use tollgate_config::LambdaArn;
 use tollgate_upstream::Aws;
 
-use super::hook::{Answer, Failure, broken, read};
+use super::hook::{Answer, Failure, read, send};
 
 /// Credentials that end sooner are fetched again.
 const RENEW_BEFORE: Duration = Duration::from_secs(120);
@@ -60,8 +60,7 @@ impl Function {
     pub(super) async fn invoke(&self, headers: &HeaderMap, body: &str, request_id: &str) -> Result<Answer, Failure> {
         let payload = event(&self.path, headers, body, request_id).to_string();
         let signed = self.signed(&payload, SystemTime::now()).await?;
-        let sent = self.client.post(&self.url).headers(signed).body(payload).send().await;
-        let response = sent.map_err(|error| broken(&error))?;
+        let response = send(|| self.client.post(&self.url).headers(signed.clone()).body(payload.clone())).await?;
         let status = response.status();
         let function_failed = response.headers().contains_key(X_FUNCTION_ERROR);
         let body = read(response).await?;

@@ -168,15 +168,19 @@ impl Hook {
 }
 
 async fn post(client: &reqwest::Client, url: &str, headers: HeaderMap, body: String) -> Result<Answer, Failure> {
-    let begun = Instant::now();
-    let send = || client.post(url).headers(headers.clone()).body(body.clone()).send();
-    let mut response = send().await;
-    if response.as_ref().is_err_and(|error| is_stale(error, begun)) {
-        response = send().await;
-    }
-    let response = response.map_err(|error| broken(&error))?;
+    let response = send(|| client.post(url).headers(headers.clone()).body(body.clone())).await?;
     let status = response.status().as_u16();
     Ok((status, read(response).await?))
+}
+
+/// Sends, and once more if only the connection was old: a sandbox that was frozen wakes up with connections that the other side closed long ago.
+pub(super) async fn send(request: impl Fn() -> reqwest::RequestBuilder) -> Result<reqwest::Response, Failure> {
+    let begun = Instant::now();
+    let mut response = request().send().await;
+    if response.as_ref().is_err_and(|error| is_stale(error, begun)) {
+        response = request().send().await;
+    }
+    response.map_err(|error| broken(&error))
 }
 
 /// A kept connection that broke before an answer began.
@@ -200,7 +204,7 @@ pub(super) async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, Fai
 }
 
 /// An error and its causes.
-pub(super) fn broken(error: &dyn Error) -> Failure {
+fn broken(error: &dyn Error) -> Failure {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

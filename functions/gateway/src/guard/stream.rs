@@ -15,17 +15,18 @@ use super::{Choices, Unmatched, tree};
 #[derive(Debug)]
 pub(super) struct Held {
     client: Dialect,
-    events: Vec<Piece>,
+    bytes: Bytes,
+    changed: bool,
+    pieces: Vec<Piece>,
     /// The text of each choice, by its index.
     texts: BTreeMap<u64, String>,
 }
 
-/// One event. Its data only where it holds text.
+/// One event. A stream has many thousands, so their trees are not kept.
 #[derive(Debug)]
 struct Piece {
     event: SseEvent,
-    data: Option<Value>,
-    changed: bool,
+    has_text: bool,
 }
 
 impl Held {
@@ -33,11 +34,11 @@ impl Held {
     pub(super) fn read(client: Dialect, bytes: Bytes) -> Option<Self> {
         let mut parser = SseParser::new();
         parser.push(&bytes).ok()?;
-        let mut held = Self { client, events: Vec::new(), texts: BTreeMap::new() };
+        let mut held = Self { client, bytes, changed: false, pieces: Vec::new(), texts: BTreeMap::new() };
         let mut block = None;
         while let Some(event) = parser.next_event().or_else(|| parser.finish()) {
-            let data = held.text_data(&event, &mut block)?;
-            held.events.push(Piece { event, data, changed: false });
+            let has_text = held.gather(&event, &mut block)?;
+            held.pieces.push(Piece { event, has_text });
         }
         if client == Dialect::Messages {
             held.texts.entry(0).or_default();
@@ -45,13 +46,12 @@ impl Held {
         Some(held)
     }
 
-    /// Gathers an event's text; the inner `None` where it has none.
-    fn text_data(&mut self, event: &SseEvent, block: &mut Option<u64>) -> Option<Option<Value>> {
-        let data = event.data();
-        if data.is_empty() || data.as_ref() == b"[DONE]" {
-            return Some(None);
+    /// Gathers an event's text; says whether it has any. `block`: the text block that came last.
+    fn gather(&mut self, event: &SseEvent, block: &mut Option<u64>) -> Option<bool> {
+        if matches!(event.data().as_ref(), b"" | b"[DONE]") {
+            return Some(false);
         }
-        let mut value = tree::parse(std::str::from_utf8(&data).ok()?).ok()?;
+        let mut value = tree_of(event)?;
         let mut has_text = false;
         for (choice, at_block, text) in texts(self.client, &mut value) {
             let whole = self.texts.entry(choice).or_default();
@@ -66,22 +66,21 @@ impl Held {
             whole.push_str(text);
             has_text = true;
         }
-        Some(has_text.then_some(value))
+        Some(has_text)
     }
 
     pub(super) fn into_bytes(self) -> Bytes {
-        let mut out = Vec::new();
-        for Piece { event, data, changed } in self.events {
-            match data.filter(|_| changed) {
-                Some(data) => {
-                    let name = event.name().and_then(|name| std::str::from_utf8(name).ok());
-                    write_event(name, data.to_string().as_bytes(), &mut out);
-                }
-                None => out.extend_from_slice(&event.raw),
-            }
+        if !self.changed {
+            return self.bytes;
         }
+        let mut out = Vec::with_capacity(self.bytes.len());
+        self.pieces.iter().for_each(|piece| out.extend_from_slice(&piece.event.raw));
         out.into()
     }
+}
+
+fn tree_of(event: &SseEvent) -> Option<Value> {
+    tree::parse(std::str::from_utf8(&event.data()).ok()?).ok()
 }
 
 /// The places of an event that hold text of an answer: which choice, which block of it, and the text. A choice without text stands there, too.
@@ -129,14 +128,22 @@ impl Choices for Held {
                 new.insert(*index, masked);
             }
         }
+        self.changed |= !new.is_empty();
         let mut left = new.clone();
-        for held in &mut self.events {
-            let Some(data) = &mut held.data else { continue };
-            for (choice, _, text) in texts(self.client, data) {
+        for piece in self.pieces.iter_mut().filter(|piece| piece.has_text && !new.is_empty()) {
+            let mut data = tree_of(&piece.event).ok_or(Unmatched)?;
+            let mut changed = false;
+            for (choice, _, text) in texts(self.client, &mut data) {
                 if let Some(text) = text.filter(|_| new.contains_key(&choice)) {
                     *text = left.remove(&choice).unwrap_or_default();
-                    held.changed = true;
+                    changed = true;
                 }
+            }
+            if changed {
+                let mut raw = Vec::new();
+                let name = piece.event.name().and_then(|name| std::str::from_utf8(name).ok());
+                write_event(name, data.to_string().as_bytes(), &mut raw);
+                piece.event.raw = raw.into();
             }
         }
         if left.values().all(String::is_empty) { Ok(()) } else { Err(Unmatched) }
