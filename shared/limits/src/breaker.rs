@@ -30,6 +30,11 @@ impl Breaker {
         self.lets_through_at(Instant::now())
     }
 
+    /// Would it turn a call away? Asking takes nobody's probe.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.lock().is_ok_and(|state| state.until.is_some_and(|until| Instant::now() < until))
+    }
+
     fn lets_through_at(&self, now: Instant) -> bool {
         let Ok(mut state) = self.0.lock() else { return true };
         match state.until {

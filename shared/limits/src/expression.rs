@@ -51,6 +51,12 @@ impl Expression {
         self.conditions.push(format!("attribute_not_exists({name})"));
     }
 
+    /// A key of a map is not there; nor is it if the map is not there.
+    pub(crate) fn require_absent_in(&mut self, name: &str, key: &str) {
+        let (name, key) = (self.name(name), self.name(key));
+        self.conditions.push(format!("attribute_not_exists({name}.{key})"));
+    }
+
     pub(crate) fn require_present(&mut self, name: &str) {
         let name = self.name(name);
         self.conditions.push(format!("attribute_exists({name})"));

@@ -12,7 +12,10 @@
 //!
 //! An open reservation: `w` the minute of its admission, `e` when it expires (seconds), `t` tokens and `c` nano-dollars reserved, `ct` and `cc` what
 //! is charged if nobody settles it, and where they are there: `p` patterns whose counters it is in, `s` the keys of the other scopes that have it, too, `k`
-//! kind and model, `x` the caller's own id.
+//! kind and model, `h` the team if the key does not name it, `x` the caller's own id.
+//!
+//! With `z` it is a mark and holds nothing: the reservation is settled or released already, but a try of its admission went unanswered and may yet arrive. While the mark is
+//! there, such a late write finds its place taken. The sweep removes it when the reservation would have expired.
 
 use std::collections::HashMap;
 
@@ -25,17 +28,23 @@ pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// Prefix of an open reservation's attribute.
 pub(crate) const OPEN: &str = "o#";
+/// In an open reservation: it is only a mark.
+pub(crate) const MARK: &str = "z";
+/// The most characters of a text that a client chose: an item has 400 KB, and all open reservations share it.
+pub(crate) const MAX_TEXT: usize = 240;
 /// Prefixes of counters.
 const COUNTERS: [&str; 3] = ["rpm#", "tpd#", "usd#"];
 
 /// A state item, read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Snapshot {
-    counters: HashMap<String, i64>,
+    counters: HashMap<String, i128>,
     /// Open reservations by id.
     pub(crate) open: HashMap<String, Entry>,
+    /// Marks by id, and when they are of no more use.
+    pub(crate) marks: HashMap<String, u64>,
     /// Goes up with every reservation.
-    pub(crate) seq: i64,
+    pub(crate) seq: i128,
 }
 
 /// An open reservation.
@@ -49,9 +58,13 @@ pub(crate) struct Entry {
     pub(crate) patterns: Vec<String>,
     pub(crate) others: Vec<String>,
     pub(crate) model: Option<String>,
+    /// The team whose usage it is, where the scope is not the team's own.
+    pub(crate) team: Option<String>,
     pub(crate) external_id: Option<String>,
     /// Does the scope count tokens? Those of users, models and the gateway count money alone.
     pub(crate) counts_tokens: bool,
+    /// It holds nothing, and only keeps a late write out.
+    pub(crate) is_mark: bool,
 }
 
 impl Snapshot {
@@ -59,7 +72,10 @@ impl Snapshot {
         let mut snapshot = Self::default();
         for (name, value) in item {
             if let Some(id) = name.strip_prefix(OPEN) {
-                if let Some(entry) = value.as_m().ok().and_then(Entry::read) {
+                let Some(entry) = value.as_m().ok().and_then(Entry::read) else { continue };
+                if entry.is_mark {
+                    snapshot.marks.insert(id.to_owned(), entry.expires_unix_s);
+                } else {
                     snapshot.open.insert(id.to_owned(), entry);
                 }
             } else if name == "seq" {
@@ -74,7 +90,7 @@ impl Snapshot {
     /// Used and reserved.
     pub(crate) fn committed(&self, counter: &Counter, windows: Windows) -> u64 {
         let value = self.counters.get(&counter.attribute(windows)).copied().unwrap_or_default();
-        u64::try_from(value).unwrap_or_default()
+        u64::try_from(value.max(0)).unwrap_or(u64::MAX)
     }
 
     /// Reserved by open reservations in the counter's window.
@@ -109,6 +125,23 @@ impl Snapshot {
 }
 
 impl Entry {
+    /// A mark.
+    pub(crate) fn mark(windows: Windows, expires_unix_s: u64) -> Self {
+        Self {
+            windows,
+            expires_unix_s,
+            reserved: Amount::default(),
+            charge: Amount::default(),
+            patterns: Vec::new(),
+            others: Vec::new(),
+            model: None,
+            team: None,
+            external_id: None,
+            counts_tokens: false,
+            is_mark: true,
+        }
+    }
+
     /// The counters that its scope has it in, but for requests, which are never given back by a settlement.
     pub(crate) fn counters(&self) -> Vec<Counter> {
         let mut counters = Vec::with_capacity(2 + self.patterns.len());
@@ -141,8 +174,13 @@ impl Entry {
         if let Some(model) = &self.model {
             map.insert("k".to_owned(), AttributeValue::S(model.clone()));
         }
-        if let Some(id) = &self.external_id {
-            map.insert("x".to_owned(), AttributeValue::S(id.clone()));
+        for (name, text) in [("h", &self.team), ("x", &self.external_id)] {
+            if let Some(text) = text {
+                map.insert(name.to_owned(), AttributeValue::S(text.clone()));
+            }
+        }
+        if self.is_mark {
+            map.insert(MARK.to_owned(), n(1));
         }
         AttributeValue::M(map)
     }
@@ -167,8 +205,10 @@ impl Entry {
             patterns: texts("p"),
             others: texts("s"),
             model: text("k"),
+            team: text("h"),
             external_id: text("x"),
             counts_tokens: tokens.is_some(),
+            is_mark: map.contains_key(MARK),
         })
     }
 }
@@ -178,8 +218,14 @@ pub(crate) fn n(value: impl std::fmt::Display) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-pub(crate) fn number(value: &AttributeValue) -> Option<i64> {
+/// Wider than what a request can ask for: a sum of such must not read as nothing.
+pub(crate) fn number(value: &AttributeValue) -> Option<i128> {
     value.as_n().ok()?.parse().ok()
+}
+
+/// A text that a client chose, short enough to keep.
+pub(crate) fn bounded(text: &str) -> String {
+    text.chars().take(MAX_TEXT).collect()
 }
 
 #[cfg(test)]
@@ -195,8 +241,10 @@ mod tests {
             patterns: vec!["gpt-4*".to_owned()],
             others: vec!["gateway".to_owned()],
             model: Some("openAI/gpt-4o".to_owned()),
+            team: Some("search".to_owned()),
             external_id: None,
             counts_tokens: true,
+            is_mark: false,
         }
     }
 
@@ -209,9 +257,11 @@ mod tests {
             patterns: Vec::new(),
             others: Vec::new(),
             model: None,
+            team: None,
             ..entry()
         };
-        for entry in [entry(), money_only] {
+        let huge = Entry { reserved: Amount { requests: 0, tokens: u64::MAX, nano_usd: u64::MAX }, ..entry() };
+        for entry in [entry(), money_only, huge, Entry::mark(entry().windows, 7)] {
             assert_eq!(Entry::read(entry.write().as_m().unwrap()), Some(entry));
         }
     }
@@ -229,6 +279,23 @@ mod tests {
         assert_eq!((snapshot.committed(&Counter::Money, windows), snapshot.used(&Counter::Money, windows)), (100, 80));
         assert_eq!(snapshot.used(&Counter::ModelMoney("gpt-4*".to_owned()), windows), 10);
         assert_eq!(snapshot.used(&Counter::Money, windows.previous_month()), 7, "it is open in November only");
+    }
+
+    #[test]
+    fn a_sum_beyond_64_bits_is_a_full_counter_and_not_an_empty_one() {
+        let item =
+            Item::from([("tpd#20261122".to_owned(), n(u128::from(u64::MAX) * 3)), ("usd#202611".to_owned(), n(-5))]);
+        let (snapshot, windows) = (Snapshot::read(&item), entry().windows);
+        assert_eq!(snapshot.committed(&Counter::Tokens, windows), u64::MAX);
+        assert_eq!(snapshot.committed(&Counter::Money, windows), 0);
+    }
+
+    #[test]
+    fn a_mark_is_not_an_open_reservation() {
+        let item = Item::from([("o#a".to_owned(), Entry::mark(entry().windows, 7).write())]);
+        let snapshot = Snapshot::read(&item);
+        assert!(snapshot.open.is_empty());
+        assert_eq!(snapshot.marks.get("a"), Some(&7));
     }
 
     #[test]

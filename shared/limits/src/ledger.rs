@@ -1,5 +1,6 @@
-//! Reserve, settle, release: the protocol. Every step is one conditional write of one item per scope, and can be sent again.
+//! Reserving, and what a reservation is. One conditional write per scope, which can be sent again.
 
+use std::hash::BuildHasher;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
@@ -8,27 +9,27 @@ use tollgate_config::LedgerTable;
 
 use crate::breaker::Breaker;
 use crate::expression::Expression;
-use crate::history::{self, Record};
-use crate::item::{Entry, OPEN, Snapshot, n};
+use crate::item::{Entry, MARK, OPEN, Snapshot, bounded, n};
 use crate::refusal::{Refusal, Standing};
 use crate::scope::{Amount, Counter, Scope};
+use crate::settlement::Settlement;
 use crate::table::{LedgerError, SdkSource, Table, Updated, lane};
-use crate::warning::{Told, Warning};
+use crate::warning::Told;
 use crate::window::{Windows, unix_s};
 
 /// The sort key of a state item.
 pub(crate) const STATE: &str = "state";
-/// The sweep comes by an item with open reservations at least so often.
-pub(crate) const VISIT_S: u64 = 240;
-/// A settlement may take so many times the timeout of an admission: nobody waits for an answer's first byte any more.
-const SETTLE_FACTOR: u32 = 4;
-/// Settlements that could not be written and wait for another try, at most.
-const MAX_PENDING: usize = 10_000;
+/// The sweep comes by an item with open reservations at least so often. With a run per minute, one of which may fail, that is within five minutes.
+pub(crate) const VISIT_S: u64 = 180;
+/// The clocks of two machines may differ by so much.
+pub(crate) const GRACE_S: u64 = 20;
 
 /// What is to be reserved.
 #[derive(Debug, Clone)]
 pub struct Order {
-    /// Where; the first is the team's.
+    /// Whose usage it is.
+    pub team: String,
+    /// Where; the first is the team's, if the team has limits.
     pub scopes: Vec<Scope>,
     /// How much at most.
     pub amount: Amount,
@@ -52,8 +53,9 @@ pub struct Reservation {
     pub(crate) windows: Windows,
     pub(crate) held: Vec<Held>,
     pub(crate) amount: Amount,
+    pub(crate) made: SystemTime,
     pub(crate) expires: SystemTime,
-    /// Was it made? The ledger's answer may have been lost.
+    /// Was it made in every scope? The ledger's answer may have been lost.
     pub(crate) certain: bool,
     pub(crate) open: bool,
 }
@@ -63,7 +65,9 @@ pub struct Reservation {
 pub(crate) struct Held {
     pub(crate) scope: Scope,
     /// Counters of windows long past, to be taken out with the next write.
-    stale: Vec<String>,
+    pub(crate) stale: Vec<String>,
+    /// Every try of its admission was answered. If not, one may have been made that nobody knows of, or may yet arrive, also after the settlement.
+    pub(crate) sure: bool,
 }
 
 /// The ledger's word.
@@ -84,26 +88,14 @@ enum Answer {
     Unknown(LedgerError),
 }
 
-/// A settlement on its way: the parts that have not been written yet.
-#[derive(Debug, Clone)]
-pub(crate) struct Settlement {
-    reservation: Reservation,
-    used: Amount,
-    team: String,
-    records: Vec<Record>,
-    at: SystemTime,
-    scopes_left: Vec<Held>,
-    history_left: bool,
-}
-
 /// The ledger on one table.
 #[derive(Debug)]
 pub struct Ledger {
     pub(crate) table: Table,
     pub(crate) told: Told,
-    timeout: Duration,
-    breaker: Breaker,
-    pending: Mutex<Vec<Settlement>>,
+    pub(crate) timeout: Duration,
+    pub(crate) breaker: Breaker,
+    pub(crate) pending: Mutex<Vec<Settlement>>,
 }
 
 impl Ledger {
@@ -128,16 +120,26 @@ impl Ledger {
         self.table.create().await
     }
 
+    /// It failed so often of late that it is not asked for a moment.
+    pub(crate) fn is_left_alone(&self) -> bool {
+        self.breaker.is_open()
+    }
+
     /// Reserves in all scopes or in none.
     pub async fn reserve(&self, order: &Order, now: SystemTime) -> Admission {
         if let Some(refusal) = Refusal::too_large(order, now) {
             return Admission::Refused(refusal);
         }
         let mut reservation = Reservation {
-            id: new_id(),
+            id: new_id(now),
             windows: Windows::at(now),
-            held: order.scopes.iter().map(|scope| Held { scope: scope.clone(), stale: Vec::new() }).collect(),
+            held: order
+                .scopes
+                .iter()
+                .map(|scope| Held { scope: scope.clone(), stale: Vec::new(), sure: false })
+                .collect(),
             amount: order.amount,
+            made: now,
             expires: order.expires,
             certain: true,
             open: order.open,
@@ -159,12 +161,13 @@ impl Ledger {
         &self,
         order: &Order,
         mut reservation: Reservation,
-        answers: Vec<Answer>,
+        answers: Vec<(Answer, bool)>,
         now: SystemTime,
     ) -> Admission {
         let (mut refusal, mut error, mut standings) = (None, None, Vec::new());
         let mut admitted = Vec::new();
-        for (held, answer) in reservation.held.iter_mut().zip(answers) {
+        for (held, (answer, sure)) in reservation.held.iter_mut().zip(answers) {
+            held.sure = sure;
             match answer {
                 Answer::Admitted(snapshot) => {
                     held.stale = snapshot.stale(reservation.windows);
@@ -173,6 +176,10 @@ impl Ledger {
                 }
                 Answer::Refused(one) => {
                     refusal.get_or_insert(*one);
+                    if !sure {
+                        // An earlier try may arrive when there is room again.
+                        admitted.push(held.clone());
+                    }
                 }
                 Answer::Unknown(one) => {
                     // It may have been made: a refusal elsewhere has to take it back.
@@ -181,7 +188,7 @@ impl Ledger {
                 }
             }
         }
-        self.breaker.note(error.is_none());
+        self.breaker.note(!error.as_ref().is_some_and(LedgerError::is_outage));
         if let Some(refusal) = refusal {
             reservation.held = admitted;
             self.release(&reservation).await;
@@ -199,8 +206,15 @@ impl Ledger {
         }
     }
 
-    async fn reserve_one(&self, order: &Order, reservation: &Reservation, index: usize, now: SystemTime) -> Answer {
-        let Some(scope) = order.scopes.get(index) else { return Answer::Unknown(LedgerError::BreakerOpen) };
+    /// And whether every try was answered.
+    async fn reserve_one(
+        &self,
+        order: &Order,
+        reservation: &Reservation,
+        index: usize,
+        now: SystemTime,
+    ) -> (Answer, bool) {
+        let Some(scope) = order.scopes.get(index) else { return (Answer::Unknown(LedgerError::BreakerOpen), true) };
         let mut expression = Expression::default();
         for (counter, max) in &scope.counters {
             let amount = order.amount.of(counter);
@@ -211,248 +225,17 @@ impl Ledger {
             }
         }
         if order.open {
-            open(&mut expression, reservation, entry(order, reservation, index), now);
+            open(&mut expression, &reservation.id, entry(order, reservation, index), now);
         }
-        let call = self.table.update(&scope.key, STATE, expression);
+        let call = self.table.update_watched(&scope.key, STATE, expression);
         match tokio::time::timeout(self.timeout, call).await {
-            Err(_) => Answer::Unknown(LedgerError::TimedOut(self.timeout)),
-            Ok(Err(error)) => Answer::Unknown(error),
-            Ok(Ok(Updated::Done(item))) => Answer::Admitted(Snapshot::read(&item)),
-            Ok(Ok(Updated::Refused(item))) => {
-                let snapshot = Snapshot::read(&item);
-                if snapshot.open.contains_key(&reservation.id) {
-                    // The first try was made, and its answer was lost.
-                    return Answer::Admitted(snapshot);
-                }
-                let refusal = Refusal::new(order, index, &snapshot, now);
-                refusal.map_or_else(
-                    || Answer::Unknown(LedgerError::Failed("a condition failed without a reason".to_owned())),
-                    |refusal| Answer::Refused(Box::new(refusal)),
-                )
+            Err(_) => (Answer::Unknown(LedgerError::TimedOut(self.timeout)), false),
+            Ok((Err(error), _)) => (Answer::Unknown(error), false),
+            Ok((Ok(Updated::Done(item)), unanswered)) => (Answer::Admitted(Snapshot::read(&item)), !unanswered),
+            Ok((Ok(Updated::Refused(item)), unanswered)) => {
+                (refused(order, index, &Snapshot::read(&item), &reservation.id, now), !unanswered)
             }
         }
-    }
-
-    /// Gives everything back: the request was never sent. What fails here is swept.
-    pub async fn release(&self, reservation: &Reservation) {
-        if !reservation.open {
-            return;
-        }
-        let calls = reservation.held.iter().map(|held| async {
-            let mut expression = Expression::default();
-            for (counter, _) in &held.scope.counters {
-                let amount = i128::from(reservation.amount.of(counter));
-                expression.add(&counter.attribute(reservation.windows), n(-amount));
-            }
-            close(&mut expression, &reservation.id);
-            let call = self.table.update(&held.scope.key, STATE, expression);
-            match tokio::time::timeout(self.timeout, call).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => tracing::warn!(
-                    ledger.scope = %held.scope.key, reservation.id = %reservation.id, error.cause = %error,
-                    "a reservation could not be released; the sweep will take it"
-                ),
-                Err(_) => tracing::warn!(
-                    ledger.scope = %held.scope.key, reservation.id = %reservation.id,
-                    "a reservation could not be released in time; the sweep will take it"
-                ),
-            }
-        });
-        join_all(calls).await;
-    }
-
-    /// Replaces what was reserved by what was used, once, and writes the usage history. What cannot be written now is kept and tried again
-    /// with the next settlement ([`Self::flush`]).
-    pub async fn settle(
-        &self,
-        reservation: Reservation,
-        team: &str,
-        used: Amount,
-        records: Vec<Record>,
-        now: SystemTime,
-    ) -> Vec<Warning> {
-        let settlement = Settlement {
-            scopes_left: if reservation.open { reservation.held.clone() } else { Vec::new() },
-            history_left: !records.is_empty(),
-            team: team.to_owned(),
-            used,
-            records,
-            at: now,
-            reservation,
-        };
-        let mut warnings = self.write(settlement, now).await;
-        warnings.extend(self.flush(now).await);
-        warnings
-    }
-
-    /// Tries again what could not be written before.
-    pub async fn flush(&self, now: SystemTime) -> Vec<Warning> {
-        let waiting = self.pending.lock().map(|mut pending| std::mem::take(&mut *pending)).unwrap_or_default();
-        if waiting.is_empty() {
-            return Vec::new();
-        }
-        if !self.breaker.lets_through() {
-            if let Ok(mut pending) = self.pending.lock() {
-                pending.extend(waiting);
-            }
-            return Vec::new();
-        }
-        join_all(waiting.into_iter().map(|settlement| self.write(settlement, now)))
-            .await
-            .into_iter()
-            .flatten()
-            .collect()
-    }
-
-    /// Settlements that wait for another try.
-    pub fn pending(&self) -> usize {
-        self.pending.lock().map_or(0, |pending| pending.len())
-    }
-
-    async fn write(&self, mut settlement: Settlement, now: SystemTime) -> Vec<Warning> {
-        let mut warnings = Vec::new();
-        if now >= settlement.reservation.expires && settlement.has_teams_entry() {
-            // The sweep may have been here: whoever takes the team's entry out writes the history.
-            let first = settlement.scopes_left.remove(0);
-            match self.settle_one(&settlement, &first, now).await {
-                Ok(Some(found)) => warnings.extend(found),
-                Ok(None) => {
-                    settlement.history_left = false;
-                    tracing::warn!(
-                        reservation.id = %settlement.reservation.id, ledger.team = %settlement.team,
-                        usage.tokens = settlement.used.tokens, usage.nano_usd = settlement.used.nano_usd,
-                        "a settlement came after its reservation had expired: the team was charged the estimate"
-                    );
-                }
-                Err(error) => {
-                    settlement.scopes_left.insert(0, first);
-                    self.keep(settlement, &error);
-                    return warnings;
-                }
-            }
-        }
-        let scopes = join_all(settlement.scopes_left.iter().map(|held| self.settle_one(&settlement, held, now)));
-        let (scopes, history) = tokio::join!(scopes, self.write_history(&settlement));
-        let mut failed = None;
-        let mut left = Vec::new();
-        for (held, outcome) in std::mem::take(&mut settlement.scopes_left).into_iter().zip(scopes) {
-            match outcome {
-                Ok(found) => warnings.extend(found.into_iter().flatten()),
-                Err(error) => {
-                    left.push(held);
-                    failed = Some(error);
-                }
-            }
-        }
-        settlement.scopes_left = left;
-        match history {
-            Ok(()) => settlement.history_left = false,
-            Err(error) => failed = Some(error),
-        }
-        self.breaker.note(failed.is_none());
-        if let Some(error) = failed {
-            self.keep(settlement, &error);
-        }
-        warnings
-    }
-
-    /// `None`: there was nothing to settle any more.
-    async fn settle_one(
-        &self,
-        settlement: &Settlement,
-        held: &Held,
-        now: SystemTime,
-    ) -> Result<Option<Vec<Warning>>, LedgerError> {
-        let reservation = &settlement.reservation;
-        let mut expression = Expression::default();
-        let mut touched = Vec::new();
-        for (counter, _) in held.scope.counters.iter().filter(|(counter, _)| *counter != Counter::Requests) {
-            let delta = i128::from(settlement.used.of(counter)) - i128::from(reservation.amount.of(counter));
-            if delta != 0 {
-                let attribute = counter.attribute(reservation.windows);
-                expression.add(&attribute, n(delta));
-                touched.push(attribute);
-            }
-        }
-        for attribute in held.stale.iter().filter(|attribute| !touched.contains(attribute)) {
-            expression.remove(attribute);
-        }
-        close(&mut expression, &reservation.id);
-        let snapshot = match self.in_time(self.table.update(&held.scope.key, STATE, expression)).await? {
-            Updated::Done(item) => Snapshot::read(&item),
-            Updated::Refused(_) if reservation.certain => return Ok(None),
-            // Admitted while the ledger was silent, and not written then: it is written now.
-            Updated::Refused(_) => match self.charge_one(settlement, held, now).await? {
-                Some(snapshot) => snapshot,
-                None => return Ok(None),
-            },
-        };
-        Ok(Some(self.told.crossed(&self.table, &held.scope, &snapshot, reservation.windows, now).await))
-    }
-
-    /// Adds what was used without asking, once: as a reservation that costs what it holds, and that the sweep takes out when it expires.
-    async fn charge_one(
-        &self,
-        settlement: &Settlement,
-        held: &Held,
-        now: SystemTime,
-    ) -> Result<Option<Snapshot>, LedgerError> {
-        let reservation = &settlement.reservation;
-        let used = settlement.used;
-        let mut expression = Expression::default();
-        for (counter, _) in &held.scope.counters {
-            expression.add(&counter.attribute(reservation.windows), n(used.of(counter)));
-        }
-        let mark = Entry {
-            windows: reservation.windows,
-            expires_unix_s: unix_s(reservation.expires),
-            reserved: used,
-            charge: used,
-            patterns: patterns(&held.scope),
-            others: Vec::new(),
-            model: None,
-            external_id: None,
-            counts_tokens: counts_tokens(&held.scope),
-        };
-        open(&mut expression, reservation, mark, now);
-        match self.in_time(self.table.update(&held.scope.key, STATE, expression)).await? {
-            Updated::Done(item) => Ok(Some(Snapshot::read(&item))),
-            Updated::Refused(_) => Ok(None),
-        }
-    }
-
-    async fn write_history(&self, settlement: &Settlement) -> Result<(), LedgerError> {
-        if !settlement.history_left {
-            return Ok(());
-        }
-        let id = &settlement.reservation.id;
-        let updates = history::updates(&settlement.team, &settlement.records, id, settlement.at);
-        self.in_time(self.table.update_once(id, updates)).await
-    }
-
-    pub(crate) async fn in_time<T>(
-        &self,
-        call: impl Future<Output = Result<T, LedgerError>>,
-    ) -> Result<T, LedgerError> {
-        let timeout = self.timeout * SETTLE_FACTOR;
-        tokio::time::timeout(timeout, call).await.unwrap_or(Err(LedgerError::TimedOut(timeout)))
-    }
-
-    /// The figures are in the log line: whoever has to, can book them by hand.
-    fn keep(&self, settlement: Settlement, error: &LedgerError) {
-        let id = settlement.reservation.id.clone();
-        let (team, used) = (settlement.team.clone(), settlement.used);
-        let kept = self.pending.lock().is_ok_and(|mut pending| {
-            let room = pending.len() < MAX_PENDING;
-            if room {
-                pending.push(settlement);
-            }
-            room
-        });
-        tracing::error!(
-            reservation.id = %id, ledger.team = %team, usage.tokens = used.tokens, usage.nano_usd = used.nano_usd,
-            settlement.kept = kept, error.cause = %error, "a settlement could not be written"
-        );
     }
 
     /// Where the scopes stand now, without reserving anything.
@@ -463,14 +246,6 @@ impl Ledger {
         });
         let all: Result<Vec<_>, LedgerError> = join_all(calls).await.into_iter().collect();
         Ok(all?.into_iter().flatten().collect())
-    }
-}
-
-impl Settlement {
-    /// The first scope's part, which decides over the history, is not written yet.
-    fn has_teams_entry(&self) -> bool {
-        let first = |parts: &[Held]| parts.first().map(|held| held.scope.key.clone());
-        !self.scopes_left.is_empty() && first(&self.scopes_left) == first(&self.reservation.held)
     }
 }
 
@@ -499,7 +274,7 @@ impl Reservation {
             };
             let owner = known(key).map_or(crate::scope::Owner::Team, |scope| scope.owner);
             let counters = counters.into_iter().map(|counter| (counter.clone(), max(&counter))).collect();
-            Held { scope: Scope { key: key.to_owned(), owner, counters }, stale: Vec::new() }
+            Held { scope: Scope { key: key.to_owned(), owner, counters }, stale: Vec::new(), sure: true }
         };
         let others = entry.others.iter().map(|key| held(key, vec![Counter::Money]));
         Self {
@@ -507,11 +282,24 @@ impl Reservation {
             windows: entry.windows,
             held: std::iter::once(held(key, entry.counters())).chain(others).collect(),
             amount: entry.reserved,
+            made: SystemTime::UNIX_EPOCH,
             expires: SystemTime::UNIX_EPOCH + Duration::from_secs(entry.expires_unix_s),
             certain: true,
             open: true,
         }
     }
+}
+
+/// The condition did not hold: why?
+fn refused(order: &Order, index: usize, snapshot: &Snapshot, id: &str, now: SystemTime) -> Answer {
+    if snapshot.open.contains_key(id) {
+        // The first try was made, and its answer was lost.
+        return Answer::Admitted(snapshot.clone());
+    }
+    Refusal::new(order, index, snapshot, now).map_or_else(
+        || Answer::Unknown(LedgerError::Refused("a condition failed without a reason".to_owned())),
+        |refusal| Answer::Refused(Box::new(refusal)),
+    )
 }
 
 fn entry(order: &Order, reservation: &Reservation, index: usize) -> Entry {
@@ -524,9 +312,11 @@ fn entry(order: &Order, reservation: &Reservation, index: usize) -> Entry {
         charge: order.charge,
         patterns: scope.map(patterns).unwrap_or_default(),
         others: if index == 0 { others.collect() } else { Vec::new() },
-        model: order.model.clone().filter(|_| index == 0),
-        external_id: order.external_id.clone().filter(|_| index == 0),
+        model: order.model.as_deref().filter(|_| index == 0).map(bounded),
+        team: scope.filter(|scope| index == 0 && scope.team() != Some(&order.team)).map(|_| order.team.clone()),
+        external_id: order.external_id.as_deref().filter(|_| index == 0).map(bounded),
         counts_tokens: scope.is_some_and(counts_tokens),
+        is_mark: false,
     }
 }
 
@@ -543,9 +333,10 @@ fn counts_tokens(scope: &Scope) -> bool {
 }
 
 /// Puts an open reservation into an item, once.
-fn open(expression: &mut Expression, reservation: &Reservation, entry: Entry, now: SystemTime) {
-    let attribute = format!("{OPEN}{}", reservation.id);
-    let due = entry.expires_unix_s.min(unix_s(now) + VISIT_S);
+pub(crate) fn open(expression: &mut Expression, id: &str, entry: Entry, now: SystemTime) {
+    let attribute = format!("{OPEN}{id}");
+    // Before it has expired for everybody, there is nothing to sweep.
+    let due = entry.expires_unix_s.saturating_add(GRACE_S).min(unix_s(now) + VISIT_S);
     expression.require_absent(&attribute);
     expression.set(&attribute, entry.write());
     expression.set("lane", lane());
@@ -554,13 +345,48 @@ fn open(expression: &mut Expression, reservation: &Reservation, entry: Entry, no
 }
 
 /// Takes it out, once.
-fn close(expression: &mut Expression, id: &str) {
+pub(crate) fn close(expression: &mut Expression, id: &str) {
     let attribute = format!("{OPEN}{id}");
     expression.require_present(&attribute);
+    expression.require_absent_in(&attribute, MARK);
     expression.remove(&attribute);
 }
 
-/// 12 characters of 62: never the client's own id, which may come twice.
-fn new_id() -> String {
-    std::iter::repeat_with(fastrand::alphanumeric).take(12).collect()
+/// Takes it out, once, and keeps its place taken.
+pub(crate) fn close_with_mark(expression: &mut Expression, reservation: &Reservation) {
+    let attribute = format!("{OPEN}{}", reservation.id);
+    expression.require_present(&attribute);
+    expression.require_absent_in(&attribute, MARK);
+    expression.set(&attribute, Entry::mark(reservation.windows, unix_s(reservation.expires)).write());
+}
+
+/// 12 characters of 62: never the client's own id, which may come twice. The system's randomness is behind it: two sandboxes that start alike, as two on Lambda do, must not
+/// count alike, and a clock is all that some generators begin with.
+fn new_id(now: SystemTime) -> String {
+    const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let random = std::hash::RandomState::new();
+    let mut bits = u128::from(random.hash_one(now)) << 64 | u128::from(random.hash_one((now, 1)));
+    let letter = |_| {
+        let at = usize::try_from(bits % 62).unwrap_or_default();
+        bits /= 62;
+        char::from(LETTERS.get(at).copied().unwrap_or(b'0'))
+    };
+    (0..12).map(letter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_differ_also_in_the_same_moment_and_on_other_threads() {
+        let now = SystemTime::UNIX_EPOCH;
+        let ids = move || (0..1_000).map(|_| new_id(now)).collect::<Vec<_>>();
+        let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(ids)).collect();
+        let all: Vec<String> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        assert!(all.iter().all(|id| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_alphanumeric())));
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), 4_000);
+    }
 }

@@ -49,6 +49,7 @@ pub mod prices;
 mod refusal;
 mod reported;
 mod scope;
+mod settlement;
 mod sweep;
 mod table;
 mod warning;

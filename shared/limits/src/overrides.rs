@@ -107,6 +107,9 @@ impl Overrides {
 
     /// `None`: it could not be read, or makes no sense. `Some(None)`: there is none.
     async fn read<T: DeserializeOwned>(&self, ledger: &Ledger, pk: &str, sk: &str) -> Option<Option<T>> {
+        if ledger.is_left_alone() {
+            return None;
+        }
         let read = tokio::time::timeout(self.timeout, ledger.table.get(pk, sk, false)).await;
         let item = match read.unwrap_or(Err(LedgerError::TimedOut(self.timeout))) {
             Ok(item) => item,

@@ -150,18 +150,18 @@ mod tests {
     #[test]
     fn a_team_replaces_what_it_names_and_a_raise_adds_until_it_ends() {
         let limits = limits(
-            "  teams:\n    search:\n      usdPerMonth: 10\n      raises: [{until: '1970-01-02', usdPerMonth: 5, requestsPerMinute: 1}]\n",
+            "  teams:\n    search:\n      usdPerMonth: 10\n      raises: [{until: '2026-12-31', usdPerMonth: 5, requestsPerMinute: 1}]\n",
         );
         let of = subject("search", "standard", &[]);
-        let team = |day| scopes(&limits, None, of, at(day * 86_400))[0].counters.clone();
+        let team = |day: u64| scopes(&limits, None, of, at(day * 86_400))[0].counters.clone();
         let expected = |rpm, usd: u64| {
             vec![(Counter::Requests, Some(rpm)), (Counter::Tokens, Some(1_000_000)), (Counter::Money, Some(usd))]
         };
-        assert_eq!(team(1), expected(101, 15_000_000_000));
-        assert_eq!(team(2), expected(100, 10_000_000_000));
+        assert_eq!(team(20_818), expected(101, 15_000_000_000));
+        assert_eq!(team(20_819), expected(100, 10_000_000_000));
         let stored =
             TeamLimits { usd_per_month: Some(Usd(7)), tier: Some("premium".to_owned()), ..TeamLimits::default() };
-        let both = scopes(&limits, Some(&stored), of, at(5 * 86_400));
+        let both = scopes(&limits, Some(&stored), of, at(20_820 * 86_400));
         assert_eq!(both[0].counters[0], (Counter::Requests, Some(500)), "the table's tier");
         assert_eq!(both[0].counters[2], (Counter::Money, Some(7)), "the table wins over the file");
     }

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use crate::expression::Expression;
 use crate::history::{self, Record};
-use crate::item::{OPEN, Snapshot, n};
-use crate::ledger::{Ledger, Reservation, STATE};
+use crate::item::{Snapshot, bounded, n};
+use crate::ledger::{Ledger, Reservation, STATE, close};
 use crate::scope::{Amount, Counter, Scope};
 use crate::table::{KeyedUpdate, LedgerError, Transacted};
 use crate::window::{Windows, unix_s};
@@ -16,7 +16,18 @@ use crate::window::{Windows, unix_s};
 /// A mark is kept for so long: three days.
 const MARKED_S: u64 = 3 * 86_400;
 /// A reservation may be swept between its reading and its settlement; it is looked for again.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = 8;
+
+/// What came of a booking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Booked {
+    /// It is booked.
+    Now,
+    /// It was before.
+    Before,
+    /// This part of the reservation is not there (any more); nothing was written.
+    Missing(usize),
+}
 
 impl Ledger {
     /// Books a report. `false`: it was booked before. The first scope is the team's, if the team has one.
@@ -29,32 +40,36 @@ impl Ledger {
         records: &[Record],
         now: SystemTime,
     ) -> Result<bool, LedgerError> {
+        let mut found = self.find(scopes, external_id).await?;
         for _ in 0..ATTEMPTS {
-            let found = self.find(scopes, external_id).await?;
-            if let Some(booked) = self.book(found, scopes, team, external_id, used, records, now).await? {
-                return Ok(booked);
+            match self.book(found.as_ref(), scopes, team, external_id, used, records, now).await? {
+                Booked::Now => return Ok(true),
+                Booked::Before => return Ok(false),
+                // One scope's part was never made, or is swept already: the others are booked without it.
+                Booked::Missing(at) if at > 0 => drop_part(&mut found, at),
+                Booked::Missing(_) => found = self.find(scopes, external_id).await?,
             }
         }
-        Err(LedgerError::Failed("the reservation changed again and again".to_owned()))
+        Err(LedgerError::Refused("the reservation changed again and again".to_owned()))
     }
 
-    /// One try. `None`: the reservation was taken by somebody else in the meantime.
+    /// One try.
     #[expect(clippy::too_many_arguments, reason = "each is one column of the booking; there are two callers")]
     pub(crate) async fn book(
         &self,
-        found: Option<Reservation>,
+        found: Option<&Reservation>,
         scopes: &[Scope],
         team: &str,
         external_id: &str,
         used: Amount,
         records: &[Record],
         now: SystemTime,
-    ) -> Result<Option<bool>, LedgerError> {
+    ) -> Result<Booked, LedgerError> {
         let mut mark = Expression::default();
         mark.require_absent("expires");
         mark.set("expires", n(unix_s(now) + MARKED_S));
-        let mut updates = vec![(format!("booked#{team}"), shortened(external_id), mark)];
-        match &found {
+        let mut updates = vec![(format!("booked#{team}"), bounded(external_id), mark)];
+        match found {
             Some(reservation) => {
                 updates.extend(reservation.held.iter().map(|held| against(reservation, &held.scope, used)))
             }
@@ -62,9 +77,9 @@ impl Ledger {
         }
         updates.extend(history::updates(team, records, external_id, now));
         match self.in_time(self.table.transact(None, updates)).await? {
-            Transacted::Done => Ok(Some(true)),
-            Transacted::Refused(0) => Ok(Some(false)),
-            Transacted::Refused(_) => Ok(None),
+            Transacted::Done => Ok(Booked::Now),
+            Transacted::Refused(0) => Ok(Booked::Before),
+            Transacted::Refused(at) => Ok(Booked::Missing(at - 1)),
         }
     }
 
@@ -72,15 +87,23 @@ impl Ledger {
     async fn find(&self, scopes: &[Scope], external_id: &str) -> Result<Option<Reservation>, LedgerError> {
         let Some(first) = scopes.first() else { return Ok(None) };
         let Some(item) = self.in_time(self.table.get(&first.key, STATE, true)).await? else { return Ok(None) };
-        let snapshot = Snapshot::read(&item);
-        let mine = snapshot.open.iter().filter(|(_, entry)| entry.external_id.as_deref() == Some(external_id));
+        let (snapshot, external_id) = (Snapshot::read(&item), bounded(external_id));
+        let mine = snapshot.open.iter().filter(|(_, entry)| entry.external_id.as_ref() == Some(&external_id));
         let oldest = mine.min_by_key(|(id, entry)| (entry.expires_unix_s, (*id).clone()));
         Ok(oldest.map(|(id, entry)| Reservation::from_entry(id, &first.key, entry, scopes)))
     }
 }
 
+fn drop_part(found: &mut Option<Reservation>, at: usize) {
+    if let Some(reservation) = found
+        && at < reservation.held.len()
+    {
+        reservation.held.remove(at);
+    }
+}
+
 /// Replaces what is reserved by what was used.
-fn against(reservation: &Reservation, scope: &Scope, used: Amount) -> KeyedUpdate {
+pub(crate) fn against(reservation: &Reservation, scope: &Scope, used: Amount) -> KeyedUpdate {
     let mut expression = Expression::default();
     for (counter, _) in scope.counters.iter().filter(|(counter, _)| *counter != Counter::Requests) {
         let delta = i128::from(used.of(counter)) - i128::from(reservation.amount.of(counter));
@@ -88,9 +111,7 @@ fn against(reservation: &Reservation, scope: &Scope, used: Amount) -> KeyedUpdat
             expression.add(&counter.attribute(reservation.windows), n(delta));
         }
     }
-    let attribute = format!("{OPEN}{}", reservation.id);
-    expression.require_present(&attribute);
-    expression.remove(&attribute);
+    close(&mut expression, &reservation.id);
     (scope.key.clone(), STATE.to_owned(), expression)
 }
 
@@ -103,9 +124,4 @@ fn without(scope: &Scope, used: Amount, windows: Windows) -> Option<KeyedUpdate>
         adds = true;
     }
     adds.then(|| (scope.key.clone(), STATE.to_owned(), expression))
-}
-
-/// A sort key has at most 1,024 bytes.
-fn shortened(id: &str) -> String {
-    id.chars().take(250).collect()
 }

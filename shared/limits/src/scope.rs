@@ -95,6 +95,11 @@ impl Scope {
         self.counters.iter().any(|(_, max)| max.is_some())
     }
 
+    /// Its team, if it is a team's.
+    pub(crate) fn team(&self) -> Option<&str> {
+        self.key.strip_prefix("team#")
+    }
+
     /// For people: `team search`.
     pub fn label(&self) -> String {
         self.key.replacen('#', " ", 1)

@@ -8,18 +8,20 @@ use std::time::SystemTime;
 use tollgate_wire::ir::Usage;
 
 use crate::expression::Expression;
-use crate::history::Record;
+use crate::history::{self, Record};
+use crate::item::OPEN;
 use crate::item::{Entry, Snapshot, n};
-use crate::ledger::{Ledger, Reservation, STATE, VISIT_S};
+use crate::ledger::{GRACE_S, Ledger, Reservation, STATE, VISIT_S};
+use crate::reported::{Booked, against};
 use crate::scope::Amount;
-use crate::table::LedgerError;
+use crate::table::{LedgerError, Transacted, Updated};
 use crate::warning::{WARNED, Warning};
 use crate::window::unix_s;
 
-/// The clocks of two machines may differ by so much.
-const GRACE_S: u64 = 20;
 /// Items of one query.
 const PAGE: i32 = 100;
+/// Marks that one write takes out; an expression has its bounds.
+const MARKS: usize = 100;
 
 /// What a sweep did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,10 +40,9 @@ impl Ledger {
     /// Sweeps what is due, in pages, until nothing is or `until` has come. An item that fails is left for the next run.
     pub async fn sweep(&self, now: SystemTime, until: std::time::Instant) -> Result<Swept, LedgerError> {
         let mut swept = Swept::default();
-        let mut failed = None;
+        let (mut failed, mut start) = (None, None);
         loop {
-            let due = self.table.due(unix_s(now), PAGE).await?;
-            let before = swept.items;
+            let (due, next) = self.table.due(unix_s(now), PAGE, start).await?;
             for (pk, sk) in &due {
                 let outcome = if sk.starts_with(WARNED) {
                     self.take_warning(pk, sk, &mut swept).await
@@ -53,14 +54,9 @@ impl Ledger {
                     failed = Some(error);
                 }
             }
-            // Warnings stay due until they are sent, and so does what failed: another page would bring the same.
-            let full = usize::try_from(PAGE).is_ok_and(|page| due.len() == page);
-            if !full
-                || failed.is_some()
-                || swept.items == before
-                || !swept.warnings.is_empty()
-                || std::time::Instant::now() >= until
-            {
+            // What stays due, because it failed or because its event is not sent yet, must not keep the rest from being reached.
+            start = next;
+            if start.is_none() || std::time::Instant::now() >= until {
                 break;
             }
         }
@@ -90,21 +86,33 @@ impl Ledger {
         swept.items += 1;
         let Some(item) = self.table.get(pk, STATE, true).await? else { return Ok(()) };
         let snapshot = Snapshot::read(&item);
-        let expired = |entry: &Entry| entry.expires_unix_s.saturating_add(GRACE_S) <= unix_s(now);
-        let mut next = None;
-        for (id, entry) in &snapshot.open {
-            if expired(entry) {
-                self.charge(pk, id, entry, now).await?;
-                swept.reservations += 1;
-                swept.charged_nano_usd = swept.charged_nano_usd.saturating_add(entry.charge.nano_usd);
-            } else {
-                let expires = entry.expires_unix_s.saturating_add(GRACE_S);
-                next = Some(next.map_or(expires, |next: u64| next.min(expires)));
+        let expired = |expires_unix_s: u64| expires_unix_s.saturating_add(GRACE_S) <= unix_s(now);
+        let mut failed = None;
+        for (id, entry) in snapshot.open.iter().filter(|(_, entry)| expired(entry.expires_unix_s)) {
+            match self.charge(pk, id, entry, now).await {
+                Ok(Some(charged)) => {
+                    swept.reservations += 1;
+                    swept.charged_nano_usd = swept.charged_nano_usd.saturating_add(charged.nano_usd);
+                }
+                Ok(None) => {}
+                Err(error) => failed = Some(error),
             }
         }
+        if let Some(error) = failed {
+            // It stays due.
+            return Err(error);
+        }
         let mut expression = Expression::default();
+        let old = snapshot.marks.iter().filter(|(_, expires)| expired(**expires)).map(|(id, _)| id);
+        for id in old.take(MARKS) {
+            expression.remove(&format!("{OPEN}{id}"));
+        }
+        let left = snapshot.open.values().map(|entry| entry.expires_unix_s).chain(snapshot.marks.values().copied());
+        let too_many = snapshot.marks.values().filter(|expires| expired(**expires)).count() > MARKS;
+        let next = left.filter(|expires| too_many || !expired(*expires)).min();
         match next {
             Some(next) => {
+                let next = next.saturating_add(GRACE_S);
                 expression.require_present("seq");
                 expression.set("lane", crate::table::lane());
                 expression.set("due", n(next.min(unix_s(now) + VISIT_S)));
@@ -119,31 +127,53 @@ impl Ledger {
         self.table.update(pk, STATE, expression).await.map(|_| ())
     }
 
-    /// Settles it with its estimate. It is in its own scope's item only: each scope's item is due by itself.
-    async fn charge(&self, pk: &str, id: &str, entry: &Entry, now: SystemTime) -> Result<(), LedgerError> {
-        let Amount { tokens, nano_usd, .. } = entry.charge;
-        let team = pk.strip_prefix("team#").unwrap_or(pk);
-        let model = entry.model.as_deref().and_then(|model| model.split_once('/'));
-        let record = model.filter(|_| entry.charge != Amount::default()).map(|(kind, model)| Record {
-            kind: kind.to_owned(),
-            model: model.to_owned(),
-            usage: Usage { input: Some(tokens), ..Usage::default() },
-            nano_usd,
-            estimated: true,
-            unpriced: false,
-        });
-        tracing::warn!(
-            ledger.scope = %pk, reservation.id = %id, usage.tokens = tokens, usage.nano_usd = nano_usd,
-            "a reservation that nobody settled has expired and is charged its estimate"
-        );
-        let records: Vec<Record> = record.into_iter().collect();
+    /// Settles it with its estimate, in one write with the usage history. It is in its own scope's item only: each scope's item is due by itself. What it was charged;
+    /// `None`: somebody else has settled it.
+    async fn charge(&self, pk: &str, id: &str, entry: &Entry, now: SystemTime) -> Result<Option<Amount>, LedgerError> {
         let alone = Entry { others: Vec::new(), ..entry.clone() };
         let reservation = Reservation::from_entry(id, pk, &alone, &[]);
+        let team = entry.team.as_deref().or(pk.strip_prefix("team#")).unwrap_or(pk);
+        let records: Vec<Record> = record(entry).into_iter().collect();
+        let mut charge = entry.charge;
         if let Some(external_id) = &entry.external_id {
             // Whoever reports it later must find that it is booked.
-            return self.book(Some(reservation), &[], team, external_id, entry.charge, &records, now).await.map(|_| ());
+            match self.book(Some(&reservation), &[], team, external_id, charge, &records, now).await? {
+                Booked::Now => return Ok(Some(noted(pk, id, charge))),
+                Booked::Missing(_) => return Ok(None),
+                // A caller that asked twice and reported once: this one was never used.
+                Booked::Before => charge = Amount::default(),
+            }
         }
-        let _ = self.settle(reservation, team, entry.charge, records, now).await;
-        Ok(())
+        let Some(held) = reservation.held.first() else { return Ok(None) };
+        let (pk_, sk, expression) = against(&reservation, &held.scope, charge);
+        let taken = if records.is_empty() || charge == Amount::default() {
+            matches!(self.in_time(self.table.update(&pk_, &sk, expression)).await?, Updated::Done(_))
+        } else {
+            let mut updates = vec![(pk_, sk, expression)];
+            updates.extend(history::updates(team, &records, id, now));
+            matches!(self.in_time(self.table.transact(None, updates)).await?, Transacted::Done)
+        };
+        Ok(taken.then(|| noted(pk, id, charge)))
     }
+}
+
+/// The usage that is charged, for the history.
+fn record(entry: &Entry) -> Option<Record> {
+    let (kind, model) = entry.model.as_deref()?.split_once('/')?;
+    (entry.charge != Amount::default()).then(|| Record {
+        kind: kind.to_owned(),
+        model: model.to_owned(),
+        usage: Usage { input: Some(entry.charge.tokens), ..Usage::default() },
+        nano_usd: entry.charge.nano_usd,
+        estimated: true,
+        unpriced: false,
+    })
+}
+
+fn noted(pk: &str, id: &str, charge: Amount) -> Amount {
+    tracing::warn!(
+        ledger.scope = %pk, reservation.id = %id, usage.tokens = charge.tokens, usage.nano_usd = charge.nano_usd,
+        "a reservation that nobody settled has expired and was charged its estimate"
+    );
+    charge
 }

@@ -2,15 +2,19 @@
 //!
 //! Keys are `pk` and `sk`; the index `due` (`lane`, `due`) holds what the sweep has to look at, and nothing else.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::interceptors::{
+    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::config::{BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RuntimeComponents};
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::create_table::CreateTableError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -47,10 +51,29 @@ pub enum LedgerError {
     /// It answered with an error, or could not be reached.
     #[error("the ledger could not be asked: {0}")]
     Failed(String),
+    /// It is there, and cannot do this one thing to this one item.
+    #[error("the ledger refused a call: {0}")]
+    Refused(String),
     /// It failed so often of late that it is not asked for a moment.
     #[error("the ledger is not asked for a moment, because it failed several times in a row")]
     BreakerOpen,
 }
+
+impl LedgerError {
+    /// Would the next call, for another team, fail as well? What is wrong with one item must not take the limits from all the others.
+    pub(crate) fn is_outage(&self) -> bool {
+        !matches!(self, Self::Refused(_))
+    }
+}
+
+/// Codes of answers that are about one item, or one call.
+const OF_ONE_ITEM: [&str; 5] = [
+    "ItemCollectionSizeLimitExceededException",
+    "TransactionCanceledException",
+    "TransactionConflictException",
+    "TransactionInProgressException",
+    "ValidationException",
+];
 
 /// What came of a conditional update.
 #[derive(Debug)]
@@ -71,6 +94,41 @@ pub(crate) enum Transacted {
     Done,
     /// Nothing was: the condition of this update does not hold.
     Refused(usize),
+}
+
+tokio::task_local! {
+    /// Tries of the call under way that were sent and not answered. Each of them may still arrive.
+    static UNANSWERED: Cell<u32>;
+}
+
+/// Counts them.
+#[derive(Debug)]
+struct Unanswered;
+
+impl Intercept for Unanswered {
+    fn name(&self) -> &'static str {
+        "Unanswered"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let _ = UNANSWERED.try_with(|count| count.set(count.get() + 1));
+        Ok(())
+    }
+
+    fn read_after_transmit(
+        &self,
+        _: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let _ = UNANSWERED.try_with(|count| count.set(count.get().saturating_sub(1)));
+        Ok(())
+    }
 }
 
 /// One table.
@@ -124,10 +182,10 @@ impl Table {
         if let Some(region) = &self.settings.region {
             builder = builder.region(Region::new(region.clone()));
         }
-        Client::from_conf(builder.timeout_config(timeouts).retry_config(retries).build())
+        Client::from_conf(builder.timeout_config(timeouts).retry_config(retries).interceptor(Unanswered).build())
     }
 
-    /// A conditional update of one item.
+    /// A conditional update of one item. One that meets a transaction on its way is sent again, a few times.
     pub(crate) async fn update(&self, pk: &str, sk: &str, expression: Expression) -> Result<Updated, LedgerError> {
         let Parts { update, condition, names, values } = expression.parts();
         let call = self
@@ -142,19 +200,35 @@ impl Table {
             .set_expression_attribute_values(values)
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        // The SDK's futures are large; boxed, they are not moved about.
-        match Box::pin(call.send()).await {
-            Ok(output) => Ok(Updated::Done(output.attributes.unwrap_or_default())),
-            Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
-                match error.into_err() {
-                    UpdateItemError::ConditionalCheckFailedException(failed) => {
-                        Ok(Updated::Refused(failed.item.unwrap_or_default()))
+        for attempt in 1..=CONFLICTS {
+            // The SDK's futures are large; boxed, they are not moved about.
+            match Box::pin(call.clone().send()).await {
+                Ok(output) => return Ok(Updated::Done(output.attributes.unwrap_or_default())),
+                Err(error) => match error.as_service_error() {
+                    Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                        return Ok(Updated::Refused(failed.item().cloned().unwrap_or_default()));
                     }
-                    other => Err(LedgerError::Failed(other.to_string())),
-                }
+                    Some(UpdateItemError::TransactionConflictException(_)) => {}
+                    _ => return Err(self.failed(error)),
+                },
             }
-            Err(error) => Err(self.failed(error)),
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(5..20) * attempt)).await;
         }
+        Err(LedgerError::Refused("transactions wrote to the same item, again and again".to_owned()))
+    }
+
+    /// As [`Self::update`]. `true`: a try of it was not answered, and may yet arrive, also after this answer.
+    pub(crate) async fn update_watched(
+        &self,
+        pk: &str,
+        sk: &str,
+        expression: Expression,
+    ) -> (Result<Updated, LedgerError>, bool) {
+        let watched = async {
+            let outcome = self.update(pk, sk, expression).await;
+            (outcome, UNANSWERED.with(|count| count.get() > 0))
+        };
+        UNANSWERED.scope(Cell::new(0), watched).await
     }
 
     /// One item; `consistent`: as it is now, not as it was a moment ago.
@@ -216,11 +290,16 @@ impl Table {
             }
             tokio::time::sleep(Duration::from_millis(fastrand::u64(5..20) * attempt)).await;
         }
-        Err(LedgerError::Failed("others wrote to the same items at the same time, again and again".to_owned()))
+        Err(LedgerError::Refused("others wrote to the same items at the same time, again and again".to_owned()))
     }
 
-    /// Keys of what is due, the longest first; at most `limit`.
-    pub(crate) async fn due(&self, now_unix_s: u64, limit: i32) -> Result<Vec<(String, String)>, LedgerError> {
+    /// A page of the keys of what is due, the longest first, and where the next page starts.
+    pub(crate) async fn due(
+        &self,
+        now_unix_s: u64,
+        limit: i32,
+        start: Option<Item>,
+    ) -> Result<(Vec<(String, String)>, Option<Item>), LedgerError> {
         let call = self
             .client()
             .await
@@ -232,10 +311,12 @@ impl Table {
             .expression_attribute_names("#due", "due")
             .expression_attribute_values(":lane", lane())
             .expression_attribute_values(":now", n(now_unix_s))
+            .set_exclusive_start_key(start)
             .limit(limit);
         let output = Box::pin(call.send()).await.map_err(|error| self.failed(error))?;
         let text = |item: &Item, name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
-        Ok(output.items().iter().filter_map(|item| Some((text(item, "pk")?, text(item, "sk")?))).collect())
+        let keys = output.items().iter().filter_map(|item| Some((text(item, "pk")?, text(item, "sk")?))).collect();
+        Ok((keys, output.last_evaluated_key))
     }
 
     /// Makes the table: for emulators. In an account `infra/` does.
@@ -284,6 +365,9 @@ impl Table {
             SdkError::TimeoutError(_) => LedgerError::TimedOut(self.attempt_timeout),
             SdkError::ServiceError(service) if service.err().code() == Some("ResourceNotFoundException") => {
                 LedgerError::Failed(format!("there is no table `{}` in this region and account", self.name))
+            }
+            SdkError::ServiceError(service) if service.err().code().is_some_and(|code| OF_ONE_ITEM.contains(&code)) => {
+                LedgerError::Refused(format!("{:.500}", DisplayErrorContext(&error).to_string()))
             }
             _ => LedgerError::Failed(format!("{:.500}", DisplayErrorContext(&error).to_string())),
         }

@@ -18,6 +18,8 @@ use crate::window::{Windows, unix_s};
 
 /// The prefix of a warning's sort key.
 pub(crate) const WARNED: &str = "warned#";
+/// So many are remembered; with more, all are forgotten once, and the table says what was told.
+const MAX_KNOWN: usize = 10_000;
 /// Kept for so long, in seconds.
 const KEPT_S: u64 = 400 * 86_400;
 
@@ -112,6 +114,9 @@ impl Told {
             }
         };
         if let Ok(mut known) = self.known.lock() {
+            if known.len() >= MAX_KNOWN {
+                known.clear();
+            }
             known.insert(key);
         }
         if !first {

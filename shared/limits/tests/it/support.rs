@@ -70,6 +70,7 @@ pub(crate) fn team(name: &str, rpm: Option<u64>, tpd: Option<u64>, nano_usd: Opt
 
 pub(crate) fn order(scopes: Vec<Scope>, tokens: u64, nano_usd: u64) -> Order {
     Order {
+        team: "a".to_owned(),
         scopes,
         amount: Amount { requests: 1, tokens, nano_usd },
         charge: Amount { requests: 0, tokens: tokens / 2, nano_usd: nano_usd / 2 },
