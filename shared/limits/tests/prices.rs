@@ -419,6 +419,29 @@ mod table {
     }
 
     #[test]
+    fn nothing_that_only_begins_like_a_row_is_found() {
+        for row in rows() {
+            let (kind, model) = (row["kind"].as_str().unwrap(), row["model"].as_str().unwrap());
+            for longer in ["-x", "x", "-mini-x", ".9", "-202", "-20261", "@x", ":x"] {
+                let name = format!("{model}{longer}");
+                assert_eq!(builtin(kind, &name), None, "{kind}/{name}");
+            }
+            for cut in 1..model.len() {
+                let shorter = &model[..cut];
+                let found = builtin(kind, shorter);
+                // Only a version or a date may be missing; and Bedrock's region, where the row has none.
+                let regionless = shorter.split_once('.').map_or(shorter, |(_, rest)| rest);
+                let fits = found.as_ref().is_none_or(|found| {
+                    let name = found.split_once('/').unwrap().1;
+                    let behind = name.strip_prefix(shorter).or_else(|| name.strip_prefix(regionless)).unwrap_or(name);
+                    behind.is_empty() || ["-v", "-20", "-1:0", ":"].iter().any(|tail| behind.starts_with(tail))
+                });
+                assert!(fits, "{kind}/{shorter} is priced as {found:?}");
+            }
+        }
+    }
+
+    #[test]
     fn prices_are_plausible() {
         for row in rows() {
             let (input, output) = (pico(&row, "input").unwrap(), pico(&row, "output").unwrap());
