@@ -6,6 +6,7 @@ use aws_smithy_eventstream::frame::write_message_to;
 use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use bytes::Bytes;
 use serde_json::{Value, json};
+use tollgate_webhook::{Phase, RequestBody, ResponseBody, read_action};
 use tollgate_wire::codec::{self, Carrier, Dialect, Seed, Target};
 use tollgate_wire::exchange::{Inbound, Relay, State};
 use tollgate_wire::invoke::InvokeFrames;
@@ -28,6 +29,21 @@ const TARGETS: [Target<'static>; 7] = [
     Target { dialect: Dialect::Converse, carrier: Carrier::Direct, model: "us.amazon.nova-2-lite-v1:0" },
     Target { dialect: Dialect::Converse, carrier: Carrier::Direct, model: "openai.gpt-oss-120b-1:0" },
 ];
+
+/// A hook's answer, or what a gateway sends a hook: what is read is written as the same.
+pub fn webhook_action(data: &[u8]) {
+    for phase in [Phase::Request, Phase::Response] {
+        if let Ok(action) = read_action(data, phase) {
+            assert_eq!(read_action(action.encode().as_bytes(), phase), Ok(action));
+        }
+    }
+    if let Ok(body) = RequestBody::decode(data) {
+        assert_eq!(RequestBody::decode(body.encode().as_bytes()), Ok(body));
+    }
+    if let Ok(body) = ResponseBody::decode(data) {
+        assert_eq!(ResponseBody::decode(body.encode().as_bytes()), Ok(body));
+    }
+}
 
 fn seed() -> Seed {
     Seed { created_unix_s: 1, request_id: "fuzz".to_owned() }

@@ -126,3 +126,35 @@ async fn a_hook_that_cannot_be_asked_fails_closed_or_open() {
         assert_eq!(ask(&router("failOpen"), CHAT, &streamed()).await.0, 200, "{what}");
     }
 }
+
+/// A hook whose first connection dies after one answer, as it does while a sandbox is frozen.
+async fn forgetful() -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4096];
+            let _ = stream.read(&mut request).await;
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{}",
+                super::world::PASS.len(),
+                super::world::PASS
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            // The next request on this connection is read, and never answered.
+            let _ = stream.read(&mut request).await;
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_died_is_no_failure() {
+    let model = Server::model().await;
+    let router = guarded(&model, &format!("{{request: [{{webhook: {{target: {{host: '{}'}}}}}}]}}", forgetful().await));
+    for _ in 0..4 {
+        assert_eq!(ask(&router, CHAT, &hi()).await.0, 200);
+    }
+}
