@@ -26,10 +26,15 @@ pub enum BadAnswer {
 
 impl BadAnswer {
     /// Did the hook decide something that cannot be read? Then it may have been a refusal, and "let through when the hook fails" is not meant for
-    /// it.
+    /// it. So it is with a 4xx that does not mean "later": the hook is up and does not want this request. A client could otherwise make one too large
+    /// for the hook (413), and pass unseen.
     #[must_use]
     pub fn may_be_a_refusal(&self) -> bool {
-        matches!(self, Self::Broken(_))
+        match self {
+            Self::Broken(_) => true,
+            Self::Status(status) => matches!(status, 400..=499) && !matches!(status, 408 | 425 | 429),
+            Self::Redirect(_) | Self::NoAction(_) => false,
+        }
     }
 }
 

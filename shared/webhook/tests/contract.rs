@@ -191,6 +191,12 @@ fn a_decision_that_cannot_be_read_is_not_like_a_hook_that_is_down() {
         let bad = read_action(answer.as_bytes(), Phase::Request).unwrap_err();
         assert_eq!(bad.may_be_a_refusal(), may_be_a_refusal, "{answer}: {bad}");
     }
+    for (status, may_be_a_refusal) in
+        [(302, false), (400, true), (403, true), (408, false), (413, true), (429, false), (500, false), (503, false)]
+    {
+        let bad = read_answer(status, b"no", Phase::Request).unwrap_err();
+        assert_eq!(bad.may_be_a_refusal(), may_be_a_refusal, "{status}");
+    }
 }
 
 #[test]

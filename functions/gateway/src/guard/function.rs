@@ -64,6 +64,10 @@ impl Function {
         let status = response.status();
         let function_failed = response.headers().contains_key(X_FUNCTION_ERROR);
         let body = read(response).await?;
+        if status == http::StatusCode::PAYLOAD_TOO_LARGE {
+            // A client must not get past a guard with a prompt that is too long for it.
+            return Err(Failure::decided("the conversation is larger than what a function can be invoked with"));
+        }
         if status != http::StatusCode::OK {
             return Err(Failure::down(format!("the Lambda API answered with status {}", status.as_u16())));
         }

@@ -11,8 +11,9 @@
 //! # When something fails
 //!
 //! A hook that cannot be reached, is late, or answers with something that is no action has failed: 503 (`guard_failed`), or with
-//! `failureMode: failOpen` a warning. `failOpen` is about hooks that are down. It does not turn these into a pass: an action that cannot be read (it may
-//! be a broken reject), a mask that does not fit, a header whose value the request lacks.
+//! `failureMode: failOpen` a warning. `failOpen` is about hooks that are down. It does not turn these into a pass: an action that cannot be read (it
+//! may be a broken reject), a 4xx that does not mean "later" (a prompt that is too long for a hook must not get past it), a mask that does not fit,
+//! a header whose value the request lacks.
 
 mod answer;
 mod content;

@@ -1,5 +1,8 @@
 //! Hooks that fail, under both failure modes, in both phases.
 
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
 use axum::response::Response;
 
 use super::support::json_of;
@@ -13,9 +16,12 @@ const ANSWERS: &[(u16, &str, bool)] = &[
     (200, "oops", true),
     (500, "Internal Server Error", true),
     (500, r#"{"action":{"reason":"ok"}}"#, true),
-    (403, r#"{"action":{}}"#, true),
+    (429, "slow down", true),
     (302, r#"{"action":{"reason":"ok"}}"#, true),
     // These may be refusals.
+    (403, "Forbidden", false),
+    (403, r#"{"action":{}}"#, false),
+    (413, "too large", false),
     (200, r#"{"action":"pass"}"#, false),
     (200, r#"{"action":"reject"}"#, false),
     (200, r#"{"action":{"status_code":429,"reason":"no body"}}"#, false),
@@ -47,31 +53,56 @@ fn assert_failed(got: &Got, what: &str) {
     assert!(!body.contains("secret"), "{what}: {body}");
 }
 
+/// A hook whose answer the test sets, and gateways that ask it about requests and about answers.
+struct Told {
+    answer: Arc<Mutex<(u16, &'static str)>>,
+    requests: Router,
+    answers: Router,
+}
+
+impl Told {
+    async fn start(mode: &str) -> Self {
+        let answer_of_now = Arc::new(Mutex::new((200, "")));
+        let told = Arc::clone(&answer_of_now);
+        let hook = Server::start(move |_| {
+            let (status, body) = *told.lock().unwrap();
+            answer(status, body)
+        })
+        .await;
+        let model = Server::model().await;
+        let guard = webhook(&hook, &format!(", failureMode: {mode}"));
+        let requests = guarded(&model, &format!("{{request: [{guard}]}}"));
+        let answers = guarded(&model, &format!("{{response: [{guard}]}}"));
+        Self { answer: answer_of_now, requests, answers }
+    }
+
+    fn tell(&self, status: u16, body: &'static str) {
+        *self.answer.lock().unwrap() = (status, body);
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_action_is_no_pass() {
-    let model = Server::model().await;
+    let told = Told::start("failClosed").await;
     for (status, body, _) in ANSWERS {
-        let hook = Server::hook(*status, body).await;
-        let asked = guarded(&model, &format!("{{request: [{}]}}", webhook(&hook, "")));
-        let answered = guarded(&model, &format!("{{response: [{}]}}", webhook(&hook, "")));
+        told.tell(*status, body);
         for path in [CHAT, MESSAGES] {
-            assert_failed(&ask(&asked, path, &hi()).await, body);
-            assert_failed(&ask(&answered, path, &hi()).await, body);
-            assert_failed(&ask(&answered, path, &streamed()).await, body);
+            assert_failed(&ask(&told.requests, path, &hi()).await, body);
+            assert_failed(&ask(&told.answers, path, &hi()).await, body);
+            assert_failed(&ask(&told.answers, path, &streamed()).await, body);
         }
     }
 }
 
 #[tokio::test]
 async fn fail_open_forgives_a_hook_that_is_down_and_not_one_that_decided() {
-    let model = Server::model().await;
+    let told = Told::start("failOpen").await;
     for (status, body, forgiven) in ANSWERS {
-        let hook = Server::hook(*status, body).await;
-        for phase in ["request", "response"] {
-            let guard = webhook(&hook, ", failureMode: failOpen");
-            let got = ask(&guarded(&model, &format!("{{{phase}: [{guard}]}}")), CHAT, &hi()).await;
+        told.tell(*status, body);
+        for router in [&told.requests, &told.answers] {
+            let got = ask(router, CHAT, &hi()).await;
             if *forgiven {
-                assert_eq!(got.0, 200, "{phase} {status} {body}");
+                assert_eq!(got.0, 200, "{status} {body}");
             } else {
                 assert_failed(&got, body);
             }

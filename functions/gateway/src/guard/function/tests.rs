@@ -82,6 +82,7 @@ async fn a_function_that_failed_did_not_answer() {
     for (status, function_error, body, says) in [
         (200, true, r#"{"action":{}}"#, "the function failed"),
         (429, false, r#"{"action":{}}"#, "status 429"),
+        (413, false, r#"{"Type":"User"}"#, "decided: true"),
         (200, false, "oops", "not JSON"),
         (200, false, r#"{"statusCode":"200","body":""}"#, "no status"),
         (200, false, r#"{"statusCode":200,"body":{"action":{}}}"#, "not a text"),
