@@ -1,13 +1,15 @@
 //! Limits in the life of a request: reserved before the attempts, settled after them, however they ended.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::response::Response;
 use http::{HeaderName, HeaderValue};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tollgate_auth::Identity;
 use tollgate_limits::{Ask, Bill, Call, Counter, Owner, Prompt, Refusal, Reservation, Spent, Standing, Verdict, What};
-use tollgate_upstream::{Attempt, Chain};
+use tollgate_upstream::Attempt;
 use tollgate_wire::codec::Dialect;
 use tollgate_wire::exchange::{Inbound, State};
 use tollgate_wire::ir::{Fault, FaultKind, Usage};
@@ -20,7 +22,7 @@ use crate::books::timestamp;
 pub struct Meter {
     app: App,
     team: String,
-    reservation: Reservation,
+    reservation: Option<Reservation>,
     prompt: Prompt,
     /// The ledger did not say.
     pub degraded: bool,
@@ -67,37 +69,69 @@ impl Use {
     }
 }
 
-/// Reserves. `None`: nothing is limited here.
+/// What there is to reserve for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Whose it is.
+    pub identity: Arc<Identity>,
+    /// The model after aliasing.
+    pub model: String,
+    /// Its prompt.
+    pub prompt: Prompt,
+    /// The client's output cap.
+    pub max_output_tokens: Option<u64>,
+    /// How many answers it wants.
+    pub choices: u64,
+    /// When it is over at the latest.
+    pub deadline: Instant,
+}
+
+/// Reserves. `None`: nothing is limited here. Runs in a task of its own: a client that goes away meanwhile leaves no reservation behind.
 pub async fn admit(
     app: &App,
-    identity: &Identity,
     inbound: &Inbound,
+    identity: &Arc<Identity>,
     model: &str,
-    chain: &Chain,
     deadline: Instant,
 ) -> Result<Option<Meter>, Denied> {
     let Some(limiter) = &app.limiter else { return Ok(None) };
-    let calls: Vec<Call<'_>> =
-        chain.providers().map(|provider| Call { kind: provider.kind(), model: provider.model_for(model) }).collect();
-    let now = SystemTime::now();
     let envelope = inbound.envelope();
-    let ask = Ask {
-        team: &identity.team,
-        tier: &identity.tier,
-        user: Some(&identity.subject),
-        model,
-        calls: &calls,
+    let request = Request {
+        identity: Arc::clone(identity),
+        model: model.to_owned(),
         prompt: limiter.prompt(inbound.body()),
         max_output_tokens: envelope.max_output_tokens,
         choices: envelope.choices,
-        deadline: now + deadline.saturating_duration_since(Instant::now()),
+        deadline,
+    };
+    let reserving = app.settlements.spawn(reserve(app.clone(), request));
+    reserving.await.unwrap_or_else(|_| Err(Denied::Fault(unavailable())))
+}
+
+async fn reserve(app: App, request: Request) -> Result<Option<Meter>, Denied> {
+    let (Some(limiter), Some(chain)) = (&app.limiter, app.chains.of(&request.model)) else { return Ok(None) };
+    let calls: Vec<Call<'_>> = chain
+        .providers()
+        .map(|provider| Call { kind: provider.kind(), model: provider.model_for(&request.model) })
+        .collect();
+    let now = SystemTime::now();
+    let ask = Ask {
+        team: &request.identity.team,
+        tier: &request.identity.tier,
+        user: Some(&request.identity.subject),
+        model: &request.model,
+        calls: &calls,
+        prompt: request.prompt,
+        max_output_tokens: request.max_output_tokens,
+        choices: request.choices,
+        deadline: now + request.deadline.saturating_duration_since(Instant::now()),
         what: What::All,
         external_id: None,
     };
     let meter = |reservation, standings, degraded| Meter {
         app: app.clone(),
-        team: identity.team.clone(),
-        reservation,
+        team: request.identity.team.clone(),
+        reservation: Some(reservation),
         prompt: ask.prompt,
         degraded,
         standings,
@@ -135,15 +169,33 @@ impl Meter {
 
     /// Settles in a task of its own: a client that goes away now does not stop it. Wait for it where the process may freeze afterwards. `None`: there is no
     /// runtime any more.
-    pub fn settle(self, bill: Bill) -> Option<tokio::task::JoinHandle<()>> {
-        let runtime = tokio::runtime::Handle::try_current().ok()?;
-        let settlements = self.app.settlements.clone();
-        let task = async move {
-            if let Some(limiter) = &self.app.limiter {
-                let _ = limiter.settle(self.reservation, &self.team, &bill, SystemTime::now()).await;
+    pub fn settle(mut self, bill: Bill) -> Option<JoinHandle<()>> {
+        let reservation = self.reservation.take()?;
+        let (app, team) = (self.app.clone(), std::mem::take(&mut self.team));
+        self.spawn(async move {
+            if let Some(limiter) = &app.limiter {
+                let _ = limiter.settle(reservation, &team, &bill, SystemTime::now()).await;
             }
-        };
-        Some(settlements.spawn_on(task, &runtime))
+        })
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Option<JoinHandle<()>> {
+        let runtime = tokio::runtime::Handle::try_current().ok()?;
+        Some(self.app.settlements.spawn_on(task, &runtime))
+    }
+}
+
+impl Drop for Meter {
+    /// Its request ended before it was handed over: nothing was sent.
+    fn drop(&mut self) {
+        if let Some(reservation) = self.reservation.take() {
+            let app = self.app.clone();
+            drop(self.spawn(async move {
+                if let Some(limiter) = &app.limiter {
+                    limiter.ledger().release(&reservation).await;
+                }
+            }));
+        }
     }
 }
 

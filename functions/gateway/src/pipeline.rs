@@ -140,7 +140,7 @@ async fn converse(
     client: Dialect,
     request_id: &str,
     mut books: Books,
-    identity: &Identity,
+    identity: &Arc<Identity>,
 ) -> Response {
     let deadline = deadline(app, parts);
     let inbound = match accept::body(parts, body, app.config.request.max_body_bytes(), deadline).await {
@@ -172,7 +172,7 @@ async fn converse(
         Err(stop) => return stopped(books, stop, &facts).await,
     };
     let inbound = masked.as_ref().unwrap_or(&inbound);
-    let standings = match meter::admit(app, identity, inbound, model, chain, deadline).await {
+    let standings = match meter::admit(app, inbound, identity, model, deadline).await {
         Ok(None) => Vec::new(),
         Ok(Some(mut meter)) => {
             let standings = std::mem::take(&mut meter.standings);

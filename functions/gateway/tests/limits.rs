@@ -1,0 +1,14 @@
+//! Limits over the whole gateway: an embedded DynamoDB, scripted upstreams over HTTP, and the router.
+
+#[cfg(test)]
+#[path = "limits/bills.rs"]
+mod bills;
+#[cfg(test)]
+#[path = "limits/refusals.rs"]
+mod refusals;
+#[cfg(test)]
+#[path = "support/mod.rs"]
+mod support;
+#[cfg(test)]
+#[path = "limits/world.rs"]
+mod world;

@@ -1,0 +1,229 @@
+//! A ledger, upstreams that do as their path says, and a client.
+
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tollgate_config::{LedgerTable, Quota};
+use tollgate_limits::{Counter, Ledger, Owner, Scope};
+use tower::ServiceExt;
+
+use super::support::{gateway, json_of, token};
+
+pub(crate) const CHAT: &str = "/v1/chat/completions";
+pub(crate) const MESSAGES: &str = "/v1/messages";
+/// What the upstreams say that they used.
+pub(crate) const USED: (u64, u64) = (10, 20);
+/// The month's budget of the tests' team, in nano-dollars: $1.
+pub(crate) const BUDGET: u64 = 1_000_000_000;
+
+/// One gateway with its ledger.
+pub(crate) struct World {
+    pub(crate) router: Router,
+    pub(crate) ledger: Ledger,
+}
+
+impl World {
+    /// `chain`: the upstreams' behaviours, one group each. `limits`: more of that block.
+    pub(crate) async fn new(chain: &[&str], limits: &str) -> Self {
+        let upstream = serve(Router::new().fallback(behave)).await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let database = dynoxide::Database::memory().unwrap();
+        tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()));
+        let table = LedgerTable { endpoint: Some(endpoint.clone()), ..LedgerTable::default() };
+        let sdk = std::sync::Arc::new(|| -> futures_util::future::BoxFuture<'static, _> {
+            Box::pin(async { panic!("the ambient configuration is not needed here") })
+        });
+        let ledger = Ledger::new(&table, Duration::from_secs(10), Vec::new(), sdk);
+        ledger.create_table().await.unwrap();
+        let groups: String = chain
+            .iter()
+            .enumerate()
+            .map(|(index, behaviour)| {
+                let formats = if behaviour.contains("messages") { "messages" } else { "completions" };
+                format!(
+                    "  - providers: [{{name: p{index}, baseUrl: 'http://{upstream}/{behaviour}', provider: {{custom: {{model: m{index}, formats: [{{type: \
+                     {formats}}}]}}}}}}]\n"
+                )
+            })
+            .collect();
+        let yaml = format!(
+            "ai:\n  groups:\n{groups}limits:\n  timeoutMs: 10000\n  ledger: {{endpoint: '{endpoint}'}}\n  prices: {{m0: {{input: 1, output: 10}}, m1: {{input: 2, output: \
+             20}}}}\n  tiers: {{standard: {{requestsPerMinute: 1000, tokensPerDay: 1000000, usdPerMonth: 1}}}}\n{limits}"
+        );
+        Self { router: gateway(&yaml), ledger }
+    }
+
+    pub(crate) async fn ask(&self, path: &str, body: &Value) -> Answer {
+        let request = http::Request::post(path)
+            .header("authorization", format!("Bearer {}", token()))
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    /// What the team has left: requests, tokens, nano-dollars.
+    pub(crate) async fn left(&self) -> [u64; 3] {
+        let counters =
+            vec![(Counter::Requests, Some(1_000)), (Counter::Tokens, Some(1_000_000)), (Counter::Money, Some(BUDGET))];
+        let scope = Scope { key: "team#search".to_owned(), owner: Owner::Team, counters };
+        let standings = self.ledger.standing(&[scope], SystemTime::now()).await.unwrap();
+        std::array::from_fn(|index| standings[index].remaining)
+    }
+
+    /// Tokens and nano-dollars that are charged, once nothing is under way any more (a settlement after a hang-up runs by itself).
+    pub(crate) async fn charged(&self, settled: impl Fn(u64, u64) -> bool) -> (u64, u64) {
+        for _ in 0..500 {
+            let [tokens, money] = self.left().await;
+            let charged = (1_000_000 - tokens, BUDGET - money);
+            if settled(charged.0, charged.1) {
+                return charged;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("not settled: {:?} left", self.left().await);
+    }
+}
+
+/// An answer whose body may still be coming.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: Body,
+}
+
+impl Answer {
+    pub(crate) async fn text(self) -> String {
+        let bytes = self.body.collect().await.unwrap().to_bytes();
+        String::from_utf8(bytes.into()).unwrap()
+    }
+
+    pub(crate) async fn json(self) -> Value {
+        json_of(&self.text().await)
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+pub(crate) fn hi(max_tokens: u64, stream: bool) -> Value {
+    json!({"model": "any", "max_tokens": max_tokens, "stream": stream, "messages": [{"role": "user", "content": "Hello"}]})
+}
+
+async fn serve(router: Router) -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+/// The first segment of the path says what to do.
+async fn behave(request: Request) -> Response {
+    let behaviour = request.uri().path().split('/').nth(1).unwrap().to_owned();
+    let body =
+        json_of(std::str::from_utf8(&axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap()).unwrap());
+    let (input, output) = USED;
+    match behaviour.as_str() {
+        "ok" if body["stream"] == true => events(chat_events(true), End::Whole),
+        "ok" => json_answer(
+            200,
+            json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0,
+            "message": {"role": "assistant", "content": "one two"}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output}}),
+        ),
+        "silent" => events(chat_events(false), End::Whole),
+        "hangs-before" => std::future::pending().await,
+        "hangs" => events(chat_events(true), End::Hangs),
+        "cut" => events(chat_events(true), End::Cut),
+        "messages-cut-at-head" => events(messages_events(), End::Error),
+        "bad" => json_answer(
+            400,
+            json!({"error": {"message": "no", "type": "invalid_request_error", "param": null, "code": null}}),
+        ),
+        _ => {
+            json_answer(503, json!({"error": {"message": "down", "type": "server_error", "param": null, "code": null}}))
+        }
+    }
+}
+
+/// How a stream of the upstream ends.
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Whole,
+    /// The last events never come.
+    Hangs,
+    /// The connection ends in the middle.
+    Cut,
+    /// An error event after the first.
+    Error,
+}
+
+fn chat_events(usage: bool) -> Vec<String> {
+    let chunk = |choices: Value, usage: Value| {
+        let chunk = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": choices, "usage": usage});
+        format!("data: {chunk}\n\n")
+    };
+    let delta =
+        |delta: Value, end: Value| chunk(json!([{"index": 0, "delta": delta, "finish_reason": end}]), Value::Null);
+    let text = |text: &str| delta(json!({"content": text}), Value::Null);
+    let mut events = vec![text("one "), text("two "), text("three "), delta(json!({}), "stop".into())];
+    if usage {
+        let (input, output) = USED;
+        events.push(chunk(
+            json!([]),
+            json!({"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output}),
+        ));
+    }
+    events.push("data: [DONE]\n\n".to_owned());
+    events
+}
+
+fn messages_events() -> Vec<String> {
+    let message = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": null, "stop_sequence": null,
+        "usage": {"input_tokens": USED.0, "output_tokens": 1}});
+    let event = |data: Value| format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap());
+    vec![
+        event(json!({"type": "message_start", "message": message})),
+        event(json!({"type": "error", "error": {"type": "overloaded_error", "message": "later"}})),
+    ]
+}
+
+fn events(events: Vec<String>, end: End) -> Response {
+    let count = match end {
+        End::Whole | End::Error => events.len(),
+        End::Hangs | End::Cut => 3,
+    };
+    let sent = futures_util::stream::iter(events.into_iter().take(count).map(|event| Ok(Bytes::from(event))));
+    let body = match end {
+        End::Hangs => Body::from_stream(sent.chain(futures_util::stream::pending::<Result<Bytes, std::io::Error>>())),
+        End::Cut => {
+            Body::from_stream(sent.chain(futures_util::stream::once(async { Err(std::io::Error::other("cut")) })))
+        }
+        End::Whole | End::Error => Body::from_stream(sent),
+    };
+    let mut response = Response::new(body);
+    response.headers_mut().insert("content-type", "text/event-stream".parse().unwrap());
+    response
+}
+
+fn json_answer(status: u16, body: Value) -> Response {
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+    response.headers_mut().insert("content-type", "application/json".parse().unwrap());
+    response
+}
+
+/// `quota: off` with the rest of a block.
+pub(crate) fn is_off(yaml: &str) -> bool {
+    tollgate_config::parse(yaml, "test").unwrap().limits.is_some_and(|limits| limits.quota == Quota::Off)
+}
