@@ -69,7 +69,8 @@ impl Secrets {
         if let Some(secret) = cell.secret.get() {
             return Ok(secret.clone());
         }
-        let fetch = async {
+        // Boxed: the secret is nearly always there, and what waits for it is moved around with every request.
+        let fetch = Box::pin(async {
             if let Some((at, cause)) = &*cell.failed()
                 && at.elapsed() < RETRY_EVERY
             {
@@ -80,7 +81,7 @@ impl Secrets {
                 fetched.unwrap_or_else(|_| Err(format!("{reference}: no answer within {} s", FETCH_TIMEOUT.as_secs())));
             let values = text.and_then(|text| header_values(&text).map_err(|e| format!("{reference}: {e}")));
             values.inspect_err(|cause| *cell.failed() = Some((Instant::now(), cause.clone())))
-        };
+        });
         cell.secret.get_or_try_init(|| fetch).await.cloned().map_err(TransportError::Credentials)
     }
 
