@@ -50,9 +50,10 @@ impl App {
         let auth = Authenticator::new(&config.auth, chains.client().clone(), Options::default());
         let guards = Guards::new(&config, &chains);
         let aws = chains.aws().clone();
+        let endpoint = config.limits.as_ref().and_then(|limits| limits.ledger.endpoint.clone());
         let sdk = Arc::new(move || -> BoxFuture<'static, _> {
-            let aws = aws.clone();
-            Box::pin(async move { aws.config().await.clone() })
+            let (aws, endpoint) = (aws.clone(), endpoint.clone());
+            Box::pin(async move { aws.config_for(endpoint.as_deref()).await })
         });
         let limiter = Limiter::new(config.limits.as_ref(), sdk);
         let settlements = TaskTracker::new();

@@ -47,7 +47,7 @@ fn check(file: &str) -> ExitCode {
 fn serve(file: Option<String>, listen: Option<SocketAddr>, local_issuer: bool) -> ExitCode {
     tollgate_telemetry::init(std::env::var("TOLLGATE_LOG").ok().as_deref());
     // One crypto provider for every TLS connection; the second linked one would make rustls panic at the first.
-    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
         return fail("another TLS crypto provider is already installed");
     }
     let on_lambda = lambda::detected();

@@ -9,12 +9,11 @@ use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::DecodingKey;
-use jsonwebtoken::crypto::aws_lc;
+use ring::signature::{RsaPublicKeyComponents, UnparsedPublicKey};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::algorithm::{ALGORITHMS, Family, Spec};
+use crate::algorithm::{ALGORITHMS, Check, Family, Spec};
 
 /// What the provider verifies: 2,048 to 8,192 bits.
 const RSA_MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
@@ -108,18 +107,25 @@ struct Jwk {
     y: Option<String>,
 }
 
+/// The numbers of a public key.
+enum Material {
+    Rsa(RsaPublicKeyComponents<Vec<u8>>),
+    /// A point on its family's curve.
+    Point(Vec<u8>),
+}
+
 /// One public key.
 pub(crate) struct Key {
     jwk: Jwk,
     family: Family,
-    decoding: DecodingKey,
+    material: Material,
     retired: AtomicBool,
 }
 
 impl Key {
     fn new(jwk: Jwk) -> Option<Self> {
-        let (family, decoding) = jwk.material()?;
-        let key = Self { jwk, family, decoding, retired: AtomicBool::new(false) };
+        let (family, material) = jwk.material()?;
+        let key = Self { jwk, family, material, retired: AtomicBool::new(false) };
         ALGORITHMS.iter().any(|algorithm| key.fits(algorithm)).then_some(key)
     }
 
@@ -136,36 +142,39 @@ impl Key {
         self.retired.load(Ordering::Acquire)
     }
 
-    pub(crate) fn verify(&self, algorithm: &Spec, signed: &[u8], signature: &Vec<u8>) -> bool {
-        // The provider by name: the crate's process-wide default panics when another crate turns on a second one.
-        (aws_lc::DEFAULT_PROVIDER.verifier_factory)(&algorithm.jwa, &self.decoding)
-            .is_ok_and(|verifier| verifier.verify(signed, signature).is_ok())
+    pub(crate) fn verify(&self, algorithm: &Spec, signed: &[u8], signature: &[u8]) -> bool {
+        let checked = match (&self.material, &algorithm.check) {
+            (Material::Rsa(numbers), Check::Rsa(parameters)) => numbers.verify(parameters, signed, signature),
+            (Material::Point(point), Check::Curve(curve)) => {
+                UnparsedPublicKey::new(*curve, point).verify(signed, signature)
+            }
+            _ => return false,
+        };
+        checked.is_ok()
     }
 }
 
 impl Jwk {
-    fn material(&self) -> Option<(Family, DecodingKey)> {
+    fn material(&self) -> Option<(Family, Material)> {
         let bytes = |field: &Option<String>| URL_SAFE_NO_PAD.decode(field.as_deref()?).ok();
         match (self.kty.as_str(), self.crv.as_deref()) {
             ("RSA", _) => {
-                let (n, e) = (bytes(&self.n)?, bytes(&self.e)?);
-                let leading_zeros = n.iter().take_while(|byte| **byte == 0).count();
-                let n = n.get(leading_zeros..)?;
+                let (n, e) = (without_leading_zeros(bytes(&self.n)?), without_leading_zeros(bytes(&self.e)?));
                 let usable = RSA_MODULUS_BYTES.contains(&n.len()) && !e.is_empty();
-                usable.then(|| (Family::Rsa, DecodingKey::from_rsa_raw_components(n, &e)))
+                usable.then_some((Family::Rsa, Material::Rsa(RsaPublicKeyComponents { n, e })))
             }
             ("EC", Some("P-256")) => self.point(32).map(|key| (Family::P256, key)),
             ("EC", Some("P-384")) => self.point(48).map(|key| (Family::P384, key)),
             ("OKP", Some("Ed25519")) => {
                 let x = bytes(&self.x).filter(|x| x.len() == 32)?;
-                Some((Family::Ed25519, DecodingKey::from_ed_der(&x)))
+                Some((Family::Ed25519, Material::Point(x)))
             }
             _ => None,
         }
     }
 
     /// An uncompressed point: 4, x, y (SEC 1, section 2.3.3).
-    fn point(&self, coordinate_bytes: usize) -> Option<DecodingKey> {
+    fn point(&self, coordinate_bytes: usize) -> Option<Material> {
         let mut point = vec![4];
         for coordinate in [&self.x, &self.y] {
             let bytes = URL_SAFE_NO_PAD.decode(coordinate.as_deref()?).ok()?;
@@ -174,6 +183,13 @@ impl Jwk {
             }
             point.extend(bytes);
         }
-        Some(DecodingKey::from_ec_der(&point))
+        Some(Material::Point(point))
     }
+}
+
+/// Some issuers write a number's sign byte, which base64urlUInt has not (RFC 7518, section 2).
+fn without_leading_zeros(mut number: Vec<u8>) -> Vec<u8> {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    number.drain(..zeros);
+    number
 }

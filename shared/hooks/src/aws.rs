@@ -19,7 +19,7 @@ impl Aws {
 
     /// It.
     pub async fn config(&self) -> &SdkConfig {
-        self.0.get_or_init(|| aws_config::defaults(BehaviorVersion::latest()).load()).await
+        self.0.get_or_init(load).await
     }
 
     /// For the ledger.
@@ -30,5 +30,16 @@ impl Aws {
             let aws = aws.clone();
             Box::pin(async move { aws.config().await.clone() })
         })
+    }
+}
+
+/// By the one HTTP client that the binaries have.
+async fn load() -> SdkConfig {
+    match tollgate_upstream::Aws::standalone() {
+        Ok(aws) => aws.config().await.clone(),
+        Err(error) => {
+            tracing::error!(error.cause = %error, "AWS cannot be asked: there is no HTTP client");
+            SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build()
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use axum::Router;
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tollgate_config::Config;
 use tollgate_host::lambda::{self, Failed};
@@ -84,9 +85,9 @@ fn start<F: Function>(file: Option<&str>, serve: Option<Option<SocketAddr>>) -> 
     let function = F::new(app.clone());
     runtime.block_on(async {
         match serve {
-            None => function.once().await,
-            Some(_) if on_lambda => on_lambda_with(app, function).await,
-            Some(listen) => natively(app, function, listen).await,
+            None => Box::pin(function.once()).await,
+            Some(_) if on_lambda => Box::pin(on_lambda_with(app, function)).await,
+            Some(listen) => Box::pin(natively(app, function, listen)).await,
         }
     })
 }
@@ -94,11 +95,12 @@ fn start<F: Function>(file: Option<&str>, serve: Option<Option<SocketAddr>>) -> 
 async fn on_lambda_with<F: Function>(app: App, function: F) -> Result<String, String> {
     app.warm();
     let router = function.router();
-    let other = move |event, ends| {
+    // Erased: the compiler gives up on what is inside.
+    let other = move |event, ends| -> BoxFuture<'static, Result<Value, Failed>> {
         let function = function.clone();
-        async move { function.event(event, ends).await }
+        Box::pin(async move { function.event(event, ends).await })
     };
-    lambda::run(router, other).await.map(|()| String::new()).map_err(|error| error.to_string())
+    Box::pin(lambda::run(router, other)).await.map(|()| String::new()).map_err(|error| error.to_string())
 }
 
 async fn natively<F: Function>(app: App, function: F, listen: Option<SocketAddr>) -> Result<String, String> {
@@ -111,7 +113,7 @@ async fn natively<F: Function>(app: App, function: F, listen: Option<SocketAddr>
     let bound = listener.local_addr().map_err(|error| error.to_string())?;
     if let Some(limiter) = &app.limiter
         && app.config.limits.as_ref().is_some_and(|limits| limits.ledger.endpoint.is_some())
-        && let Err(error) = limiter.ledger().create_table().await
+        && let Err(error) = Box::pin(limiter.ledger().create_table()).await
     {
         // Not fatal: the emulator may come later, or the table may be somebody else's business.
         tracing::warn!(error.cause = %error, "the ledger's table could not be made");
@@ -128,7 +130,7 @@ async fn natively<F: Function>(app: App, function: F, listen: Option<SocketAddr>
 
 /// One crypto provider for every TLS connection; a second one would make rustls panic at the first.
 fn crypto() -> Result<(), String> {
-    let installed = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let installed = rustls::crypto::ring::default_provider().install_default();
     installed.map_err(|_| "another TLS crypto provider is already installed".to_owned())
 }
 

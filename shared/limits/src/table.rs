@@ -30,7 +30,7 @@ use tollgate_config::LedgerTable;
 use crate::expression::{Expression, Parts};
 use crate::item::{Item, n};
 
-/// Loads the ambient AWS configuration, when something first needs it.
+/// Gives the AWS configuration and its HTTP client, when something first needs them.
 pub type SdkSource = Arc<dyn Fn() -> BoxFuture<'static, SdkConfig> + Send + Sync>;
 
 /// The name of the table where the configuration has none.
@@ -167,15 +167,13 @@ impl Table {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(self.attempt_timeout).build();
         let retries =
             RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(Duration::from_millis(10));
-        let emulator = self.settings.endpoint.as_deref().filter(|endpoint| is_loopback(endpoint));
-        let mut builder = match emulator {
-            // An emulator on this machine takes any credentials, and must not wait for the search for real ones.
-            Some(_) => aws_sdk_dynamodb::Config::builder()
-                .behavior_version(BehaviorVersion::latest())
+        let mut builder = aws_sdk_dynamodb::config::Builder::from(&(self.sdk)().await);
+        if self.settings.endpoint.as_deref().is_some_and(is_loopback) {
+            // An emulator on this machine takes any credentials.
+            builder = builder
                 .credentials_provider(Credentials::new("local", "local", None, None, "local"))
-                .region(Region::new("us-east-1")),
-            None => aws_sdk_dynamodb::config::Builder::from(&(self.sdk)().await),
-        };
+                .region(Region::new("us-east-1"));
+        }
         if let Some(endpoint) = &self.settings.endpoint {
             builder = builder.endpoint_url(endpoint);
         }

@@ -1,7 +1,9 @@
 //! Amazon Bedrock: the SDK finds the endpoint and the credentials, signs and sends; the bodies are the wire crate's own bytes, both ways.
 //!
 //! The SDK's typed inputs cannot hold what they do not know yet (a new block, a new model's field), and its typed streams lose it. So an
-//! interceptor puts our bytes into the request before it is signed, and takes the raw body of a 2xx answer before it is parsed.
+//! interceptor puts our bytes into the request before it is signed, and takes the raw body of a 2xx answer before it is parsed. As no type of the
+//! SDK's is left then, it is asked for InvokeModel alone, and the interceptor gives the address its end: the code of the other operations, half a
+//! megabyte, is not in the binary.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +16,6 @@ use aws_sdk_bedrockruntime::config::interceptors::{
     BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextMut,
 };
 use aws_sdk_bedrockruntime::config::retry::RetryConfig;
-use aws_sdk_bedrockruntime::config::timeout::TimeoutConfig;
 use aws_sdk_bedrockruntime::config::{ConfigBag, Intercept, Region, RuntimeComponents, StalledStreamProtectionConfig};
 use aws_sdk_bedrockruntime::error::{BoxError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -26,15 +27,17 @@ use tokio::sync::OnceCell;
 use tollgate_wire::codec::Dialect;
 use tollgate_wire::invoke::InvokeFrames;
 
-use crate::aws::Aws;
+use crate::aws::{Aws, Boxed};
 use crate::body::{Body, Reply};
 use crate::error::TransportError;
-use crate::http::STALE_WITHIN;
+use crate::http::{STALE_WITHIN, unanswered};
+use crate::sdk::SdkClient;
 
 /// A region of Bedrock, with the guardrail that its calls get.
 #[derive(Debug)]
 pub(crate) struct BedrockTransport {
     aws: Aws,
+    http: SdkClient,
     region: Option<String>,
     endpoint: Option<String>,
     connect_timeout: Duration,
@@ -45,8 +48,10 @@ pub(crate) struct BedrockTransport {
 }
 
 impl BedrockTransport {
+    /// `http` has to have this connect timeout.
     pub(crate) fn new(
         aws: Aws,
+        http: reqwest::Client,
         region: Option<String>,
         endpoint: Option<String>,
         connect_timeout: Duration,
@@ -54,6 +59,7 @@ impl BedrockTransport {
     ) -> Self {
         Self {
             aws,
+            http: SdkClient(http),
             region,
             endpoint,
             connect_timeout,
@@ -67,13 +73,12 @@ impl BedrockTransport {
     pub(crate) async fn client(&self) -> &Client {
         self.client
             .get_or_init(|| async {
-                let timeouts = TimeoutConfig::builder().connect_timeout(self.connect_timeout).build();
                 let mut config = aws_sdk_bedrockruntime::config::Builder::from(self.aws.config().await)
                     // Failover is ours: a retry here would be an attempt that nobody counts.
                     .retry_config(RetryConfig::disabled())
                     // A model may think for minutes between two bytes; the idle timeout is ours, too.
                     .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-                    .timeout_config(timeouts);
+                    .http_client(self.http.clone());
                 if let Some(region) = &self.region {
                     config = config.region(Region::new(region.clone()));
                 }
@@ -86,7 +91,17 @@ impl BedrockTransport {
     }
 
     /// Sends, and waits for the head of the answer.
-    pub(crate) async fn send(
+    pub(crate) fn send<'a>(
+        &'a self,
+        dialect: Dialect,
+        model: &'a str,
+        body: Bytes,
+        stream: bool,
+    ) -> Boxed<'a, Result<Reply, TransportError>> {
+        Box::pin(self.send_now(dialect, model, body, stream))
+    }
+
+    async fn send_now(
         &self,
         dialect: Dialect,
         model: &str,
@@ -97,40 +112,19 @@ impl BedrockTransport {
         let begun = Instant::now();
         let reused = self.answered.load(Ordering::Relaxed);
         let taken = Taken::default();
-        let raw = RawBodies { body: self.with_guardrail(dialect, body), taken: taken.clone() };
-        let outcome = match (dialect, stream) {
-            (Dialect::Converse, false) => {
-                let call = client.converse().model_id(model);
-                call.customize().interceptor(raw).send().await.map(|_| ()).map_err(|e| failure(e, self.connect_timeout))
-            }
-            (Dialect::Converse, true) => {
-                let call = client.converse_stream().model_id(model);
-                call.customize().interceptor(raw).send().await.map(|_| ()).map_err(|e| failure(e, self.connect_timeout))
-            }
-            (_, false) => {
-                let mut call = client.invoke_model().model_id(model).content_type(JSON).accept(JSON);
-                if let Some((id, version)) = &self.guardrail {
-                    call = call.guardrail_identifier(id).guardrail_version(version);
-                }
-                call.customize().interceptor(raw).send().await.map(|_| ()).map_err(|e| failure(e, self.connect_timeout))
-            }
-            (_, true) => {
-                let mut call =
-                    client.invoke_model_with_response_stream().model_id(model).content_type(JSON).accept(JSON);
-                if let Some((id, version)) = &self.guardrail {
-                    call = call.guardrail_identifier(id).guardrail_version(version);
-                }
-                call.customize().interceptor(raw).send().await.map(|_| ()).map_err(|e| failure(e, self.connect_timeout))
-            }
-        };
+        let body = self.with_guardrail(dialect, body);
+        let raw = Raw { operation: Operation::of(dialect, stream), body, taken: taken.clone() };
+        let mut call = client.invoke_model().model_id(model).content_type(JSON);
+        if let Some((id, version)) = self.guardrail.as_ref().filter(|_| dialect != Dialect::Converse) {
+            call = call.guardrail_identifier(id).guardrail_version(version);
+        }
+        let outcome = call.customize().interceptor(raw).send().await.map(|_| ()).map_err(failure);
         let outcome = match (outcome, taken.take()) {
             // The body was taken: what the SDK then made of the empty rest does not matter.
             (_, Some(response)) => Ok(reply(response, dialect, stream)),
             (Err(Failure::Answer(reply)), None) => Ok(*reply),
-            (Err(Failure::Transport(TransportError::Connect(text) | TransportError::Broken(text))), None)
-                if reused && begun.elapsed() < STALE_WITHIN && text.contains(SENDING) =>
-            {
-                Err(TransportError::Stale(text))
+            (Err(Failure::Unanswered(error)), None) => {
+                Err(unanswered(&error, reused && begun.elapsed() < STALE_WITHIN, self.connect_timeout))
             }
             (Err(Failure::Transport(error)), None) => Err(error),
             (Ok(()), None) => Err(TransportError::Broken("the SDK returned without an answer".to_owned())),
@@ -150,8 +144,6 @@ impl BedrockTransport {
     }
 }
 
-/// In the text of an error that came after the connection was made (`(Connect)` before it).
-const SENDING: &str = "(SendRequest)";
 const JSON: &str = "application/json";
 
 /// What the interceptor took from a 2xx answer.
@@ -164,15 +156,43 @@ impl Taken {
     }
 }
 
+/// One of Bedrock's operations on a model. They differ in the end of the path, and in the header that asks for JSON.
+#[derive(Debug, Clone, Copy)]
+struct Operation {
+    path: &'static str,
+    accept: Option<&'static str>,
+}
+
+impl Operation {
+    fn of(dialect: Dialect, stream: bool) -> Self {
+        let (path, accept) = match (dialect, stream) {
+            (Dialect::Converse, false) => ("converse", None),
+            (Dialect::Converse, true) => ("converse-stream", None),
+            (Dialect::Messages | Dialect::Chat, false) => (INVOKE, Some("accept")),
+            (Dialect::Messages | Dialect::Chat, true) => ("invoke-with-response-stream", Some("x-amzn-bedrock-accept")),
+        };
+        Self { path, accept }
+    }
+
+    /// `None`: the SDK's address does not look as it should.
+    fn address(self, of_invoke: &str) -> Option<String> {
+        Some(format!("{}{}", of_invoke.strip_suffix(INVOKE)?, self.path))
+    }
+}
+
+/// The operation that the SDK is asked for; all others are at its address but for the end.
+const INVOKE: &str = "invoke";
+
 #[derive(Debug)]
-struct RawBodies {
+struct Raw {
+    operation: Operation,
     body: Bytes,
     taken: Taken,
 }
 
-impl Intercept for RawBodies {
+impl Intercept for Raw {
     fn name(&self) -> &'static str {
-        "TollgateRawBodies"
+        "TollgateRaw"
     }
 
     fn modify_before_signing(
@@ -182,6 +202,11 @@ impl Intercept for RawBodies {
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let request = context.request_mut();
+        let address = self.operation.address(request.uri()).ok_or("the SDK's address is not that of InvokeModel")?;
+        request.set_uri(address)?;
+        if let Some(accept) = self.operation.accept {
+            request.headers_mut().insert(accept, JSON);
+        }
         request.headers_mut().insert("content-length", self.body.len().to_string());
         *request.body_mut() = SdkBody::from(self.body.clone());
         Ok(())
@@ -225,28 +250,35 @@ fn header_map(response: &Response) -> HeaderMap {
 enum Failure {
     /// The service answered with an error.
     Answer(Box<Reply>),
-    /// It did not answer.
+    /// Our client says why it did not answer.
+    Unanswered(Box<reqwest::Error>),
+    /// The SDK says so.
     Transport(TransportError),
 }
 
-fn failure<E>(error: SdkError<E>, connect_timeout: Duration) -> Failure
+fn failure<E>(error: SdkError<E>) -> Failure
 where
-    E: std::error::Error + ProvideErrorMetadata + 'static,
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     let text = DisplayErrorContext(&error).to_string();
     match error {
         SdkError::ServiceError(service) => answer(service.raw()),
         SdkError::ResponseError(response) => answer(response.raw()),
-        SdkError::TimeoutError(_) => Failure::Transport(TransportError::ConnectTimeout(connect_timeout)),
-        SdkError::DispatchFailure(dispatch) if dispatch.is_timeout() => {
-            Failure::Transport(TransportError::ConnectTimeout(connect_timeout))
-        }
-        SdkError::DispatchFailure(dispatch) if dispatch.is_io() => Failure::Transport(TransportError::Connect(text)),
         SdkError::ConstructionFailure(_) => Failure::Transport(TransportError::Credentials(text)),
         // What happens before anything is sent comes as a dispatch failure, too.
         SdkError::DispatchFailure(dispatch) if is_setup(dispatch.as_connector_error()) => {
             Failure::Transport(TransportError::Credentials(text))
         }
+        SdkError::DispatchFailure(_) => undispatched(error.into_source().ok(), text),
+        _ => Failure::Transport(TransportError::Broken(text)),
+    }
+}
+
+/// The SDK wraps our client's error.
+fn undispatched(source: Option<BoxError>, text: String) -> Failure {
+    let connector = source.and_then(|source| source.downcast::<ConnectorError>().ok());
+    match connector.map(|connector| connector.into_source().downcast()) {
+        Some(Ok(ours)) => Failure::Unanswered(ours),
         _ => Failure::Transport(TransportError::Broken(text)),
     }
 }
@@ -267,4 +299,24 @@ fn answer(raw: &Response) -> Failure {
     let status = StatusCode::from_u16(raw.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     let body = raw.body().bytes().map(Bytes::copy_from_slice).unwrap_or_default();
     Failure::Answer(Box::new(Reply { status, headers: header_map(raw), body: Body::Whole(Some(body)) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operations_address_is_that_of_invoke_model_but_for_its_end() {
+        let invoke = "https://bedrock-runtime.eu-west-1.amazonaws.com/model/amazon.nova-pro-v1%3A0/invoke";
+        for (dialect, stream, end) in [
+            (Dialect::Messages, false, "/invoke"),
+            (Dialect::Chat, true, "/invoke-with-response-stream"),
+            (Dialect::Converse, false, "/converse"),
+            (Dialect::Converse, true, "/converse-stream"),
+        ] {
+            let expected = invoke.replace("/invoke", end);
+            assert_eq!(Operation::of(dialect, stream).address(invoke), Some(expected));
+        }
+        assert_eq!(Operation::of(Dialect::Converse, false).address("https://h/model/m/other"), None);
+    }
 }

@@ -1,6 +1,5 @@
-//! Providers that speak HTTP: one pooled client per set of connection settings.
+//! Providers that speak HTTP.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use tollgate_config::SecretRef;
 use tollgate_wire::codec::Dialect;
 
 use crate::body::{Body, Reply, source_text};
-use crate::error::{SetupError, TransportError};
+use crate::error::TransportError;
 use crate::secrets::Secrets;
 
 /// The version of the API when the client named none: <https://docs.anthropic.com/en/api/versioning>.
@@ -105,48 +104,16 @@ impl HttpTransport {
 
     fn error(&self, error: &reqwest::Error, begun: Instant) -> TransportError {
         let reused = self.answered.load(Ordering::Relaxed) && begun.elapsed() < STALE_WITHIN;
-        match (error.is_connect(), error.is_timeout()) {
-            (true, true) => TransportError::ConnectTimeout(self.connect_timeout),
-            (true, false) => TransportError::Connect(source_text(error)),
-            (false, false) if reused && error.is_request() => TransportError::Stale(source_text(error)),
-            _ => TransportError::Broken(source_text(error)),
-        }
+        unanswered(error, reused, self.connect_timeout)
     }
 }
 
-/// The HTTP clients of the process, by connect timeout and roots: providers with the same settings share one pool.
-#[derive(Debug, Default)]
-pub(crate) struct Clients(BTreeMap<(Duration, Option<String>), reqwest::Client>);
-
-impl Clients {
-    pub(crate) fn get(
-        &mut self,
-        provider: &str,
-        connect: Duration,
-        root: Option<&str>,
-    ) -> Result<reqwest::Client, SetupError> {
-        let key = (connect, root.map(str::to_owned));
-        if let Some(client) = self.0.get(&key) {
-            return Ok(client.clone());
-        }
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(connect)
-            // Under the idle timeouts of the providers' load balancers, so that we close first.
-            .pool_idle_timeout(Duration::from_secs(50))
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = root {
-            let roots =
-                |cause: String| SetupError::Roots { provider: provider.to_owned(), path: path.to_owned(), cause };
-            let pem = std::fs::read(path).map_err(|e| roots(e.to_string()))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| roots(e.to_string()))?;
-            if certificates.is_empty() {
-                return Err(roots("it holds no certificate".to_owned()));
-            }
-            builder = builder.tls_certs_only(certificates);
-        }
-        let client = builder.build().map_err(|e| SetupError::Client(source_text(&e)))?;
-        self.0.insert(key, client.clone());
-        Ok(client)
+/// Why a call brought no head of an answer. `reused`: it failed at once, and may have been on a connection of an earlier call.
+pub(crate) fn unanswered(error: &reqwest::Error, reused: bool, connect_timeout: Duration) -> TransportError {
+    match (error.is_connect(), error.is_timeout()) {
+        (true, true) => TransportError::ConnectTimeout(connect_timeout),
+        (true, false) => TransportError::Connect(source_text(error)),
+        (false, false) if reused && error.is_request() => TransportError::Stale(source_text(error)),
+        _ => TransportError::Broken(source_text(error)),
     }
 }

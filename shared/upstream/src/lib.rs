@@ -11,12 +11,14 @@
 mod aws;
 mod bedrock;
 mod body;
+mod clients;
 mod dispatch;
 mod error;
 pub mod failover;
 mod health;
 mod http;
 mod provider;
+mod sdk;
 mod secrets;
 
 pub use aws::Aws;

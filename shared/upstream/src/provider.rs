@@ -13,10 +13,11 @@ use tollgate_wire::codec::{Carrier, Dialect, Target};
 use crate::aws::Aws;
 use crate::bedrock::BedrockTransport;
 use crate::body::Reply;
+use crate::clients::Clients;
 use crate::error::{SetupError, TransportError};
 use crate::failover::Retries;
 use crate::health::Health;
-use crate::http::{Call, Clients, HttpTransport};
+use crate::http::{Call, HttpTransport};
 use crate::secrets::Secrets;
 
 /// A provider, ready to be called. Shared by all chains that name it: so is its health.
@@ -113,8 +114,8 @@ impl Provider {
     pub(crate) async fn send(&self, model: &str, call: &Call<'_>) -> Result<Reply, TransportError> {
         match &self.kind {
             Kind::OpenAi(http) | Kind::Anthropic(http) | Kind::Custom(http, _) => http.send(call).await,
-            // Boxed: the SDK's future takes 30 KiB, which every call to any provider would move around.
-            Kind::Bedrock(bedrock) => Box::pin(bedrock.send(call.dialect, model, call.body.clone(), call.stream)).await,
+            // In a box, that is: the SDK's future takes 30 KiB, which every call to any provider would move around.
+            Kind::Bedrock(bedrock) => bedrock.send(call.dialect, model, call.body.clone(), call.stream).await,
         }
     }
 
@@ -160,18 +161,18 @@ fn custom_dialect(dialects: &[CustomDialect], client: Dialect) -> Dialect {
 impl Chains {
     /// Builds every provider of the configuration. Reads root certificate files; touches no network.
     pub fn new(config: &Config) -> Result<Self, SetupError> {
-        let aws = Aws::default();
-        let mut builder =
-            Builder { secrets: Secrets::new(aws.clone()), aws, clients: Clients::default(), providers: HashMap::new() };
+        let mut clients = Clients::default();
+        let client = clients.get("", Timeouts::default().connect(), None)?;
+        let aws = Aws::new(clients.for_aws(Timeouts::default().connect())?);
+        let mut builder = Builder { secrets: Secrets::new(aws.clone()), aws, clients, providers: HashMap::new() };
         let default = builder.chain(&config.ai.groups)?;
         let rules = config.ai.models.iter().map(|rule| Ok((rule.matches.clone(), builder.chain(&rule.groups)?)));
         let rules = rules.collect::<Result<_, SetupError>>()?;
-        let client = builder.clients.get("", Timeouts::default().connect(), None)?;
         Ok(Self { default, rules, providers: builder.providers, client, secrets: builder.secrets, aws: builder.aws })
     }
 
     /// The HTTP client with default settings, which follows no redirects: most providers share it, and others may. Each client of its own would
-    /// read and parse all root certificates again, which takes milliseconds of a cold start.
+    /// have a pool of its own.
     pub fn client(&self) -> &reqwest::Client {
         &self.client
     }
@@ -192,8 +193,7 @@ impl Chains {
     pub fn warm(&self) {
         let providers: Vec<_> = self.providers.values().map(Arc::clone).collect();
         let (aws, secrets, runtime) = (self.aws.clone(), self.secrets.clone(), Handle::current());
-        // On a thread of its own: AWS's configuration parses all root certificates, and the runtime may have one thread, which has to ask Lambda
-        // for work.
+        // On a thread of its own: AWS's configuration reads files, and the runtime may have one thread, which has to ask Lambda for work.
         tokio::task::spawn_blocking(move || {
             let _inside = runtime.enter();
             if providers.iter().any(|provider| provider.uses_aws()) {
@@ -239,13 +239,9 @@ impl Builder {
                 let guardrail = bedrock.guardrail_identifier.clone().zip(bedrock.guardrail_version.clone());
                 let endpoint = address(entry);
                 let connect = entry.timeouts.connect();
-                Kind::Bedrock(BedrockTransport::new(
-                    self.aws.clone(),
-                    bedrock.region.clone(),
-                    endpoint,
-                    connect,
-                    guardrail,
-                ))
+                let client = self.clients.for_aws(connect)?;
+                let (aws, region) = (self.aws.clone(), bedrock.region.clone());
+                Kind::Bedrock(BedrockTransport::new(aws, client, region, endpoint, connect, guardrail))
             }
             tollgate_config::Provider::Custom(custom) => {
                 let dialects: Vec<CustomDialect> = custom.dialects().collect();

@@ -8,7 +8,7 @@ use ::http::HeaderValue;
 use tokio::sync::OnceCell;
 use tollgate_config::SecretRef;
 
-use crate::aws::Aws;
+use crate::aws::{Aws, Boxed};
 use crate::error::TransportError;
 
 /// A refused key is fetched again at most this often.
@@ -69,7 +69,7 @@ impl Secrets {
         if let Some(secret) = cell.secret.get() {
             return Ok(secret.clone());
         }
-        // Boxed: the SDK's future is large, and the secret is nearly always there.
+        // Boxed: the secret is nearly always there, and what waits for it is moved around with every request.
         let fetch = Box::pin(async {
             if let Some((at, cause)) = &*cell.failed()
                 && at.elapsed() < RETRY_EVERY
@@ -101,22 +101,26 @@ impl Secrets {
         self.cells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn fetch(&self, reference: &SecretRef) -> Result<String, String> {
-        match reference {
-            SecretRef::Env(name) => {
-                std::env::var(name).map_err(|_| format!("{reference}: the environment has no {name}"))
+    fn fetch<'a>(&'a self, reference: &'a SecretRef) -> Boxed<'a, Result<String, String>> {
+        Box::pin(async move {
+            match reference {
+                SecretRef::Env(name) => {
+                    std::env::var(name).map_err(|_| format!("{reference}: the environment has no {name}"))
+                }
+                SecretRef::File(path) => tokio::fs::read_to_string(path).await.map_err(|e| format!("{reference}: {e}")),
+                SecretRef::SecretsManager { id, key } => {
+                    let text = self.managed(id).await.map_err(|e| format!("{reference}: {e}"))?;
+                    select(&text, key.as_deref()).map_err(|e| format!("{reference}: {e}"))
+                }
             }
-            SecretRef::File(path) => tokio::fs::read_to_string(path).await.map_err(|e| format!("{reference}: {e}")),
-            SecretRef::SecretsManager { id, key } => {
-                let client = aws_sdk_secretsmanager::Client::new(self.aws.config().await);
-                let answer = client.get_secret_value().secret_id(id).send().await;
-                let answer = answer
-                    .map_err(|e| format!("{reference}: {}", aws_sdk_secretsmanager::error::DisplayErrorContext(&e)))?;
-                let text =
-                    answer.secret_string().ok_or_else(|| format!("{reference}: the secret is binary, not text"))?;
-                select(text, key.as_deref()).map_err(|e| format!("{reference}: {e}"))
-            }
-        }
+        })
+    }
+
+    async fn managed(&self, id: &str) -> Result<String, String> {
+        let client = aws_sdk_secretsmanager::Client::new(self.aws.config().await);
+        let answer = client.get_secret_value().secret_id(id).send().await;
+        let answer = answer.map_err(|e| aws_sdk_secretsmanager::error::DisplayErrorContext(&e).to_string())?;
+        answer.secret_string.ok_or_else(|| "the secret is binary, not text".to_owned())
     }
 }
 
@@ -146,6 +150,11 @@ fn header_values(text: &str) -> Result<Secret, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clients::Clients;
+
+    fn secrets() -> Secrets {
+        Secrets::new(Aws::new(Clients::default().for_aws(FETCH_TIMEOUT).unwrap()))
+    }
 
     #[test]
     fn a_key_of_a_json_secret_is_selected() {
@@ -164,7 +173,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_variable_is_said_by_name_and_asked_again_the_next_time() {
-        let secrets = Secrets::new(Aws::default());
+        let secrets = secrets();
         let reference = SecretRef::Env("TOLLGATE_TEST_NO_SUCH_VARIABLE".to_owned());
         for _ in 0..2 {
             let error = secrets.get(&reference).await.unwrap_err();
@@ -176,7 +185,7 @@ mod tests {
     async fn those_who_waited_for_a_failed_fetch_share_its_failure() {
         let path = std::env::temp_dir().join(format!("tollgate-secret-{}", std::process::id()));
         let _ = std::fs::remove_file(&path);
-        let secrets = Secrets::new(Aws::default());
+        let secrets = secrets();
         let reference = SecretRef::File(path.to_string_lossy().into_owned());
         assert!(secrets.get(&reference).await.is_err());
         std::fs::write(&path, "k").unwrap();
@@ -189,7 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refused_key_is_fetched_again_but_not_at_every_refusal() {
-        let secrets = Secrets::new(Aws::default());
+        let secrets = secrets();
         let reference = SecretRef::Env("PATH".to_owned());
         secrets.get(&reference).await.unwrap();
         assert!(!secrets.refused(&reference), "it was fetched just now");

@@ -54,7 +54,7 @@ fn run() -> Result<()> {
     let command = args.next().ok_or(USAGE)?;
     let rest: Vec<String> = args.collect();
     // As the gateway's own `main` does.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let _ = rustls::crypto::ring::default_provider().install_default();
     match command.as_str() {
         "upstream" => return upstream::main(),
         "proxy" => return proxy::main(rest.first().ok_or("proxy: name the upstream")?),

@@ -39,7 +39,7 @@ impl World {
         tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()));
         let table = LedgerTable { endpoint: Some(endpoint.clone()), ..LedgerTable::default() };
         let sdk = std::sync::Arc::new(|| -> futures_util::future::BoxFuture<'static, _> {
-            Box::pin(async { panic!("the ambient configuration is not needed here") })
+            Box::pin(async { aws_config::SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::latest()).build() })
         });
         let ledger = Ledger::new(&table, Duration::from_secs(10), Vec::new(), sdk);
         ledger.create_table().await.unwrap();

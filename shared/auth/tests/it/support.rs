@@ -275,6 +275,7 @@ pub(crate) fn issuer(base: &str) -> Issuer {
 }
 
 pub(crate) fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 

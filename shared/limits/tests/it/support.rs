@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use aws_config::{BehaviorVersion, SdkConfig};
 use dynoxide::Database;
 use tokio::net::TcpListener;
 use tollgate_config::LedgerTable;
@@ -36,12 +37,17 @@ pub(crate) fn settings(endpoint: &str) -> LedgerTable {
 
 /// Emulators are reached without the ambient configuration.
 pub(crate) fn no_sdk() -> SdkSource {
-    Arc::new(|| Box::pin(async { panic!("the ambient configuration is not needed here") }))
+    Arc::new(|| Box::pin(async { SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build() }))
 }
 
 /// One gateway's ledger.
 pub(crate) fn ledger(endpoint: &str) -> Arc<Ledger> {
-    Arc::new(Ledger::new(&settings(endpoint), Duration::from_secs(10), vec![50, 80, 100], no_sdk()))
+    ledger_with(endpoint, Duration::from_secs(10))
+}
+
+/// With another timeout.
+pub(crate) fn ledger_with(endpoint: &str, timeout: Duration) -> Arc<Ledger> {
+    Arc::new(Ledger::new(&settings(endpoint), timeout, vec![50, 80, 100], no_sdk()))
 }
 
 /// A new table and a ledger on it.

@@ -70,7 +70,7 @@ async fn provider(tls: Option<TlsAcceptor>) -> (u16, Seen) {
 
 /// A server's TLS, and the root that vouches for it, as PEM.
 fn tls(protocols: &[&str]) -> (TlsAcceptor, String) {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority_key = KeyPair::generate().unwrap();
