@@ -34,7 +34,9 @@ async fn lambda_api(status: u16, function_error: bool, body: &'static str) -> (S
 
 async fn invoke(endpoint: &str) -> Result<Answer, Failure> {
     let arn = LambdaArn::try_from(ARN.to_owned()).unwrap();
-    let function = Function::at(endpoint, &arn, "/hooks/request".to_owned(), reqwest::Client::new(), Aws::default());
+    let chains = tollgate_upstream::Chains::new(&tollgate_config::Config::default()).unwrap();
+    let (client, aws) = (chains.client().clone(), chains.aws().clone());
+    let function = Function::at(endpoint, &arn, "/hooks/request".to_owned(), client, aws);
     let credentials = Credentials::new("AKIDEXAMPLE", "secret-key", Some("session".to_owned()), None, "test");
     *function.credentials.lock().await = Some(credentials);
     let mut headers = HeaderMap::new();
