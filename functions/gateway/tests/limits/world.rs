@@ -39,7 +39,9 @@ impl World {
         tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()));
         let table = LedgerTable { endpoint: Some(endpoint.clone()), ..LedgerTable::default() };
         let sdk = std::sync::Arc::new(|| -> futures_util::future::BoxFuture<'static, _> {
-            Box::pin(async { aws_config::SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::latest()).build() })
+            Box::pin(async {
+                aws_config::SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::latest()).build()
+            })
         });
         let ledger = Ledger::new(&table, Duration::from_secs(10), Vec::new(), sdk);
         ledger.create_table().await.unwrap();
@@ -71,10 +73,9 @@ impl World {
         Answer { status: parts.status.as_u16(), headers: parts.headers, body }
     }
 
-    /// What the team has left: requests, tokens, nano-dollars.
-    pub(crate) async fn left(&self) -> [u64; 3] {
-        let counters =
-            vec![(Counter::Requests, Some(1_000)), (Counter::Tokens, Some(1_000_000)), (Counter::Money, Some(BUDGET))];
+    /// What the team has left: tokens, nano-dollars.
+    pub(crate) async fn left(&self) -> [u64; 2] {
+        let counters = vec![(Counter::Tokens, Some(1_000_000)), (Counter::Money, Some(BUDGET))];
         let scope = Scope { key: "team#search".to_owned(), owner: Owner::Team, counters };
         let standings = self.ledger.standing(&[scope], SystemTime::now()).await.unwrap();
         std::array::from_fn(|index| standings[index].remaining)
@@ -207,7 +208,12 @@ fn events(events: Vec<String>, end: End) -> Response {
     let body = match end {
         End::Hangs => Body::from_stream(sent.chain(futures_util::stream::pending::<Result<Bytes, std::io::Error>>())),
         End::Cut => {
-            Body::from_stream(sent.chain(futures_util::stream::once(async { Err(std::io::Error::other("cut")) })))
+            let broken = futures_util::stream::once(async {
+                // After what came before has been read.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                Err(std::io::Error::other("cut"))
+            });
+            Body::from_stream(sent.chain(broken))
         }
         End::Whole | End::Error => Body::from_stream(sent),
     };

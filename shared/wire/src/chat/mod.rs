@@ -13,7 +13,7 @@ pub use stream::Writer;
 
 /// Takes over the `usage` of an answer or a chunk, as it stands in its JSON.
 pub(crate) fn merge_usage(json: &str, usage: &mut crate::ir::Usage) {
-    if let Ok(reported) = serde_json::from_str(json) {
-        usage.update(&response::usage_of(&reported));
+    if let Ok(reported) = serde_json::from_str::<response::Reported>(json) {
+        usage.update(&reported.to_ir());
     }
 }

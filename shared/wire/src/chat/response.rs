@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::error::fault_of;
@@ -127,34 +128,70 @@ pub(super) fn finish_reason(reason: StopReason) -> &'static str {
     }
 }
 
+/// What an answer says that it used. Read without a tree: every answer has it. A count of another type counts as not reported.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Reported {
+    #[serde(deserialize_with = "count")]
+    prompt_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    completion_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    total_tokens: Option<u64>,
+    /// DeepSeek's older name.
+    #[serde(deserialize_with = "count")]
+    prompt_cache_hit_tokens: Option<u64>,
+    #[serde(deserialize_with = "object")]
+    prompt_tokens_details: Details,
+    #[serde(deserialize_with = "object")]
+    completion_tokens_details: Details,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Details {
+    #[serde(deserialize_with = "count")]
+    cached_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    cache_write_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    reasoning_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    audio_tokens: Option<u64>,
+}
+
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(value.as_u64().or_else(|| value.as_f64().filter(|count| *count >= 0.0).map(|count| count as u64)))
+}
+
+fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Details, D::Error> {
+    // `null`, or an object; anything else makes the whole report one that is not there.
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 /// `prompt_tokens` includes what was read from and written to the cache; here the three are apart.
 pub(super) fn usage_of(usage: &Value) -> Usage {
-    let count = |value: Option<&Value>| {
-        let value = value?;
-        value.as_u64().or_else(|| value.as_f64().filter(|count| *count >= 0.0).map(|count| count as u64))
-    };
-    let prompt = |key: &str| count(usage.get("prompt_tokens_details").and_then(|details| details.get(key)));
-    let completion = |key: &str| count(usage.get("completion_tokens_details").and_then(|details| details.get(key)));
-    // DeepSeek's older name.
-    let cache_read = prompt("cached_tokens").or_else(|| count(usage.get("prompt_cache_hit_tokens")));
-    let cache_write = prompt("cache_write_tokens");
-    let prompt_tokens = count(usage.get("prompt_tokens"));
-    let cached = cache_read.unwrap_or_default().saturating_add(cache_write.unwrap_or_default());
-    let reasoning = completion("reasoning_tokens");
-    Usage {
-        input: prompt_tokens.map(|all| all.saturating_sub(cached)),
-        cache_read,
-        cache_write,
-        cache_write_1h: None,
-        output: output_of(
-            prompt_tokens,
-            count(usage.get("completion_tokens")),
+    Reported::deserialize(usage).map(|reported| reported.to_ir()).unwrap_or_default()
+}
+
+impl Reported {
+    pub(super) fn to_ir(&self) -> Usage {
+        let (prompt, completion) = (&self.prompt_tokens_details, &self.completion_tokens_details);
+        let cache_read = prompt.cached_tokens.or(self.prompt_cache_hit_tokens);
+        let cache_write = prompt.cache_write_tokens;
+        let cached = cache_read.unwrap_or_default().saturating_add(cache_write.unwrap_or_default());
+        let reasoning = completion.reasoning_tokens;
+        Usage {
+            input: self.prompt_tokens.map(|all| all.saturating_sub(cached)),
+            cache_read,
+            cache_write,
+            cache_write_1h: None,
+            output: output_of(self.prompt_tokens, self.completion_tokens, reasoning, self.total_tokens),
             reasoning,
-            count(usage.get("total_tokens")),
-        ),
-        reasoning,
-        audio_input: prompt("audio_tokens"),
-        audio_output: completion("audio_tokens"),
+            audio_input: prompt.audio_tokens,
+            audio_output: completion.audio_tokens,
+        }
     }
 }
 
