@@ -40,9 +40,9 @@ bench: ## Instructions per request, throughput beside a bare proxy, cold start (
 	cargo build --release --locked -p tollgate-bench
 	target/release/bench all
 
-build: ## The Lambda zip for x86-64 (ARCH=arm64 where that target is installed)
+build: ## The Lambda zips for x86-64 (ARCH=arm64 where that target is installed)
 	tests/e2e/setup.sh lambda
-	PATH="$(TOOLS)/venv/bin:$$PATH" cargo lambda build --release --locked --compiler cargo --output-format zip -p tollgate-gateway $(if $(filter arm64,$(ARCH)),--arm64)
+	PATH="$(TOOLS)/venv/bin:$$PATH" cargo lambda build --release --locked --compiler cargo --output-format zip -p tollgate-gateway -p tollgate-rate-limiter -p tollgate-budget $(if $(filter arm64,$(ARCH)),--arm64)
 	@ls -l target/lambda/*/bootstrap.zip
 
 fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz every decoder for FUZZ_SECONDS each (needs a nightly toolchain)

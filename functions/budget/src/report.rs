@@ -110,7 +110,7 @@ async fn one(app: &App, limiter: &Limiter, report: &Report, now: SystemTime) -> 
     };
     let spent = spent(&limiter.prices(), app.config.webhooks.provider.as_deref(), report);
     let model = spent.model.clone();
-    let bill = limiter.settle_reported(&ask, &report.request_id, vec![spent], now).await?;
+    let bill = Box::pin(limiter.settle_reported(&ask, &report.request_id, vec![spent], now)).await?;
     let unpriced = bill.map(|bill| bill.unpriced);
     if unpriced == Some(true) {
         tollgate_telemetry::count("UnpricedUsage", &[]);

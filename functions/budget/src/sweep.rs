@@ -12,8 +12,8 @@ use crate::bus::{Bus, MAX_ENTRIES};
 /// Sweeps until nothing is due, or `until`.
 pub async fn run(app: &App, bus: &Bus, now: SystemTime, until: Instant) -> Result<Value, String> {
     let Some(limiter) = &app.limiter else { return Ok(json!({"quota": "off"})) };
-    let swept = limiter.sweep(now, until).await.map_err(|error| error.to_string())?;
-    limiter.flush(now).await;
+    let swept = Box::pin(limiter.sweep(now, until)).await.map_err(|error| error.to_string())?;
+    Box::pin(limiter.flush(now)).await;
     let mut sent = 0_usize;
     for warnings in swept.warnings.chunks(MAX_ENTRIES) {
         let taken = bus.send(warnings).await;

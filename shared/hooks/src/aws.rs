@@ -1,45 +1,53 @@
-//! The ambient AWS configuration, loaded when something first needs it, once.
+//! The AWS configuration: the ambient one, loaded when something first needs it, or a given one.
 
 use std::sync::Arc;
 
-use aws_config::{BehaviorVersion, SdkConfig};
-use tokio::sync::OnceCell;
+use aws_config::SdkConfig;
 use tollgate_limits::SdkSource;
 
 /// Cheap to clone; clones share it.
-#[derive(Debug, Clone, Default)]
-pub struct Aws(Arc<OnceCell<SdkConfig>>);
+#[derive(Debug, Clone)]
+pub struct Aws(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    Ambient(tollgate_upstream::Aws),
+    Fixed(Arc<SdkConfig>),
+}
 
 impl Aws {
+    /// That of the environment. Loads nothing yet.
+    pub fn ambient() -> Result<Self, String> {
+        let aws = tollgate_upstream::Aws::standalone().map_err(|error| error.to_string())?;
+        Ok(Self(Source::Ambient(aws)))
+    }
+
     /// A given one.
     #[must_use]
     pub fn fixed(config: SdkConfig) -> Self {
-        Self(Arc::new(OnceCell::new_with(Some(config))))
+        Self(Source::Fixed(Arc::new(config)))
     }
 
     /// It.
     pub async fn config(&self) -> &SdkConfig {
-        self.0.get_or_init(load).await
-    }
-
-    /// For the ledger.
-    #[must_use]
-    pub fn source(&self) -> SdkSource {
-        let aws = self.clone();
-        Arc::new(move || {
-            let aws = aws.clone();
-            Box::pin(async move { aws.config().await.clone() })
-        })
-    }
-}
-
-/// By the one HTTP client that the binaries have.
-async fn load() -> SdkConfig {
-    match tollgate_upstream::Aws::standalone() {
-        Ok(aws) => aws.config().await.clone(),
-        Err(error) => {
-            tracing::error!(error.cause = %error, "AWS cannot be asked: there is no HTTP client");
-            SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build()
+        match &self.0 {
+            Source::Ambient(aws) => aws.config().await,
+            Source::Fixed(config) => config,
         }
+    }
+
+    /// For the ledger; `endpoint` is an emulator's.
+    #[must_use]
+    pub fn source(&self, endpoint: Option<String>) -> SdkSource {
+        let source = self.0.clone();
+        Arc::new(move || {
+            let (source, endpoint) = (source.clone(), endpoint.clone());
+            Box::pin(async move {
+                match source {
+                    Source::Ambient(aws) => aws.config_for(endpoint.as_deref()).await,
+                    Source::Fixed(config) => SdkConfig::clone(&config),
+                }
+            })
+        })
     }
 }

@@ -71,7 +71,8 @@ impl App {
             what: self.what,
             external_id: question.request_id.as_deref(),
         };
-        let decision = match limiter.reserve(&ask, now).await {
+        // Boxed: the SDK's future is large.
+        let decision = match Box::pin(limiter.reserve(&ask, now)).await {
             Verdict::Admitted(_, standings) => Decision::allowed("within limits", standings),
             Verdict::Degraded(_) => {
                 Decision::allowed("the ledger does not answer, and failureMode is open", Vec::new())

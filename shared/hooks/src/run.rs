@@ -65,7 +65,7 @@ pub fn main<F: Function>() -> ExitCode {
 fn check<F: Function>(file: &str) -> Result<String, String> {
     crypto()?;
     let config = tollgate_config::load(file).map_err(|error| error.to_string())?;
-    App::new(config, F::WHAT, Aws::default()).map_err(|error| format!("{file}: {error}"))?;
+    App::new(config, F::WHAT, Aws::ambient()?).map_err(|error| format!("{file}: {error}"))?;
     Ok(format!("{file}: ok\n"))
 }
 
@@ -81,7 +81,7 @@ fn start<F: Function>(file: Option<&str>, serve: Option<Option<SocketAddr>>) -> 
         tokio::runtime::Builder::new_multi_thread()
     };
     let runtime = runtime.enable_all().build().map_err(|error| format!("the runtime could not be started: {error}"))?;
-    let app = App::new(config, F::WHAT, Aws::default())?;
+    let app = App::new(config, F::WHAT, Aws::ambient()?)?;
     let function = F::new(app.clone());
     runtime.block_on(async {
         match serve {

@@ -103,12 +103,16 @@ fn select(text: &str, key: Option<&str>) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn aws() -> Aws {
+        Aws::fixed(aws_config::SdkConfig::builder().build())
+    }
+
     #[tokio::test]
     async fn a_secret_in_a_file_may_change() {
         let path = std::env::temp_dir().join(format!("tollgate-shared-secret-{}", std::process::id()));
         std::fs::write(&path, "first\n").unwrap();
         let reference = SecretRef::File(path.to_string_lossy().into_owned());
-        let secret = SharedSecret::new(Some(reference), Aws::default());
+        let secret = SharedSecret::new(Some(reference), aws());
         assert_eq!(secret.is("first").await, Ok(true));
         assert_eq!(secret.is("").await, Ok(false));
         std::fs::write(&path, "second").unwrap();
@@ -125,9 +129,9 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_secret_nothing_is_it_and_a_missing_one_is_said() {
-        assert_eq!(SharedSecret::new(None, Aws::default()).is("x").await, Ok(false));
+        assert_eq!(SharedSecret::new(None, aws()).is("x").await, Ok(false));
         let reference = SecretRef::Env("TOLLGATE_TEST_NO_SUCH_VARIABLE".to_owned());
-        let error = SharedSecret::new(Some(reference), Aws::default()).is("x").await.unwrap_err();
+        let error = SharedSecret::new(Some(reference), aws()).is("x").await.unwrap_err();
         assert!(error.contains("TOLLGATE_TEST_NO_SUCH_VARIABLE"), "{error}");
     }
 
