@@ -33,6 +33,8 @@ pub enum Prices {
         file: String,
         /// Where the prices go.
         to: Destination,
+        /// Patterns of `kind/model`; empty: all.
+        only: Vec<String>,
     },
     /// Show the price that would be used.
     Show {
@@ -52,6 +54,8 @@ pub enum Destination {
     Stdout,
     /// Into a file.
     File(String),
+    /// Into the table of this configuration's ledger, where every gateway reads them.
+    Ledger(String),
 }
 
 /// The usage text.
@@ -61,7 +65,7 @@ Tollgate, the serverless AI gateway
 Usage:
   gateway [serve] [--config FILE] [--listen ADDR] [--local-issuer]
   gateway check FILE
-  gateway prices import FILE [--out FILE]
+  gateway prices import FILE [--match PATTERN]... [--out FILE | --to-ledger --config FILE]
   gateway prices show KIND/MODEL [--config FILE]
 
 serve (the default)
@@ -74,7 +78,9 @@ serve (the default)
 check FILE         say what is wrong in a configuration, or that nothing is
 
 prices import FILE convert LiteLLM's model_prices_and_context_window.json or models.dev's api.json into prices as
-                   `limits.prices` has them, on the standard output or in the file of --out
+                   `limits.prices` has them, on the standard output or in the file of --out; with --to-ledger they
+                   replace those in the table of that configuration's ledger, and every gateway has them within
+                   `limits.cacheSeconds`; --match takes only some, by kind/model ('openAI/gpt-5*')
 prices show KIND/MODEL
                    the price that would be used for a model, e.g. openAI/gpt-4o, and where it stands; with --config,
                    after that configuration's `limits.prices`
@@ -90,6 +96,8 @@ struct Given {
     listen: Option<SocketAddr>,
     local_issuer: bool,
     out: Option<String>,
+    to_ledger: bool,
+    only: Vec<String>,
     /// The command, and what stands behind it.
     words: Vec<String>,
 }
@@ -112,6 +120,8 @@ pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Comma
             }
             Long("local-issuer") => given.local_issuer = true,
             Long("out") | Short('o') => given.out = Some(text(&mut parser)?),
+            Long("to-ledger") => given.to_ledger = true,
+            Long("match") => given.only.push(text(&mut parser)?),
             Long("help") | Short('h') => return Ok(Command::Help),
             Long("version") | Short('V') => return Ok(Command::Version),
             Value(value) => given.words.push(value.string().map_err(|e| e.to_string())?),
@@ -122,10 +132,10 @@ pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Comma
 }
 
 fn command(given: Given) -> Result<Command, String> {
-    let Given { config, listen, local_issuer, out, words } = given;
+    let Given { config, listen, local_issuer, out, to_ledger, only, words } = given;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    if out.is_some() && !words.starts_with(&["prices", "import"]) {
-        return Err("--out: only for prices import".to_owned());
+    if (out.is_some() || to_ledger || !only.is_empty()) && !words.starts_with(&["prices", "import"]) {
+        return Err("--out, --to-ledger, --match: only for prices import".to_owned());
     }
     match words[..] {
         [] | ["serve"] => Ok(Command::Serve { config, listen, local_issuer }),
@@ -133,8 +143,14 @@ fn command(given: Given) -> Result<Command, String> {
         ["check"] => Err("check: name a file".to_owned()),
         ["help", ..] => Ok(Command::Help),
         ["prices", "import", file] => {
-            let to = out.map_or(Destination::Stdout, Destination::File);
-            Ok(Command::Prices(Prices::Import { file: file.to_owned(), to }))
+            let to = match (out, to_ledger, config) {
+                (Some(_), true, _) => return Err("prices import: --out or --to-ledger, not both".to_owned()),
+                (Some(out), false, _) => Destination::File(out),
+                (None, true, Some(config)) => Destination::Ledger(config),
+                (None, true, None) => return Err("prices import --to-ledger: name the ledger's --config".to_owned()),
+                (None, false, _) => Destination::Stdout,
+            };
+            Ok(Command::Prices(Prices::Import { file: file.to_owned(), to, only }))
         }
         ["prices", "import"] => Err("prices import: name a file".to_owned()),
         ["prices", "show", model] => match model.split_once('/') {
@@ -197,7 +213,7 @@ mod tests {
 
     #[test]
     fn prices_are_imported_and_shown() {
-        let import = |to| Ok(Command::Prices(Prices::Import { file: "a.json".into(), to }));
+        let import = |to| Ok(Command::Prices(Prices::Import { file: "a.json".into(), to, only: Vec::new() }));
         assert_eq!(parsed(&["prices", "import", "a.json"]), import(Destination::Stdout));
         assert_eq!(
             parsed(&["prices", "import", "a.json", "--out", "b.json"]),

@@ -1,10 +1,17 @@
 //! `gateway prices`: converts price lists of others, and shows which price a model has.
 
+use std::time::Duration;
+
 use tollgate_config::PriceEntry;
 use tollgate_gateway::cli::{Destination, Prices};
+use tollgate_limits::Ledger;
 use tollgate_limits::prices::import::{self, Imported};
 use tollgate_limits::prices::{Origin, PriceBook};
 
+/// An item has at most 400 KB, and is read by every gateway: <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>.
+const MAX_STORED_BYTES: usize = 380_000;
+/// Nobody waits for this call but the person at the terminal.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How many skipped entries are named.
 const NAMED: usize = 10;
 
@@ -20,13 +27,19 @@ pub(crate) struct Said {
 /// Runs a command. The error is for the person at the terminal; nothing has been written then.
 pub(crate) fn run(command: &Prices) -> Result<Said, String> {
     match command {
-        Prices::Import { file, to } => convert(file, to),
+        Prices::Import { file, to, only } => convert(file, to, only),
         Prices::Show { kind, model, config } => show(kind, model, config.as_deref()),
     }
 }
 
-fn convert(file: &str, to: &Destination) -> Result<Said, String> {
-    let imported = read(file)?;
+fn convert(file: &str, to: &Destination, only: &[String]) -> Result<Said, String> {
+    let mut imported = read(file)?;
+    if !only.is_empty() {
+        imported.prices.retain(|name, _| only.iter().any(|pattern| tollgate_config::pattern::matches(pattern, name)));
+        if imported.prices.is_empty() {
+            return Err(format!("{file}: no price matches {}", only.join(", ")));
+        }
+    }
     let aside = summary(&imported);
     let json = import::to_json(&imported.prices);
     match to {
@@ -35,7 +48,36 @@ fn convert(file: &str, to: &Destination) -> Result<Said, String> {
             std::fs::write(path, json).map_err(|error| format!("{path}: {error}"))?;
             Ok(Said { text: String::new(), aside: format!("{path}: {aside}") })
         }
+        Destination::Ledger(config) => {
+            store(config, &json)?;
+            Ok(Said { text: String::new(), aside: format!("the ledger of {config}: {aside}") })
+        }
     }
+}
+
+/// Replaces the prices in the table.
+fn store(config: &str, json: &str) -> Result<(), String> {
+    if json.len() > MAX_STORED_BYTES {
+        return Err(format!(
+            "{} bytes of prices do not fit into one item of DynamoDB ({MAX_STORED_BYTES}): choose with --match 'openAI/*', or use --out and limits.prices",
+            json.len()
+        ));
+    }
+    let config = tollgate_config::load(config).map_err(|error| error.to_string())?;
+    let limits = config.limits.as_ref().ok_or("the configuration has no `limits`, so it has no ledger")?;
+    if limits.ledger.file.is_some() {
+        return Err("limits.ledger.file belongs to a running gateway: write the prices into limits.prices".to_owned());
+    }
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let aws = tollgate_upstream::Aws::standalone().map_err(|error| error.to_string())?;
+    let endpoint = limits.ledger.endpoint.clone();
+    let sdk = std::sync::Arc::new(move || -> futures_util::future::BoxFuture<'static, _> {
+        let (aws, endpoint) = (aws.clone(), endpoint.clone());
+        Box::pin(async move { aws.config_for(endpoint.as_deref()).await })
+    });
+    let ledger = Ledger::new(&limits.ledger, PATIENCE, Vec::new(), sdk);
+    runtime.block_on(ledger.put_prices(json)).map_err(|error| error.to_string())
 }
 
 /// A price list of others, or why it is refused.
@@ -95,7 +137,7 @@ mod tests {
     }
 
     fn import(file: &str, to: Destination) -> Result<Said, String> {
-        run(&Prices::Import { file: file.to_owned(), to })
+        run(&Prices::Import { file: file.to_owned(), to, only: Vec::new() })
     }
 
     #[test]
