@@ -31,18 +31,18 @@ format: ## Format everything
 	cargo fmt --all
 
 e2e: ## The real binary with the official SDKs against mocks that others wrote (installs Python and npm packages into .tools/)
-	cargo build --locked -p tollgate-gateway -p tollgate-test-servers
+	cargo build --locked -p tollgate-gateway -p tollgate-rate-limiter -p tollgate-budget -p tollgate-test-servers
 	tests/e2e/run.sh
 
 bench: ## Instructions per request, throughput beside a bare proxy, cold start (figures: docs/performance.md); needs valgrind
-	cargo build --release --locked -p tollgate-gateway
+	cargo build --release --locked -p tollgate-gateway --no-default-features
 	cargo build --release --locked -p tollgate-bench-hello
 	cargo build --release --locked -p tollgate-bench
 	target/release/bench all
 
 build: ## The Lambda zips for x86-64 (ARCH=arm64 where that target is installed)
 	tests/e2e/setup.sh lambda
-	PATH="$(TOOLS)/venv/bin:$$PATH" cargo lambda build --release --locked --compiler cargo --output-format zip -p tollgate-gateway -p tollgate-rate-limiter -p tollgate-budget $(if $(filter arm64,$(ARCH)),--arm64)
+	PATH="$(TOOLS)/venv/bin:$$PATH" cargo lambda build --release --locked --compiler cargo --output-format zip --no-default-features -p tollgate-gateway -p tollgate-rate-limiter -p tollgate-budget $(if $(filter arm64,$(ARCH)),--arm64)
 	@ls -l target/lambda/*/bootstrap.zip
 
 fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz every decoder for FUZZ_SECONDS each (needs a nightly toolchain)

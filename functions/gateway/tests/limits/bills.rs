@@ -2,6 +2,7 @@
 
 use http_body_util::BodyExt;
 
+use super::support::events_of;
 use super::world::{BUDGET, CHAT, MESSAGES, USED, World, hi};
 
 /// Nano-dollars at m0's prices: 1 and 10 dollars a million.
@@ -82,7 +83,8 @@ async fn a_client_that_hangs_up_before_anything_came_is_charged_the_prompt() {
 async fn a_stream_that_is_cut_is_charged_an_estimate() {
     let world = World::new(&["cut"], "").await;
     let text = world.ask(CHAT, &hi(50_000, true)).await.text().await;
-    assert!(text.contains("three") && text.contains("error"), "{text}");
+    let events = events_of(&text);
+    assert!(text.contains("three") && events.last().is_some_and(|(_, data)| data.contains("error")), "{text}");
     let (tokens, _) = world.charged(|_, _| true).await;
     assert!((3..1_000).contains(&tokens), "{tokens}");
 }
