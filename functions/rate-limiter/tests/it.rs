@@ -7,6 +7,9 @@ mod support;
 #[cfg(test)]
 mod contract {
     use axum::Router;
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+    use ring::signature::KeyPair;
     use serde_json::{Value, json};
     use tollgate_hooks::run::Function;
     use tollgate_hooks::{App, service};
@@ -15,7 +18,7 @@ mod contract {
     use tollgate_webhook::Action;
 
     use super::support::{
-        HOOK, SECRET, aws, config_at, deliver, event, events, function, post, send, token, token_with,
+        FILES, HOOK, SECRET, aws, config_at, deliver, event, events, function, post, send, sign, token, token_with,
     };
 
     async fn limiter() -> (Router, RateLimiter) {
@@ -245,6 +248,50 @@ mod contract {
         by_iam["headers"]["x-amzn-iam-arn"] = json!("arn:aws:iam::123456789012:user/me");
         let answer = deliver(&on, by_iam).await.unwrap();
         assert!(answer["body"].as_str().unwrap().contains("\"status_code\":401"), "a header is not IAM: {answer}");
+    }
+
+    const ALB: &str = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/tollgate/50dc6c495c0c9188";
+
+    /// What a load balancer writes of a user.
+    fn oidc_data(signer: &str, team: &str) -> String {
+        let part = |value: Value| URL_SAFE.encode(value.to_string());
+        let kid = "6e1c7b1a-6a4d-4f0a-9d5a-1f2e3d4c5b6a";
+        let header =
+            json!({"alg": "ES256", "kid": kid, "signer": signer, "iss": "i", "client": "c", "exp": 4_102_444_800_u64});
+        let signed = format!(
+            "{}.{}",
+            part(header),
+            part(json!({"sub": "u", "custom:team": team, "custom:tenant_tier": "tiny"}))
+        );
+        format!("{signed}.{}", URL_SAFE.encode(sign(&signed)))
+    }
+
+    #[tokio::test]
+    async fn a_user_behind_a_load_balancer_of_ours_is_known() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let keys = format!("http://{}", listener.local_addr().unwrap());
+        let der =
+            b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
+        let pem = STANDARD.encode([der.as_slice(), FILES.key.public_key().as_ref()].concat());
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{pem}\n-----END PUBLIC KEY-----\n");
+        let served = Router::new().fallback(move || std::future::ready(pem.clone()));
+        tokio::spawn(async move { axum::serve(listener, served).await });
+        let (function, _) =
+            function::<RateLimiter>("", &format!("  alb: {{signers: ['{ALB}'], keysUrl: '{keys}'}}\n")).await;
+        let router = function.router();
+        let ask = |data: String| {
+            let router = router.clone();
+            async move {
+                post(&router, "/request", &[("x-amzn-oidc-data", &data), ("x-tollgate-team", "other")], HOOK)
+                    .await
+                    .reject()
+            }
+        };
+        assert_eq!(ask(oidc_data(ALB, "search")).await, None);
+        assert_eq!(ask(oidc_data(ALB, "search")).await, None);
+        assert_eq!(ask(oidc_data(ALB, "search")).await, Some(429), "the signed team's minute is over");
+        assert_eq!(ask(oidc_data(&ALB.replace("tollgate", "evil"), "search")).await, Some(401));
+        assert_eq!(ask(format!("{}x", oidc_data(ALB, "search"))).await, Some(401));
     }
 
     #[tokio::test]

@@ -27,7 +27,7 @@ pub(crate) const SECRET: &str = "shared-between-gateways";
 
 /// A key that is new at every run, and the files that the configuration refers to.
 pub(crate) struct Files {
-    key: EcdsaKeyPair,
+    pub(crate) key: EcdsaKeyPair,
     jwks: String,
     secret: String,
 }
@@ -57,8 +57,12 @@ pub(crate) fn token_with(change: impl FnOnce(&mut Value)) -> String {
     change(&mut claims);
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let signed = format!("{}.{}", part(&json!({"alg": "ES256", "kid": "k"})), part(&claims));
-    let signature = FILES.key.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(sign(&signed)))
+}
+
+/// By our key, an EC key on P-256.
+pub(crate) fn sign(text: &str) -> Vec<u8> {
+    FILES.key.sign(&SystemRandom::new(), text.as_bytes()).unwrap().as_ref().to_vec()
 }
 
 pub(crate) fn token() -> String {
