@@ -82,7 +82,7 @@ fn number(value: &Value) -> Option<u64> {
     reason = "whole, positive and small, as just checked"
 )]
 fn whole(number: f64) -> Option<u64> {
-    (number >= 0.0 && number <= 9e15 && number.fract() == 0.0).then_some(number as u64)
+    ((0.0..=9e15).contains(&number) && number.fract() == 0.0).then_some(number as u64)
 }
 
 #[cfg(test)]

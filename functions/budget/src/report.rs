@@ -143,5 +143,5 @@ fn spent(book: &PriceBook, configured: Option<&str>, report: &Report) -> Spent {
         (kind.unwrap_or("custom"), report.model.as_str())
     };
     let (kind, model) = best.map_or_else(unknown, |(_, kind, model)| (kind, model));
-    Spent { kind: kind.to_owned(), model: model.to_owned(), usage: report.usage.clone(), estimated: false }
+    Spent { kind: kind.to_owned(), model: model.to_owned(), usage: report.usage, estimated: false }
 }

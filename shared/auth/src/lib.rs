@@ -14,6 +14,8 @@
 //!    the scopes. So an expired token with a bad signature has a bad signature.
 //! 6. Claims, or else the configuration's table, name team and tier (`identity`); the result is cached until `exp`.
 //!
+//! What an Application Load Balancer says of a user takes the same way in a file of its own ([`AlbAuthenticator`]).
+//!
 //! # When something fails
 //!
 //! - A token that cannot be trusted is [`AuthErrorKind::Invalid`] (401); one that is genuine but may not do this is
