@@ -162,6 +162,9 @@ impl Entry {
         ]);
         if self.counts_tokens {
             map.insert("t".to_owned(), n(self.reserved.tokens));
+        }
+        if self.counts_tokens || self.model.is_some() {
+            // Also where the scope counts money alone: for the usage history.
             map.insert("ct".to_owned(), n(self.charge.tokens));
         }
         let texts = |texts: &[String]| AttributeValue::L(texts.iter().cloned().map(AttributeValue::S).collect());

@@ -358,6 +358,8 @@ pub(crate) fn close_with_mark(expression: &mut Expression, reservation: &Reserva
     expression.require_present(&attribute);
     expression.require_absent_in(&attribute, MARK);
     expression.set(&attribute, Entry::mark(reservation.windows, unix_s(reservation.expires)).write());
+    // The sweep may have read it as open, and must not take the item off its list for that.
+    expression.add("seq", n(1));
 }
 
 /// 12 characters of 62: never the client's own id, which may come twice. The system's randomness is behind it: two sandboxes that start alike, as two on Lambda do, must not

@@ -18,6 +18,10 @@
 //! Each of these writes can be sent any number of times: the open reservation's presence says whether it was made. So a lost answer, a retry of the SDK, a second call
 //! and a crash between any two steps are the same case.
 //!
+//! One thing remains: a try of a reserve that went unanswered may arrive after everything else. Where there was one, settling, releasing and refusing leave a mark in the reservation's
+//! place until it would have expired. A request that ran without the ledger's word is settled in two steps: close it if it is there, else add what was used and mark the place; if it
+//! arrived in between, close it after all.
+//!
 //! ## The invariants
 //!
 //! For every scope and window, at every moment:
@@ -25,7 +29,7 @@
 //! - I1. `counter = settled usage + open reservations`. The condition of the reserve is on `counter`, therefore
 //! - I2. `used + reserved <= limit` as long as no settlement exceeds its reservation. (A reservation bounds what a request costs: the output by `max_tokens`, the prompt's
 //!   price by its bytes. A provider that exceeds a bound is booked as it reports.)
-//! - I3. A reservation is settled, released or swept, once.
+//! - I3. A reservation is made at most once in an item, and settled, released or swept once.
 //! - I4. After the last reservation was settled or swept: `reserved = 0`, `used` = what was reported, and estimates for what was swept.
 //! - I5. Nobody is refused while `used + reserved + the request's own estimate <= limit`.
 //!

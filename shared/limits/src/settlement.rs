@@ -18,7 +18,7 @@ const SETTLE_FACTOR: u32 = 4;
 /// Settlements that could not be written and wait for another try, at most.
 const MAX_PENDING: usize = 10_000;
 /// So many of them are tried again at a time.
-const BATCH: usize = 16;
+const BATCH: usize = 8;
 /// The service knows the token of a transaction for ten minutes; a later second try could count twice.
 const TOKEN_HOLDS: Duration = Duration::from_secs(540);
 
@@ -36,6 +36,15 @@ pub(crate) struct Settlement {
     history_left: bool,
     /// When the history was last tried.
     tried: Option<SystemTime>,
+}
+
+/// What came of adding usage without a reservation.
+enum Charged {
+    Done(Snapshot),
+    /// The reservation is there after all.
+    Arrived,
+    /// Its mark is there.
+    Before,
 }
 
 impl Ledger {
@@ -194,14 +203,34 @@ impl Ledger {
         now: SystemTime,
     ) -> Result<Option<Vec<Warning>>, LedgerError> {
         let reservation = &settlement.reservation;
+        let mut snapshot = self.close_one(settlement, held).await?;
+        // Not there: it was settled before, or it was admitted while the ledger was silent, and not written then. After its end the sweep may have charged it, and its
+        // mark may be gone: to add it then could count it twice.
+        if snapshot.is_none() && !held.sure && now < reservation.expires {
+            snapshot = match self.charge_one(settlement, held, now).await? {
+                Charged::Done(snapshot) => Some(snapshot),
+                // It arrived between the two writes.
+                Charged::Arrived => self.close_one(settlement, held).await?,
+                Charged::Before => None,
+            };
+        }
+        let Some(snapshot) = snapshot else { return Ok(None) };
+        if settlement.released {
+            return Ok(Some(Vec::new()));
+        }
+        Ok(Some(self.told.crossed(&self.table, &held.scope, &snapshot, reservation.windows, now).await))
+    }
+
+    /// Takes the open reservation out, and adds the difference. `None`: it is not there.
+    async fn close_one(&self, settlement: &Settlement, held: &Held) -> Result<Option<Snapshot>, LedgerError> {
+        let reservation = &settlement.reservation;
         let mut expression = Expression::default();
         let mut touched = Vec::new();
         for (counter, _) in &held.scope.counters {
-            let used = settlement.used.of(counter);
             if *counter == Counter::Requests && !settlement.released {
                 continue;
             }
-            let delta = i128::from(used) - i128::from(reservation.amount.of(counter));
+            let delta = i128::from(settlement.used.of(counter)) - i128::from(reservation.amount.of(counter));
             if delta != 0 {
                 let attribute = counter.attribute(reservation.windows);
                 expression.add(&attribute, n(delta));
@@ -217,31 +246,15 @@ impl Ledger {
             close_with_mark(&mut expression, reservation);
         }
         let call = self.table.update(&held.scope.key, STATE, expression);
-        let snapshot = match self.in_time_of(settlement, call).await? {
-            Updated::Done(item) => Snapshot::read(&item),
-            Updated::Refused(_) if held.sure => return Ok(None),
-            // After its end the sweep may have charged it, and its mark may be gone: to add it now could count it twice.
-            Updated::Refused(_) if now >= reservation.expires => return Ok(None),
-            // Admitted while the ledger was silent, and not written then: it is written now.
-            Updated::Refused(_) => match self.charge_one(settlement, held, now).await? {
-                Some(snapshot) => snapshot,
-                None => return Ok(None),
-            },
-        };
-        if settlement.released {
-            return Ok(Some(Vec::new()));
-        }
-        Ok(Some(self.told.crossed(&self.table, &held.scope, &snapshot, reservation.windows, now).await))
+        Ok(match self.in_time_of(settlement, call).await? {
+            Updated::Done(item) => Some(Snapshot::read(&item)),
+            Updated::Refused(_) => None,
+        })
     }
 
     /// Adds what was used without asking, once, and takes the reservation's place with a mark: no late try of the admission, and no second settlement, counts
     /// after it.
-    async fn charge_one(
-        &self,
-        settlement: &Settlement,
-        held: &Held,
-        now: SystemTime,
-    ) -> Result<Option<Snapshot>, LedgerError> {
+    async fn charge_one(&self, settlement: &Settlement, held: &Held, now: SystemTime) -> Result<Charged, LedgerError> {
         let reservation = &settlement.reservation;
         let mut expression = Expression::default();
         for (counter, _) in &held.scope.counters {
@@ -253,10 +266,11 @@ impl Ledger {
         let mark = Entry::mark(reservation.windows, unix_s(reservation.expires));
         open(&mut expression, &reservation.id, mark, now);
         let call = self.table.update(&held.scope.key, STATE, expression);
-        match self.in_time_of(settlement, call).await? {
-            Updated::Done(item) => Ok(Some(Snapshot::read(&item))),
-            Updated::Refused(_) => Ok(None),
-        }
+        Ok(match self.in_time_of(settlement, call).await? {
+            Updated::Done(item) => Charged::Done(Snapshot::read(&item)),
+            Updated::Refused(item) if Snapshot::read(&item).open.contains_key(&reservation.id) => Charged::Arrived,
+            Updated::Refused(_) => Charged::Before,
+        })
     }
 
     async fn write_history(&self, settlement: &Settlement, now: SystemTime) -> Result<(), LedgerError> {
