@@ -9,7 +9,7 @@ CARGO_FUZZ_VERSION := 0.13.2
 FUZZ_SECONDS ?= 60
 FUZZ_SEEDS := seeds $(wildcard $(foreach kind,requests responses answers streams,$(CURDIR)/shared/wire/tests/*/$(kind)))
 
-.PHONY: help run test check format e2e bench build fuzz clean-tools
+.PHONY: help run test check format e2e bench build fuzz model clean-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -48,6 +48,12 @@ build: ## The Lambda zips for x86-64 (ARCH=arm64 where that target is installed)
 fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz every decoder for FUZZ_SECONDS each (needs a nightly toolchain)
 	cd tests/fuzz && export PATH="$(TOOLS)/bin:$$PATH" && for target in $$(cargo fuzz list --fuzz-dir .); do mkdir -p corpus/$$target; \
 	  cargo +nightly fuzz run --fuzz-dir . $$target corpus/$$target $(FUZZ_SEEDS) -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 || exit 1; done
+
+model: ## Model-check the ledger's protocol (needs spin and a C compiler; result: tests/model/README.md)
+	@command -v spin >/dev/null || { echo "needs spin: apt-get install spin" >&2; exit 1; }
+	@for flags in "-DITEMS=1" "-DITEMS=1 -DOPEN" "-DN=1" "-DN=1 -DOPEN"; do \
+	  out=$$(mktemp -d) && (cd $$out && spin -a $$flags $(CURDIR)/tests/model/ledger.pml >/dev/null && cc -w -O2 -DSAFETY -DCOLLAPSE -o pan pan.c && \
+	  ./pan -m400000 > log; echo "$$flags: $$(grep -oE 'errors: [0-9]+' log), $$(grep -oE '[0-9]+ states, stored' log)"; grep -q 'errors: 0' log) || exit 1; rm -r $$out; done
 
 clean-tools: ## Remove what the targets above installed
 	rm -rf $(TOOLS)

@@ -9,7 +9,7 @@ use crate::support::{limiter, now};
 
 const CALLS: &[Call<'static>] = &[Call { kind: "custom", model: "m" }];
 
-fn ask<'a>(team: &'a str, tier: &'a str) -> Ask<'a> {
+pub(crate) fn ask<'a>(team: &'a str, tier: &'a str) -> Ask<'a> {
     Ask {
         team,
         tier,
