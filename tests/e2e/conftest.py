@@ -74,6 +74,16 @@ def start_gateway(world):
         server.stop()
 
 
+@pytest.fixture(scope="session")
+def dynamodb():
+    """DynamoDB by somebody else (moto), for processes that share a ledger."""
+    from harness.dynamodb import DynamoDb
+
+    database = DynamoDb()
+    yield database
+    database.stop()
+
+
 @pytest.fixture(params=["chat", "messages"])
 def client(request, gateway):
     """Both SDKs, one after the other."""

@@ -14,13 +14,8 @@ def lines(world):
     return [(server.name, line) for server in gateways for line in server.lines]
 
 
-def test_no_log_line_holds_a_key_a_token_a_prompt_or_an_answer(world, lines):
-    forbidden = world.forbidden_in_logs()
-    found = []
-    for name, line in lines:
-        for secret in forbidden:
-            if secret in line:
-                found.append(f"{name}: {secret[:12]}... in: {line[:200]}")
+def test_no_log_line_holds_a_key_a_token_a_prompt_or_an_answer(world):
+    found = world.leaks(world.gateways)
     assert not found, "\n".join(found[:20])
 
 

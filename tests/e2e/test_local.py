@@ -122,7 +122,9 @@ def test_failover_can_be_tried(local):
     """One of the offered models fails over before our eyes, the first time: then its ill provider is left alone."""
     client = local.client("messages")
     models = [model.id for model in client.sdk.models.list()]
-    attempts = {name: client.plain(name, Ask(nonce())).headers["x-tollgate-attempts"] for name in models if "*" not in name}
+    # `demo-budget` is for another demonstration, and soon refused.
+    models = [name for name in models if "*" not in name and name != "demo-budget"]
+    attempts = {name: client.plain(name, Ask(nonce())).headers["x-tollgate-attempts"] for name in models}
     assert "2" in attempts.values(), f"no model of {attempts} shows a failover"
 
 

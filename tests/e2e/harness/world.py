@@ -23,6 +23,8 @@ def binary(variable: str, name: str) -> Path:
 
 GATEWAY = binary("TOLLGATE_GATEWAY_BIN", "gateway")
 TEST_SERVERS = binary("TOLLGATE_TEST_SERVERS_BIN", "test-servers")
+RATE_LIMITER = binary("TOLLGATE_RATE_LIMITER_BIN", "rate-limiter")
+BUDGET = binary("TOLLGATE_BUDGET_BIN", "budget")
 
 
 def nonce() -> str:
@@ -96,9 +98,26 @@ class World:
         if config is not None:
             file = self.write_config(config)
             command += ["serve", "--config", str(file)]
-        server = Server("gateway", command + (arguments or []), env if env is not None else GATEWAY_ENV, cwd=self.folder)
+        env = env if env is not None else GATEWAY_ENV
+        # The embedded configuration keeps a ledger: each gateway has its own, so that no test spends another one's budget.
+        env = {"TOLLGATE_DATA": str(self.new_folder("data"))} | env
+        server = Server("gateway", command + (arguments or []), env, cwd=self.folder)
         self.gateways.append(server)
         return server
+
+    def start_hook(self, program: Path, config: dict, env: dict) -> Server:
+        """Starts a webhook function natively, `serve --config FILE`; its log is searched like a gateway's."""
+        assert program.exists(), f"{program} is missing: cargo build -p tollgate-rate-limiter -p tollgate-budget"
+        command = [str(program), "serve", "--config", str(self.write_config(config)), "--listen", "127.0.0.1:0"]
+        server = Server(program.name, command, env, cwd=self.folder)
+        self.gateways.append(server)
+        return server
+
+    def new_folder(self, name: str) -> Path:
+        """An empty folder of this session."""
+        folder = self.folder / f"{name}-{uuid.uuid4().hex[:8]}"
+        folder.mkdir()
+        return folder
 
     def write_config(self, config: dict) -> Path:
         file = self.folder / f"config-{uuid.uuid4().hex[:8]}.yaml"
@@ -112,6 +131,17 @@ class World:
         """Texts that no log line may hold: keys, tokens (their signatures), prompts, answers."""
         signatures = {token.rsplit(".", 1)[1] for token in self.issuer.issued}
         return self.secrets | {part for part in signatures if part} | {CANARY, "Grüße, 世界", "All work and no play", "Speak like a gatekeeper"}
+
+    def leaks(self, servers: list[Server]) -> list[str]:
+        """The lines of these servers that hold what must be in no log."""
+        forbidden = self.forbidden_in_logs()
+        return [
+            f"{server.name}: {secret[:12]}... in: {line[:200]}"
+            for server in servers
+            for line in server.lines
+            for secret in forbidden
+            if secret in line
+        ]
 
     def dead_servers(self) -> list[str]:
         """Servers around the gateway that ended by themselves: then the suite is to blame, not the gateway."""
