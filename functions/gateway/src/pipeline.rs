@@ -86,6 +86,7 @@ async fn respond(
             },
             Route::Conversation(_) => converse(app, parts, body, client, request_id, books, &identity).await,
             Route::Later(_) | Route::Unknown | Route::Health => {
+                accept::drain_refused(parts, body).await;
                 refuse(books, &not_served(route, path), client, request_id).await
             }
         },
