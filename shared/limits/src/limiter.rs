@@ -251,6 +251,9 @@ impl Limiter {
         let bill = self.bill(spent);
         let used = Amount { requests: 0, tokens: bill.tokens, nano_usd: bill.nano_usd };
         let booked = self.ledger.settle_reported(&scopes, whose.team, external_id, used, &bill.records, now).await?;
+        if booked {
+            let _ = self.ledger.warn(&scopes, now).await;
+        }
         Ok(booked.then_some(bill))
     }
 

@@ -11,6 +11,7 @@ use crate::item::{Snapshot, bounded, n};
 use crate::ledger::{Ledger, Reservation, STATE, close};
 use crate::scope::{Amount, Counter, Scope};
 use crate::table::{KeyedUpdate, LedgerError, Transacted};
+use crate::warning::Warning;
 use crate::window::{Windows, unix_s};
 
 /// A mark is kept for so long: three days.
@@ -51,6 +52,23 @@ impl Ledger {
             }
         }
         Err(LedgerError::Refused("the reservation changed again and again".to_owned()))
+    }
+
+    /// Tells the shares of budgets that these scopes have used up: the transaction of a report answers without the items that it wrote.
+    pub(crate) async fn warn(&self, scopes: &[Scope], now: SystemTime) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        for scope in scopes {
+            match self.in_time(self.table.get(&scope.key, STATE, true)).await {
+                Ok(item) => {
+                    let snapshot = Snapshot::read(&item.unwrap_or_default());
+                    warnings.extend(self.told.crossed(&self.table, scope, &snapshot, Windows::at(now), now).await);
+                }
+                Err(error) => tracing::warn!(
+                    ledger.scope = %scope.key, error.cause = %error, "it could not be seen whether a budget is used up"
+                ),
+            }
+        }
+        warnings
     }
 
     /// One try.

@@ -23,6 +23,9 @@ const MAX_KNOWN: usize = 10_000;
 /// Kept for so long, in seconds.
 const KEPT_S: u64 = 400 * 86_400;
 
+/// A refusal means that a budget is used up only if so much of it is, in per cent: one request may have asked for too much.
+const NEARLY: u32 = 90;
+
 /// A share of a budget is used up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
@@ -88,6 +91,9 @@ impl Told {
             return None;
         }
         let used = standing.limit.saturating_sub(standing.remaining);
+        if !is_reached(used, standing.limit, NEARLY) {
+            return None;
+        }
         self.tell(table, &warning(scope, &refusal.counter, windows, 100, used, standing.limit), now).await
     }
 

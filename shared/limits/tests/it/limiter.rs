@@ -144,3 +144,14 @@ async fn quota_off_needs_no_ledger() {
     assert!(Limiter::new(config.limits.as_ref(), crate::support::no_sdk()).is_none());
     assert!(Limiter::new(None, crate::support::no_sdk()).is_none());
 }
+
+#[tokio::test]
+async fn reported_usage_warns_like_any_other() {
+    let limiter = limiter(&format!("  tiers: {{tiny: {{usdPerMonth: 0.001}}}}\n{PRICES}")).await;
+    let usage = Usage { input: Some(0), output: Some(60), ..Usage::default() };
+    let spent = Spent { kind: "custom".into(), model: "m".into(), usage, estimated: false };
+    let bill = limiter.settle_reported(&ask("a", "tiny"), "r1", vec![spent], now()).await.unwrap().unwrap();
+    assert_eq!(bill.nano_usd, 600_000);
+    let swept = limiter.sweep(now() + Duration::from_secs(1), std::time::Instant::now()).await.unwrap();
+    assert_eq!(swept.warnings.iter().map(|warning| warning.percent).collect::<Vec<_>>(), [50]);
+}

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use aws_config::{BehaviorVersion, SdkConfig};
 use dynoxide::Database;
 use tokio::net::TcpListener;
 use tollgate_config::LedgerTable;
@@ -37,7 +36,11 @@ pub(crate) fn settings(endpoint: &str) -> LedgerTable {
 
 /// Emulators are reached without the ambient configuration.
 pub(crate) fn no_sdk() -> SdkSource {
-    Arc::new(|| Box::pin(async { SdkConfig::builder().behavior_version(BehaviorVersion::latest()).build() }))
+    let aws = tollgate_upstream::Aws::standalone().unwrap();
+    Arc::new(move || {
+        let aws = aws.clone();
+        Box::pin(async move { aws.config_for(Some("http://127.0.0.1:1")).await })
+    })
 }
 
 /// One gateway's ledger.
