@@ -22,6 +22,8 @@ pub(crate) struct Scenario {
     pub(crate) stream: bool,
     /// A token that was not seen before with each request.
     pub(crate) fresh: bool,
+    /// With limits, and a ledger.
+    pub(crate) limits: bool,
 }
 
 impl Scenario {
@@ -30,10 +32,11 @@ impl Scenario {
         let client = self.client.map_or("none", Api::name);
         let flag = |set: bool, yes: &'static str, no: &'static str| if set { yes } else { no };
         format!(
-            "{client}/{}/{}/{}",
+            "{client}/{}/{}/{}{}",
             self.upstream.name(),
             flag(self.stream, "stream", "whole"),
-            flag(self.fresh, "fresh", "cached")
+            flag(self.fresh, "fresh", "cached"),
+            flag(self.limits, "/limits", "")
         )
     }
 
@@ -44,20 +47,25 @@ impl Scenario {
             upstream: Api::of(parts.next()?)?,
             stream: parts.next()? == "stream",
             fresh: parts.next()? == "fresh",
+            limits: parts.next() == Some("limits"),
         })
     }
 }
 
 pub(crate) fn main(args: &[String]) -> Result<()> {
     let [what, count, folder, upstream] = args else { return Err("in-process WHAT COUNT FOLDER UPSTREAM".into()) };
-    let scenario = Scenario::parse(what).ok_or("in-process: no such scenario")?;
     let count: usize = count.parse()?;
+    if let Some(what) = what.strip_prefix("ledger/") {
+        return crate::ledger::in_process(what, count, folder);
+    }
+    let scenario = Scenario::parse(what).ok_or("in-process: no such scenario")?;
     let tokens = std::fs::read_to_string(format!("{folder}/tokens"))?;
     let tokens: Vec<&str> = tokens.lines().collect();
     tollgate_telemetry::init(None);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let config = format!("{folder}/{}.yaml", if scenario.limits { "limits" } else { "gateway" });
     match scenario.client {
-        Some(client) => runtime.block_on(gateway(scenario, client, count, &tokens, &format!("{folder}/gateway.yaml"))),
+        Some(client) => runtime.block_on(gateway(scenario, client, count, &tokens, &config)),
         None => runtime.block_on(bare(scenario, count, upstream)),
     }
 }

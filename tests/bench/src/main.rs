@@ -3,24 +3,32 @@
 //! - `bench instructions`: instructions per request, in process, under callgrind ([`instructions`], [`in_process`])
 //! - `bench throughput`: the release binary beside a bare proxy and the direct call ([`throughput`], [`load`], [`proxy`])
 //! - `bench coldstart`: from spawn to `/next` and to the first answer, beside a hello-world ([`coldstart`], [`runtime_api`])
+//! - `bench ledger`: what an admission costs: against an embedded DynamoDB, in instructions, in write units, and where one item stops ([`ledger`], [`units`],
+//!   [`scaling`], [`dynamo`])
+//! - `bench overspend`: 1,000 requests at once against a budget for 100, over the real gateway; fails unless exactly 100 are answered ([`overspend`])
 //! - `bench profile WHAT FILE`: callgrind's output for one scenario of `instructions`
-//! - `bench upstream`, `bench proxy`, `bench in-process`: what the others start as processes of their own
+//! - `bench upstream`, `bench proxy`, `bench dynamodb`, `bench in-process`: what the others start as processes of their own
 //!
 //! It prints Markdown on standard output, and what it is doing on standard error. Options: `--gateway FILE` and
-//! `--hello FILE` for other binaries than those beside `bench` itself; `--quick` for a look.
+//! `--hello FILE` for other binaries than those beside `bench` itself; `--quick` for a look; `--no-valgrind` leaves out of `ledger` what callgrind counts.
 
 mod coldstart;
+mod dynamo;
 mod fixtures;
 mod in_process;
 mod instructions;
+mod ledger;
 mod load;
+mod overspend;
 mod process;
 mod proxy;
 mod report;
 mod runtime_api;
+mod scaling;
 mod throughput;
 mod tls;
 mod token;
+mod units;
 mod upstream;
 
 use std::io::Write as _;
@@ -35,9 +43,13 @@ pub(crate) struct Options {
     pub(crate) gateway: PathBuf,
     pub(crate) hello: PathBuf,
     pub(crate) quick: bool,
+    pub(crate) valgrind: bool,
 }
 
-const USAGE: &str = "bench instructions|throughput|coldstart|all [--gateway FILE] [--hello FILE] [--quick]";
+/// Measures, and answers Markdown.
+type Section = fn(&Options) -> Result<String>;
+
+const USAGE: &str = "bench instructions|throughput|coldstart|ledger|overspend|all [--gateway FILE] [--hello FILE] [--quick] [--no-valgrind]";
 
 fn main() -> ExitCode {
     match run() {
@@ -57,6 +69,7 @@ fn run() -> Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     match command.as_str() {
         "upstream" => return upstream::main(),
+        "dynamodb" => return dynamo::main(),
         "proxy" => return proxy::main(rest.first().ok_or("proxy: name the upstream")?),
         "profile" => {
             let [what, file] = rest.as_slice() else { return Err("profile WHAT FILE".into()) };
@@ -66,28 +79,33 @@ fn run() -> Result<()> {
         _ => {}
     }
     let options = options(&rest)?;
-    let sections = match command.as_str() {
-        "instructions" => vec![instructions::run(&options)?],
-        "throughput" => vec![throughput::run(&options)?],
-        "coldstart" => vec![coldstart::run(&options)?],
-        "all" => vec![instructions::run(&options)?, throughput::run(&options)?, coldstart::run(&options)?],
-        _ => return Err(USAGE.into()),
-    };
+    let all: [(&str, Section); 5] = [
+        ("instructions", instructions::run),
+        ("throughput", throughput::run),
+        ("coldstart", coldstart::run),
+        ("ledger", ledger::run),
+        ("overspend", overspend::run),
+    ];
+    let mut chosen = all.iter().filter(|(name, _)| command == "all" || command == *name).peekable();
+    chosen.peek().ok_or(USAGE)?;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", report::machine())?;
-    for section in sections {
-        writeln!(out, "\n{section}")?;
+    // Each as soon as it is there: one that fails does not take the others with it.
+    for (_, section) in chosen {
+        writeln!(out, "{}", section(&options)?)?;
+        out.flush()?;
     }
-    Ok(())
+    Ok(writeln!(out, "{}", report::machine())?)
 }
 
 fn options(args: &[String]) -> Result<Options> {
     let beside = |name: &str| Ok::<_, std::io::Error>(std::env::current_exe()?.with_file_name(name));
-    let mut options = Options { gateway: beside("gateway")?, hello: beside("hello-lambda")?, quick: false };
+    let mut options =
+        Options { gateway: beside("gateway")?, hello: beside("hello-lambda")?, quick: false, valgrind: true };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--quick" => options.quick = true,
+            "--no-valgrind" => options.valgrind = false,
             "--gateway" => options.gateway = args.next().ok_or(USAGE)?.into(),
             "--hello" => options.hello = args.next().ok_or(USAGE)?.into(),
             _ => return Err(USAGE.into()),
