@@ -101,10 +101,10 @@ pub async fn embed_ledger(config: &mut Config) -> Result<(), String> {
 
 /// Does what a deployment's schedule does: makes the table, sweeps, and tries again what could not be written.
 pub async fn keep_ledger(app: &App) -> Result<(), String> {
-    let embedded = app.config.limits.as_ref().is_some_and(|limits| limits.ledger.file.is_some());
     let Some(limiter) = app.limiter.as_ref() else { return Ok(()) };
+    let embedded = app.config.limits.as_ref().is_some_and(|limits| limits.ledger.file.is_some());
     if embedded {
-        limiter.ledger().create_table().await.map_err(|error| error.to_string())?;
+        ledger::prepare(limiter).await?;
     }
     let app = app.clone();
     tokio::spawn(async move {
@@ -113,20 +113,11 @@ pub async fn keep_ledger(app: &App) -> Result<(), String> {
             minutes.tick().await;
             let Some(limiter) = app.limiter.as_ref() else { return };
             limiter.flush(SystemTime::now()).await;
-            if embedded && let Err(error) = sweep(limiter).await {
+            if embedded && let Err(error) = ledger::sweep(limiter).await {
                 tracing::warn!(error.cause = %error, "the ledger could not be swept");
             }
         }
     });
-    Ok(())
-}
-
-/// Warnings have been logged; a laptop has nobody to send events to.
-async fn sweep(limiter: &tollgate_limits::Limiter) -> Result<(), tollgate_limits::LedgerError> {
-    let until = std::time::Instant::now() + Duration::from_secs(30);
-    for warning in limiter.sweep(SystemTime::now(), until).await?.warnings {
-        limiter.ledger().sent(&warning).await?;
-    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::BoxFuture;
 use tollgate_config::{FailureMode, Limits, PriceEntry, Quota};
 use tollgate_wire::ir::Usage;
 
@@ -149,32 +150,36 @@ impl Limiter {
     }
 
     /// Reserves. At most one round trip, when what the table says of the team is fresh.
-    pub async fn reserve(&self, ask: &Ask<'_>, now: SystemTime) -> Verdict {
-        let (team, book) = self.overrides.of(&self.ledger, ask.team).await;
-        let models: Vec<&str> = std::iter::once(ask.model).chain(ask.calls.iter().map(|call| call.model)).collect();
-        let subject = Subject { team: ask.team, tier: ask.tier, user: ask.user, models: &models };
-        let scopes = narrowed(policy::scopes(&self.limits, team.as_deref(), subject, now), ask.what);
-        let spends = ask.what != What::Request;
-        let costs = self.costs(&book, ask);
-        let is_money = |(counter, max): &(Counter, Option<u64>)| counter.is_money() && max.is_some();
-        if let Some(model) = costs.unpriced.filter(|_| scopes.iter().any(|scope| scope.counters.iter().any(is_money))) {
-            return Verdict::Unpriced(model);
-        }
-        let order = Order {
-            team: ask.team.to_owned(),
-            scopes,
-            amount: Amount { requests: 1, tokens: costs.tokens, nano_usd: costs.nano_usd },
-            charge: Amount { requests: 0, tokens: ask.prompt.tokens, nano_usd: costs.prompt_nano_usd },
-            expires: ask.deadline + MARGIN,
-            model: ask.calls.first().map(|call| format!("{}/{}", call.kind, call.model)),
-            external_id: ask.external_id.map(str::to_owned),
-            open: spends,
-        };
-        match self.ledger.reserve(&order, now).await {
-            Admission::Admitted(reservation, standings) => Verdict::Admitted(reservation, standings),
-            Admission::Refused(refusal) => Verdict::Refused(refusal),
-            Admission::Unknown(reservation, error) => self.without_ledger(reservation, ask.team, &error).await,
-        }
+    pub fn reserve<'a>(&'a self, ask: &'a Ask<'_>, now: SystemTime) -> BoxFuture<'a, Verdict> {
+        Box::pin(async move {
+            let (team, book) = self.overrides.of(&self.ledger, ask.team).await;
+            let models: Vec<&str> = std::iter::once(ask.model).chain(ask.calls.iter().map(|call| call.model)).collect();
+            let subject = Subject { team: ask.team, tier: ask.tier, user: ask.user, models: &models };
+            let scopes = narrowed(policy::scopes(&self.limits, team.as_deref(), subject, now), ask.what);
+            let spends = ask.what != What::Request;
+            let costs = self.costs(&book, ask);
+            let is_money = |(counter, max): &(Counter, Option<u64>)| counter.is_money() && max.is_some();
+            if let Some(model) =
+                costs.unpriced.filter(|_| scopes.iter().any(|scope| scope.counters.iter().any(is_money)))
+            {
+                return Verdict::Unpriced(model);
+            }
+            let order = Order {
+                team: ask.team.to_owned(),
+                scopes,
+                amount: Amount { requests: 1, tokens: costs.tokens, nano_usd: costs.nano_usd },
+                charge: Amount { requests: 0, tokens: ask.prompt.tokens, nano_usd: costs.prompt_nano_usd },
+                expires: ask.deadline + MARGIN,
+                model: ask.calls.first().map(|call| format!("{}/{}", call.kind, call.model)),
+                external_id: ask.external_id.map(str::to_owned),
+                open: spends,
+            };
+            match self.ledger.reserve(&order, now).await {
+                Admission::Admitted(reservation, standings) => Verdict::Admitted(reservation, standings),
+                Admission::Refused(refusal) => Verdict::Refused(refusal),
+                Admission::Unknown(reservation, error) => self.without_ledger(reservation, ask.team, &error).await,
+            }
+        })
     }
 
     async fn without_ledger(&self, reservation: Reservation, team: &str, error: &LedgerError) -> Verdict {
@@ -230,9 +235,17 @@ impl Limiter {
     }
 
     /// Replaces the reservation by the bill, and writes the usage history.
-    pub async fn settle(&self, reservation: Reservation, team: &str, bill: &Bill, now: SystemTime) -> Vec<Warning> {
-        let used = Amount { requests: 1, tokens: bill.tokens, nano_usd: bill.nano_usd };
-        self.ledger.settle(reservation, team, used, bill.records.clone(), now).await
+    pub fn settle<'a>(
+        &'a self,
+        reservation: Reservation,
+        team: &'a str,
+        bill: &'a Bill,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Vec<Warning>> {
+        Box::pin(async move {
+            let used = Amount { requests: 1, tokens: bill.tokens, nano_usd: bill.nano_usd };
+            self.ledger.settle(reservation, team, used, bill.records.clone(), now).await
+        })
     }
 
     /// Books what a caller reports by its own id, once: against its reservation if it has one, else as it is. `None`: it was booked before.

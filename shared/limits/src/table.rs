@@ -131,7 +131,11 @@ impl Intercept for Unanswered {
     }
 }
 
-/// One table.
+/// Keys of a page, and where the next one starts.
+type Page = (Vec<(String, String)>, Option<Item>);
+
+/// One table. Its calls are plain functions that box their futures: the SDK's are large and would be moved about, and an `async fn` is compiled where it is
+/// waited for, once more and for speed.
 pub(crate) struct Table {
     name: String,
     settings: LedgerTable,
@@ -163,56 +167,64 @@ impl Table {
         self.client.get_or_init(|| self.connect()).await
     }
 
-    async fn connect(&self) -> Client {
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(self.attempt_timeout).build();
-        let retries =
-            RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(Duration::from_millis(10));
-        let mut builder = aws_sdk_dynamodb::config::Builder::from(&(self.sdk)().await);
-        if self.settings.endpoint.as_deref().is_some_and(is_loopback) {
-            // An emulator on this machine takes any credentials.
-            builder = builder
-                .credentials_provider(Credentials::new("local", "local", None, None, "local"))
-                .region(Region::new("us-east-1"));
-        }
-        if let Some(endpoint) = &self.settings.endpoint {
-            builder = builder.endpoint_url(endpoint);
-        }
-        if let Some(region) = &self.settings.region {
-            builder = builder.region(Region::new(region.clone()));
-        }
-        Client::from_conf(builder.timeout_config(timeouts).retry_config(retries).interceptor(Unanswered).build())
+    fn connect(&self) -> BoxFuture<'_, Client> {
+        Box::pin(async move {
+            let timeouts = TimeoutConfig::builder().operation_attempt_timeout(self.attempt_timeout).build();
+            let retries =
+                RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(Duration::from_millis(10));
+            let mut builder = aws_sdk_dynamodb::config::Builder::from(&(self.sdk)().await);
+            if self.settings.endpoint.as_deref().is_some_and(is_loopback) {
+                // An emulator on this machine takes any credentials.
+                builder = builder
+                    .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+                    .region(Region::new("us-east-1"));
+            }
+            if let Some(endpoint) = &self.settings.endpoint {
+                builder = builder.endpoint_url(endpoint);
+            }
+            if let Some(region) = &self.settings.region {
+                builder = builder.region(Region::new(region.clone()));
+            }
+            Client::from_conf(builder.timeout_config(timeouts).retry_config(retries).interceptor(Unanswered).build())
+        })
     }
 
     /// A conditional update of one item. One that meets a transaction on its way is sent again, a few times.
-    pub(crate) async fn update(&self, pk: &str, sk: &str, expression: Expression) -> Result<Updated, LedgerError> {
-        let Parts { update, condition, names, values } = expression.parts();
-        let call = self
-            .client()
-            .await
-            .update_item()
-            .table_name(&self.name)
-            .set_key(Some(key(pk, sk)))
-            .update_expression(update)
-            .set_condition_expression(condition)
-            .set_expression_attribute_names(names)
-            .set_expression_attribute_values(values)
-            .return_values(ReturnValue::AllNew)
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        for attempt in 1..=CONFLICTS {
-            // The SDK's futures are large; boxed, they are not moved about.
-            match Box::pin(call.clone().send()).await {
-                Ok(output) => return Ok(Updated::Done(output.attributes.unwrap_or_default())),
-                Err(error) => match error.as_service_error() {
-                    Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                        return Ok(Updated::Refused(failed.item().cloned().unwrap_or_default()));
-                    }
-                    Some(UpdateItemError::TransactionConflictException(_)) => {}
-                    _ => return Err(self.failed(error)),
-                },
+    pub(crate) fn update<'a>(
+        &'a self,
+        pk: &'a str,
+        sk: &'a str,
+        expression: Expression,
+    ) -> BoxFuture<'a, Result<Updated, LedgerError>> {
+        Box::pin(async move {
+            let Parts { update, condition, names, values } = expression.parts();
+            let call = self
+                .client()
+                .await
+                .update_item()
+                .table_name(&self.name)
+                .set_key(Some(key(pk, sk)))
+                .update_expression(update)
+                .set_condition_expression(condition)
+                .set_expression_attribute_names(names)
+                .set_expression_attribute_values(values)
+                .return_values(ReturnValue::AllNew)
+                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+            for attempt in 1..=CONFLICTS {
+                match call.clone().send().await {
+                    Ok(output) => return Ok(Updated::Done(output.attributes.unwrap_or_default())),
+                    Err(error) => match error.as_service_error() {
+                        Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                            return Ok(Updated::Refused(failed.item().cloned().unwrap_or_default()));
+                        }
+                        Some(UpdateItemError::TransactionConflictException(_)) => {}
+                        _ => return Err(self.failed(error)),
+                    },
+                }
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(5..20) * attempt)).await;
             }
-            tokio::time::sleep(Duration::from_millis(fastrand::u64(5..20) * attempt)).await;
-        }
-        Err(LedgerError::Refused("transactions wrote to the same item, again and again".to_owned()))
+            Err(LedgerError::Refused("transactions wrote to the same item, again and again".to_owned()))
+        })
     }
 
     /// As [`Self::update`]. `true`: a try of it was not answered, and may yet arrive, also after this answer.
@@ -230,10 +242,17 @@ impl Table {
     }
 
     /// One item; `consistent`: as it is now, not as it was a moment ago.
-    pub(crate) async fn get(&self, pk: &str, sk: &str, consistent: bool) -> Result<Option<Item>, LedgerError> {
-        let call = self.client().await.get_item().table_name(&self.name).set_key(Some(key(pk, sk)));
-        let output = Box::pin(call.consistent_read(consistent).send()).await.map_err(|error| self.failed(error))?;
-        Ok(output.item)
+    pub(crate) fn get<'a>(
+        &'a self,
+        pk: &'a str,
+        sk: &'a str,
+        consistent: bool,
+    ) -> BoxFuture<'a, Result<Option<Item>, LedgerError>> {
+        Box::pin(async move {
+            let call = self.client().await.get_item().table_name(&self.name).set_key(Some(key(pk, sk)));
+            let output = call.consistent_read(consistent).send().await.map_err(|error| self.failed(error))?;
+            Ok(output.item)
+        })
     }
 
     /// Updates of several items, all or none, once per token, however often it is sent. The service knows a token for ten minutes.
@@ -245,113 +264,122 @@ impl Table {
     }
 
     /// Updates of several items, all or none. One that meets another on its way is sent again, a few times.
-    pub(crate) async fn transact(
-        &self,
-        token: Option<&str>,
+    pub(crate) fn transact<'a>(
+        &'a self,
+        token: Option<&'a str>,
         updates: Vec<KeyedUpdate>,
-    ) -> Result<Transacted, LedgerError> {
-        let mut items = Vec::with_capacity(updates.len());
-        for (pk, sk, expression) in updates {
-            let Parts { update, condition, names, values } = expression.parts();
-            let update = Update::builder()
-                .table_name(&self.name)
-                .set_key(Some(key(&pk, &sk)))
-                .update_expression(update)
-                .set_condition_expression(condition)
-                .set_expression_attribute_names(names)
-                .set_expression_attribute_values(values)
-                .build()
-                .map_err(|error| LedgerError::Failed(error.to_string()))?;
-            items.push(TransactWriteItem::builder().update(update).build());
-        }
-        let client = self.client().await;
-        for attempt in 1..=CONFLICTS {
-            let call = client.transact_write_items().set_client_request_token(token.map(str::to_owned));
-            let error = match Box::pin(call.set_transact_items(Some(items.clone())).send()).await {
-                Ok(_) => return Ok(Transacted::Done),
-                Err(error) => error,
-            };
-            match error.as_service_error() {
-                // The token was used, and only for these updates: they have been made.
-                Some(TransactWriteItemsError::IdempotentParameterMismatchException(_)) => return Ok(Transacted::Done),
-                Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
-                    let codes = canceled.cancellation_reasons().iter().map(|reason| reason.code().unwrap_or_default());
-                    if let Some(at) = codes.clone().position(|code| code == "ConditionalCheckFailed") {
-                        return Ok(Transacted::Refused(at));
-                    }
-                    if !codes.clone().any(|code| code == "TransactionConflict") {
-                        return Err(self.failed(error));
-                    }
-                }
-                Some(TransactWriteItemsError::TransactionInProgressException(_)) => {}
-                _ => return Err(self.failed(error)),
+    ) -> BoxFuture<'a, Result<Transacted, LedgerError>> {
+        Box::pin(async move {
+            let mut items = Vec::with_capacity(updates.len());
+            for (pk, sk, expression) in updates {
+                let Parts { update, condition, names, values } = expression.parts();
+                let update = Update::builder()
+                    .table_name(&self.name)
+                    .set_key(Some(key(&pk, &sk)))
+                    .update_expression(update)
+                    .set_condition_expression(condition)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .build()
+                    .map_err(|error| LedgerError::Failed(error.to_string()))?;
+                items.push(TransactWriteItem::builder().update(update).build());
             }
-            tokio::time::sleep(Duration::from_millis(fastrand::u64(5..20) * attempt)).await;
-        }
-        Err(LedgerError::Refused("others wrote to the same items at the same time, again and again".to_owned()))
+            let client = self.client().await;
+            for attempt in 1..=CONFLICTS {
+                let call = client.transact_write_items().set_client_request_token(token.map(str::to_owned));
+                let error = match call.set_transact_items(Some(items.clone())).send().await {
+                    Ok(_) => return Ok(Transacted::Done),
+                    Err(error) => error,
+                };
+                match error.as_service_error() {
+                    // The token was used, and only for these updates: they have been made.
+                    Some(TransactWriteItemsError::IdempotentParameterMismatchException(_)) => {
+                        return Ok(Transacted::Done);
+                    }
+                    Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
+                        let codes =
+                            canceled.cancellation_reasons().iter().map(|reason| reason.code().unwrap_or_default());
+                        if let Some(at) = codes.clone().position(|code| code == "ConditionalCheckFailed") {
+                            return Ok(Transacted::Refused(at));
+                        }
+                        if !codes.clone().any(|code| code == "TransactionConflict") {
+                            return Err(self.failed(error));
+                        }
+                    }
+                    Some(TransactWriteItemsError::TransactionInProgressException(_)) => {}
+                    _ => return Err(self.failed(error)),
+                }
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(5..20) * attempt)).await;
+            }
+            Err(LedgerError::Refused("others wrote to the same items at the same time, again and again".to_owned()))
+        })
     }
 
     /// A page of the keys of what is due, the longest first, and where the next page starts.
-    pub(crate) async fn due(
+    pub(crate) fn due(
         &self,
         now_unix_s: u64,
         limit: i32,
         start: Option<Item>,
-    ) -> Result<(Vec<(String, String)>, Option<Item>), LedgerError> {
-        let call = self
-            .client()
-            .await
-            .query()
-            .table_name(&self.name)
-            .index_name(DUE)
-            .key_condition_expression("#lane = :lane AND #due <= :now")
-            .expression_attribute_names("#lane", "lane")
-            .expression_attribute_names("#due", "due")
-            .expression_attribute_values(":lane", lane())
-            .expression_attribute_values(":now", n(now_unix_s))
-            .set_exclusive_start_key(start)
-            .limit(limit);
-        let output = Box::pin(call.send()).await.map_err(|error| self.failed(error))?;
-        let text = |item: &Item, name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
-        let keys = output.items().iter().filter_map(|item| Some((text(item, "pk")?, text(item, "sk")?))).collect();
-        Ok((keys, output.last_evaluated_key))
+    ) -> BoxFuture<'_, Result<Page, LedgerError>> {
+        Box::pin(async move {
+            let call = self
+                .client()
+                .await
+                .query()
+                .table_name(&self.name)
+                .index_name(DUE)
+                .key_condition_expression("#lane = :lane AND #due <= :now")
+                .expression_attribute_names("#lane", "lane")
+                .expression_attribute_names("#due", "due")
+                .expression_attribute_values(":lane", lane())
+                .expression_attribute_values(":now", n(now_unix_s))
+                .set_exclusive_start_key(start)
+                .limit(limit);
+            let output = call.send().await.map_err(|error| self.failed(error))?;
+            let text = |item: &Item, name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+            let keys = output.items().iter().filter_map(|item| Some((text(item, "pk")?, text(item, "sk")?))).collect();
+            Ok((keys, output.last_evaluated_key))
+        })
     }
 
     /// Makes the table: for emulators. In an account `infra/` does.
-    pub(crate) async fn create(&self) -> Result<(), LedgerError> {
-        let element = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
-        let column =
-            |name: &str, kind| AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build();
-        let wrong = |error: aws_sdk_dynamodb::error::BuildError| LedgerError::Failed(error.to_string());
-        let index = GlobalSecondaryIndex::builder()
-            .index_name(DUE)
-            .key_schema(element("lane", KeyType::Hash).map_err(wrong)?)
-            .key_schema(element("due", KeyType::Range).map_err(wrong)?)
-            .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
-            .build()
-            .map_err(wrong)?;
-        let call = self
-            .client()
-            .await
-            .create_table()
-            .table_name(&self.name)
-            .billing_mode(BillingMode::PayPerRequest)
-            .attribute_definitions(column("pk", ScalarAttributeType::S).map_err(wrong)?)
-            .attribute_definitions(column("sk", ScalarAttributeType::S).map_err(wrong)?)
-            .attribute_definitions(column("lane", ScalarAttributeType::S).map_err(wrong)?)
-            .attribute_definitions(column("due", ScalarAttributeType::N).map_err(wrong)?)
-            .key_schema(element("pk", KeyType::Hash).map_err(wrong)?)
-            .key_schema(element("sk", KeyType::Range).map_err(wrong)?)
-            .global_secondary_indexes(index);
-        match Box::pin(call.send()).await {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(error))
-                if matches!(error.err(), CreateTableError::ResourceInUseException(_)) =>
-            {
-                Ok(())
+    pub(crate) fn create(&self) -> BoxFuture<'_, Result<(), LedgerError>> {
+        Box::pin(async move {
+            let element = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
+            let column =
+                |name: &str, kind| AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build();
+            let wrong = |error: aws_sdk_dynamodb::error::BuildError| LedgerError::Failed(error.to_string());
+            let index = GlobalSecondaryIndex::builder()
+                .index_name(DUE)
+                .key_schema(element("lane", KeyType::Hash).map_err(wrong)?)
+                .key_schema(element("due", KeyType::Range).map_err(wrong)?)
+                .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build())
+                .build()
+                .map_err(wrong)?;
+            let call = self
+                .client()
+                .await
+                .create_table()
+                .table_name(&self.name)
+                .billing_mode(BillingMode::PayPerRequest)
+                .attribute_definitions(column("pk", ScalarAttributeType::S).map_err(wrong)?)
+                .attribute_definitions(column("sk", ScalarAttributeType::S).map_err(wrong)?)
+                .attribute_definitions(column("lane", ScalarAttributeType::S).map_err(wrong)?)
+                .attribute_definitions(column("due", ScalarAttributeType::N).map_err(wrong)?)
+                .key_schema(element("pk", KeyType::Hash).map_err(wrong)?)
+                .key_schema(element("sk", KeyType::Range).map_err(wrong)?)
+                .global_secondary_indexes(index);
+            match call.send().await {
+                Ok(_) => Ok(()),
+                Err(SdkError::ServiceError(error))
+                    if matches!(error.err(), CreateTableError::ResourceInUseException(_)) =>
+                {
+                    Ok(())
+                }
+                Err(error) => Err(self.failed(error)),
             }
-            Err(error) => Err(self.failed(error)),
-        }
+        })
     }
 
     fn failed<E, R>(&self, error: SdkError<E, R>) -> LedgerError

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tollgate_limits::{LedgerError, Limiter};
+
 /// Starts it on a free port of this machine; answers the address for `limits.ledger.endpoint`.
 #[cfg(feature = "embedded-ledger")]
 pub async fn start(file: &Path) -> Result<String, String> {
@@ -15,6 +17,34 @@ pub async fn start(file: &Path) -> Result<String, String> {
     let address = listener.local_addr().map_err(|error| failed(&error))?;
     tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()));
     Ok(format!("http://{address}"))
+}
+
+/// Makes the table.
+#[cfg(feature = "embedded-ledger")]
+pub async fn prepare(limiter: &Limiter) -> Result<(), String> {
+    limiter.ledger().create_table().await.map_err(|error| error.to_string())
+}
+
+/// Does what a deployment's schedule does. Warnings have been logged; a laptop has nobody to send events to.
+#[cfg(feature = "embedded-ledger")]
+pub async fn sweep(limiter: &Limiter) -> Result<(), LedgerError> {
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    for warning in limiter.sweep(std::time::SystemTime::now(), until).await?.warnings {
+        limiter.ledger().sent(&warning).await?;
+    }
+    Ok(())
+}
+
+/// There is no table to make.
+#[cfg(not(feature = "embedded-ledger"))]
+pub async fn prepare(_: &Limiter) -> Result<(), String> {
+    Ok(())
+}
+
+/// There is nothing to sweep.
+#[cfg(not(feature = "embedded-ledger"))]
+pub async fn sweep(_: &Limiter) -> Result<(), LedgerError> {
+    Ok(())
 }
 
 /// This build has none.
