@@ -4,9 +4,12 @@ budget. Both share one table of moto's. Prices are as in `test_limits.py`: what 
 import json
 import os
 import re
+import socket
 import subprocess
+import time
 import uuid
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -130,6 +133,29 @@ def test_what_is_not_of_the_contract_is_a_reject_too(world, hooks):
             rejected(answer, answer.status_code, within=answer.status_code)
         rejected(HTTP.get(f"{url}/request", headers=known), 405, within=405)
         assert HTTP.get(f"{url}/healthz").text == "ok\n"
+
+
+def twice_on_one_connection(url: str, token: str) -> list[bytes]:
+    """Posts to a path that is not there, head and body apart; a proxy keeps its connections, and shares them between its clients."""
+    address = urlsplit(url)
+    head = f"POST /nowhere HTTP/1.1\r\nhost: hooks\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n"
+    answers = []
+    with socket.create_connection((address.hostname, address.port), timeout=10) as sock:
+        for _ in range(2):
+            sock.sendall(head.encode())
+            time.sleep(0.1)
+            sock.sendall(b"{}")
+            answers.append(sock.recv(65536)[:12])
+    return answers
+
+
+@pytest.mark.xfail(strict=True, raises=(OSError, AssertionError), reason="404 and 405 are answered without reading the body, and the connection is closed without a word")
+def test_a_wrong_path_costs_no_connection(world, hooks):
+    assert twice_on_one_connection(hooks.rate, world.issuer.token()) == [b"HTTP/1.1 404"] * 2
+
+
+def test_a_wrong_path_of_the_gateway_costs_no_connection(gateway):
+    assert twice_on_one_connection(gateway.url, gateway.token) == [b"HTTP/1.1 404"] * 2
 
 
 @pytest.mark.parametrize("how", ["token", "secret"])
