@@ -55,9 +55,11 @@ impl App {
     pub async fn decide(&self, who: &Who, question: &Question, now: SystemTime) -> Decision {
         let Some(limiter) = &self.limiter else { return Decision::allowed("limits are switched off", Vec::new()) };
         let model = question.model.as_deref().unwrap_or_default();
-        let kinds =
-            kinds(&limiter.prices(), question.provider.as_deref(), self.config.webhooks.provider.as_deref(), model);
-        let calls: Vec<Call<'_>> = kinds.into_iter().map(|kind| Call { kind, model }).collect();
+        let prices = limiter.prices();
+        let kinds = kinds(&prices, question.provider.as_deref(), self.config.webhooks.provider.as_deref(), model);
+        // Without a model there is nobody to name: a price for every name is none for no name.
+        let named = kinds.into_iter().filter(|_| !model.is_empty());
+        let calls: Vec<Call<'_>> = named.map(|kind| Call { kind, model }).collect();
         let ask = Ask {
             team: &who.team,
             tier: &who.tier,

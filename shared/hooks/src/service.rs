@@ -11,7 +11,7 @@
 //! Every answer that is no pass has a whole reject in its body, whatever its status and path: a gateway that asks at the wrong place must not read one.
 
 use std::panic::AssertUnwindSafe;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
@@ -28,6 +28,10 @@ use tollgate_webhook::{Action, RequestBody};
 use crate::app::App;
 use crate::caller::Credentials;
 use crate::decision::{Decision, Denied};
+
+/// As much of an unwanted body is read, for so long.
+const DRAIN_BYTES: usize = 64 * 1024;
+const DRAIN_FOR: Duration = Duration::from_secs(2);
 
 /// What a path asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,9 +96,20 @@ pub async fn entry(app: App, request: Request<Body>) -> Response {
                 }
             }
         }
-        (Some(_), _) => native(&Denied::new(StatusCode::METHOD_NOT_ALLOWED, "this path has another method").into()),
-        (None, _) => native(&Denied::new(StatusCode::NOT_FOUND, "there is nothing at this path").into()),
+        (Some(_), _) => {
+            drain(request).await;
+            native(&Denied::new(StatusCode::METHOD_NOT_ALLOWED, "this path has another method").into())
+        }
+        (None, _) => {
+            drain(request).await;
+            native(&Denied::new(StatusCode::NOT_FOUND, "there is nothing at this path").into())
+        }
     }
+}
+
+/// A small body that nobody wants is read before the answer: left on the connection, it would cost the next request on it.
+async fn drain(request: Request<Body>) {
+    let _ = tokio::time::timeout(DRAIN_FOR, axum::body::to_bytes(request.into_body(), DRAIN_BYTES)).await;
 }
 
 impl App {

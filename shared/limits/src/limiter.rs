@@ -200,8 +200,12 @@ impl Limiter {
 
     fn costs(&self, book: &PriceBook, ask: &Ask<'_>) -> Costs {
         let mut costs = Costs::default();
-        for call in ask.calls {
-            let price = book.find(call.kind, call.model).or(self.unknown_price.as_ref());
+        // Nobody knows who will serve: no pattern of a price means that.
+        let nobody = [Call { kind: "", model: "" }];
+        let calls = if ask.calls.is_empty() { &nobody } else { ask.calls };
+        for call in calls {
+            let known = if call.model.is_empty() { None } else { book.find(call.kind, call.model) };
+            let price = known.or(self.unknown_price.as_ref());
             let ceiling = price.and_then(|price| price.max_output_tokens).unwrap_or(MAX_OUTPUT_TOKENS);
             let cap = ask.max_output_tokens.unwrap_or(self.limits.default_output_tokens()).min(ceiling);
             let output = cap.saturating_mul(ask.choices.max(1));

@@ -23,8 +23,12 @@ fn line(name: &str, dimensions: &[(&str, &str)], now: SystemTime) -> Value {
     let mut fields: Map<String, Value> =
         dimensions.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
     fields.insert(name.to_owned(), json!(1));
-    let metrics = json!([{"Namespace": NAMESPACE, "Dimensions": [names], "Metrics": [{"Name": name, "Unit": "Count"}]}]);
-    fields.insert("_aws".to_owned(), json!({"Timestamp": u64::try_from(millis).unwrap_or(0), "CloudWatchMetrics": metrics}));
+    let metrics =
+        json!([{"Namespace": NAMESPACE, "Dimensions": [names], "Metrics": [{"Name": name, "Unit": "Count"}]}]);
+    fields.insert(
+        "_aws".to_owned(),
+        json!({"Timestamp": u64::try_from(millis).unwrap_or(0), "CloudWatchMetrics": metrics}),
+    );
     Value::Object(fields)
 }
 

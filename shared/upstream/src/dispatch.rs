@@ -88,7 +88,7 @@ pub enum Answer {
         /// The body.
         body: Bytes,
         /// Usage and model.
-        state: State,
+        state: Box<State>,
     },
     /// Streaming; the first content is there.
     Stream(Box<LiveStream>),
@@ -293,7 +293,7 @@ fn cause_of(fault: &Fault, status: ::http::StatusCode) -> String {
 async fn whole(job: &Job<'_>, provider: &Provider, mut reply: Reply, relay: &mut Relay) -> Result<Answer, Failure> {
     let body = reply.body.read(MAX_ANSWER_BYTES, provider.idle_timeout(), job.deadline).await?;
     let body = relay.response(body).map_err(stream_failure)?;
-    Ok(Answer::Whole { body, state: relay.state().clone() })
+    Ok(Answer::Whole { body, state: Box::new(relay.state().clone()) })
 }
 
 /// Reads a stream from its first bytes up to its first content: until then it can fail without the client seeing it. A model that thinks in silence
