@@ -1,7 +1,7 @@
 //! What every request needs, built once.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use tokio_util::task::TaskTracker;
@@ -72,6 +72,21 @@ impl App {
         tokio::spawn(async move {
             if let Some(limiter) = &app.limiter {
                 limiter.ledger().warm().await;
+            }
+        });
+    }
+
+    /// Tries again every minute what could not be settled. On Lambda the next request does.
+    pub fn keep_settling(&self) {
+        if self.limiter.is_none() {
+            return;
+        }
+        let app = self.clone();
+        tokio::spawn(async move {
+            let mut minutes = tokio::time::interval(Duration::from_secs(60));
+            while let Some(limiter) = &app.limiter {
+                minutes.tick().await;
+                limiter.flush(SystemTime::now()).await;
             }
         });
     }

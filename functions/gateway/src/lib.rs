@@ -10,7 +10,7 @@
 //! 6. [`meter`]: limits, reserved before the attempts and settled after them.
 //! 7. [`error`]: the one place that turns a fault into an HTTP answer.
 //!
-//! [`local`] is what a laptop needs and a deployment must not have: an issuer of tokens and a demo provider.
+//! [`local`] is what a laptop needs and a deployment must not have: an issuer of tokens, a demo provider, a ledger in a file. The Lambda build leaves it out.
 
 pub mod accept;
 pub mod app;
@@ -19,6 +19,10 @@ pub mod cli;
 pub mod error;
 pub mod guard;
 pub mod host;
+#[cfg(feature = "local")]
+pub mod local;
+#[cfg(not(feature = "local"))]
+#[path = "no_local.rs"]
 pub mod local;
 pub mod meter;
 pub mod models;

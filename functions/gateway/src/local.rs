@@ -7,8 +7,9 @@ pub mod ledger;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use axum::Router;
 use tollgate_config::{Config, Team};
 
 use crate::app::App;
@@ -25,7 +26,7 @@ const DATA: &str = ".tollgate";
 const TEAM: &str = "local";
 
 /// The embedded default: the providers whose credentials are in the environment, and the demo provider (which it starts).
-pub async fn embedded_config() -> Result<Config, String> {
+async fn embedded_config() -> Result<Config, String> {
     let demo = demo::start().await.map_err(|e| format!("the demo provider could not be started: {e}"))?;
     let data = std::env::var_os("TOLLGATE_DATA").map_or_else(|| PathBuf::from(DATA), PathBuf::from);
     let yaml = embedded_yaml(demo, &data.join("ledger.sqlite").display().to_string(), |name| {
@@ -81,13 +82,8 @@ fn embedded_yaml(demo: SocketAddr, ledger: &str, has: impl Fn(&str) -> bool) -> 
     yaml
 }
 
-/// The local issuer's client is a team whose name stays.
-pub fn name_team(config: &mut Config, issuer: &issuer::Issuer) {
-    config.auth.teams.insert(issuer.client_id().to_owned(), Team { team: TEAM.to_owned(), tier: None });
-}
-
 /// Starts the ledger of a laptop where the configuration has one, and tells the configuration where it is.
-pub async fn embed_ledger(config: &mut Config) -> Result<(), String> {
+async fn embed_ledger(config: &mut Config) -> Result<(), String> {
     let Some(limits) = config.limits.as_mut().filter(|limits| limits.quota == tollgate_config::Quota::On) else {
         return Ok(());
     };
@@ -99,30 +95,63 @@ pub async fn embed_ledger(config: &mut Config) -> Result<(), String> {
     Ok(())
 }
 
-/// Does what a deployment's schedule does: makes the table, sweeps, and tries again what could not be written.
-pub async fn keep_ledger(app: &App) -> Result<(), String> {
-    let Some(limiter) = app.limiter.as_ref() else { return Ok(()) };
-    let embedded = app.config.limits.as_ref().is_some_and(|limits| limits.ledger.file.is_some());
-    if embedded {
-        ledger::prepare(limiter).await?;
+/// What only a laptop has.
+pub struct Local {
+    issuer: Option<issuer::Issuer>,
+}
+
+/// The configuration with what a laptop adds: without one, the embedded default; then the local issuer, and the ledger in a file.
+pub async fn complete(
+    config: Option<Config>,
+    bound: SocketAddr,
+    local_issuer: bool,
+) -> Result<(Config, Local), String> {
+    let issuer = (config.is_none() || local_issuer).then(|| issuer::Issuer::start(bound)).transpose()?;
+    let mut config = match config {
+        Some(config) => config,
+        None => embedded_config().await?,
+    };
+    if let Some(issuer) = &issuer {
+        config.auth.issuers.push(issuer.config());
+        // The client's id is another at every start, and its team must stay.
+        let team = Team { team: TEAM.to_owned(), tier: None };
+        config.auth.teams.insert(issuer.client_id().to_owned(), team);
     }
-    let app = app.clone();
-    tokio::spawn(async move {
-        let mut minutes = tokio::time::interval(Duration::from_secs(60));
-        loop {
-            minutes.tick().await;
-            let Some(limiter) = app.limiter.as_ref() else { return };
-            limiter.flush(SystemTime::now()).await;
-            if embedded && let Err(error) = ledger::sweep(limiter).await {
-                tracing::warn!(error.cause = %error, "the ledger could not be swept");
-            }
+    embed_ledger(&mut config).await?;
+    Ok((config, Local { issuer }))
+}
+
+impl Local {
+    /// The gateway's routes and the issuer's, and what to tell the person at the terminal.
+    pub fn routes(&self, routes: Router, bound: SocketAddr, app: &App) -> (Router, Option<String>) {
+        match &self.issuer {
+            None => (routes, None),
+            Some(issuer) => (issuer::routes(issuer.clone()).merge(routes), Some(banner(bound, issuer, app))),
         }
-    });
-    Ok(())
+    }
+
+    /// Makes the table of a ledger in a file, and sweeps it every minute, as a deployment's schedule does.
+    pub async fn keep_ledger(&self, app: &App) -> Result<(), String> {
+        let embedded = app.config.limits.as_ref().is_some_and(|limits| limits.ledger.file.is_some());
+        let Some(limiter) = app.limiter.as_ref().filter(|_| embedded) else { return Ok(()) };
+        limiter.ledger().create_table().await.map_err(|error| error.to_string())?;
+        let app = app.clone();
+        tokio::spawn(async move {
+            let mut minutes = tokio::time::interval(Duration::from_secs(60));
+            loop {
+                minutes.tick().await;
+                let Some(limiter) = app.limiter.as_ref() else { return };
+                if let Err(error) = ledger::sweep(limiter).await {
+                    tracing::warn!(error.cause = %error, "the ledger could not be swept");
+                }
+            }
+        });
+        Ok(())
+    }
 }
 
 /// What a person sees at the start: where it is, who they are, and lines to paste.
-pub fn banner(bound: SocketAddr, issuer: &issuer::Issuer, app: &App) -> String {
+fn banner(bound: SocketAddr, issuer: &issuer::Issuer, app: &App) -> String {
     let base = format!("http://{bound}");
     let models: Vec<&str> = app.config.model_names().iter().map(|model| model.name).collect();
     let mut chains: Vec<&str> = app.config.providers().map(|entry| entry.name.as_str()).collect();

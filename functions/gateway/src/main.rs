@@ -1,5 +1,6 @@
 //! The gateway binary: reads the command line and the environment, picks the host.
 
+#[cfg(feature = "local")]
 mod prices;
 
 use std::io::Write;
@@ -21,15 +22,25 @@ fn main() -> ExitCode {
         Command::Help => say(cli::USAGE),
         Command::Version => say(concat!("tollgate ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Check(file) => check(&file),
-        Command::Prices(command) => match prices::run(&command) {
-            Ok(said) => {
-                note(&said.aside);
-                say(&said.text)
-            }
-            Err(message) => fail(&message),
-        },
+        Command::Prices(command) => prices(&command),
         Command::Serve { config, listen, local_issuer } => serve(config, listen, local_issuer),
     }
+}
+
+#[cfg(feature = "local")]
+fn prices(command: &cli::Prices) -> ExitCode {
+    match prices::run(command) {
+        Ok(said) => {
+            note(&said.aside);
+            say(&said.text)
+        }
+        Err(message) => fail(&message),
+    }
+}
+
+#[cfg(not(feature = "local"))]
+fn prices(_: &cli::Prices) -> ExitCode {
+    fail("prices: not in this build, which is for Lambda")
 }
 
 fn check(file: &str) -> ExitCode {
@@ -103,29 +114,19 @@ async fn natively(config: Option<Config>, listen: Option<SocketAddr>, local_issu
     let from_environment = std::env::var("TOLLGATE_LISTEN").ok();
     let from_environment =
         from_environment.map(|text| text.parse().map_err(|_| format!("TOLLGATE_LISTEN={text}: not an address")));
-    let embedded = config.is_none();
     let wanted = config.as_ref().map_or_else(|| Config::default().listen(), Config::listen);
     let wanted = listen.or(from_environment.transpose()?).unwrap_or(wanted);
     let listener = native::bind(wanted).await?;
     let bound = listener.local_addr().map_err(|e| e.to_string())?;
-    let mut config = match config {
-        Some(config) => config,
-        None => local::embedded_config().await?,
-    };
-    let issuer = if embedded || local_issuer { Some(local::issuer::Issuer::start(bound)?) } else { None };
-    if let Some(issuer) = &issuer {
-        config.auth.issuers.push(issuer.config());
-        local::name_team(&mut config, issuer);
-    }
-    local::embed_ledger(&mut config).await?;
+    let (config, local) = local::complete(config, bound, local_issuer).await?;
     config.check_complete().map_err(|e| e.to_string())?;
     let app = App::new(config).map_err(|e| e.to_string())?;
-    let mut routes = router::router(app.clone());
-    if let Some(issuer) = &issuer {
-        say(&local::banner(bound, issuer, &app));
-        routes = local::issuer::routes(issuer.clone()).merge(routes);
+    let (routes, banner) = local.routes(router::router(app.clone()), bound, &app);
+    local.keep_ledger(&app).await?;
+    app.keep_settling();
+    if let Some(banner) = banner {
+        say(&banner);
     }
-    local::keep_ledger(&app).await?;
     tracing::info!(listen = %bound, "listening");
     app.warm();
     native::serve(listener, routes, native::signal()).await;

@@ -1,11 +1,11 @@
 //! DynamoDB's API over a file, for a laptop: limits and budgets work without an account, and survive a restart.
 
 use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
 
 use tollgate_limits::{LedgerError, Limiter};
 
 /// Starts it on a free port of this machine; answers the address for `limits.ledger.endpoint`.
-#[cfg(feature = "embedded-ledger")]
 pub async fn start(file: &Path) -> Result<String, String> {
     let failed = |error: &dyn std::fmt::Display| format!("limits.ledger.file: {}: {error}", file.display());
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -19,39 +19,11 @@ pub async fn start(file: &Path) -> Result<String, String> {
     Ok(format!("http://{address}"))
 }
 
-/// Makes the table.
-#[cfg(feature = "embedded-ledger")]
-pub async fn prepare(limiter: &Limiter) -> Result<(), String> {
-    limiter.ledger().create_table().await.map_err(|error| error.to_string())
-}
-
-/// Does what a deployment's schedule does. Warnings have been logged; a laptop has nobody to send events to.
-#[cfg(feature = "embedded-ledger")]
+/// Warnings have been logged; a laptop has nobody to send events to.
 pub async fn sweep(limiter: &Limiter) -> Result<(), LedgerError> {
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    for warning in limiter.sweep(std::time::SystemTime::now(), until).await?.warnings {
+    let until = Instant::now() + Duration::from_secs(30);
+    for warning in limiter.sweep(SystemTime::now(), until).await?.warnings {
         limiter.ledger().sent(&warning).await?;
     }
     Ok(())
-}
-
-/// There is no table to make.
-#[cfg(not(feature = "embedded-ledger"))]
-pub async fn prepare(_: &Limiter) -> Result<(), String> {
-    Ok(())
-}
-
-/// There is nothing to sweep.
-#[cfg(not(feature = "embedded-ledger"))]
-pub async fn sweep(_: &Limiter) -> Result<(), LedgerError> {
-    Ok(())
-}
-
-/// This build has none.
-#[cfg(not(feature = "embedded-ledger"))]
-pub async fn start(file: &Path) -> Result<String, String> {
-    let file = file.display();
-    Err(format!(
-        "limits.ledger.file: {file}: this build has no embedded ledger; set limits.ledger.endpoint, or build it with its default features"
-    ))
 }
