@@ -1,4 +1,4 @@
-//! What [`local`](crate) is in a build without it: the Lambda build.
+//! What `local` is in a build without it: the Lambda build.
 
 use std::net::SocketAddr;
 

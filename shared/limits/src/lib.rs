@@ -5,7 +5,7 @@
 //!
 //! ## The protocol
 //!
-//! Every scope (team, user, model, gateway) has one state item in one DynamoDB table ([`item`]).
+//! Every scope (team, user, model, gateway) has one state item in one DynamoDB table (`item`).
 //!
 //! 1. **Reserve**: one conditional `UpdateItem` per scope, all at once. It adds the request, its estimated tokens and their price to the counters of the
 //!    current minute, day and month, and puts an open reservation `o#<id>` into the item, on the condition that every limited counter has room and the
