@@ -24,8 +24,13 @@ const MAX_LOGGED: usize = 256;
 const MAX_DROPPED: usize = 32;
 
 /// The books of one request.
+///
+/// In a box: they are handed from step to step, and are large.
 #[derive(Debug)]
-pub struct Books {
+pub struct Books(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     access: Access,
     /// The attempts, while they run: what is known of them if the client goes away.
     underway: Outcome,
@@ -52,7 +57,7 @@ impl Books {
             path: logged(path),
             ..Access::default()
         };
-        Self {
+        Self(Box::new(Parts {
             access,
             underway: Outcome::default(),
             meter: None,
@@ -60,52 +65,52 @@ impl Books {
             state: None,
             begun: Instant::now(),
             closed: false,
-        }
+        }))
     }
 
     /// Whose request it is.
     pub fn identity(&mut self, identity: &Identity) {
-        self.access.team = Some(identity.team.clone());
-        self.access.tier = Some(identity.tier.clone());
-        self.access.client_id.clone_from(&identity.client_id);
+        self.0.access.team = Some(identity.team.clone());
+        self.0.access.tier = Some(identity.tier.clone());
+        self.0.access.client_id.clone_from(&identity.client_id);
     }
 
     /// What it asks for.
     pub fn asked(&mut self, model: &str, stream: bool) {
-        self.access.request_model = Some(logged(model));
-        self.access.stream = stream;
+        self.0.access.request_model = Some(logged(model));
+        self.0.access.stream = stream;
     }
 
     /// It was admitted: from here on it is settled, however it ends.
     pub fn admitted(&mut self, meter: Meter) {
         if meter.degraded {
-            self.access.limits = Some("degraded");
+            self.0.access.limits = Some("degraded");
         }
-        self.meter = Some(meter);
+        self.0.meter = Some(meter);
     }
 
     /// It is over a limit.
     pub fn limited(&mut self, reason: &str) {
-        self.access.limits = Some("refused");
-        self.access.limit_reason = Some(logged(reason));
+        self.0.access.limits = Some("refused");
+        self.0.access.limit_reason = Some(logged(reason));
     }
 
     /// Where the attempts are written while they run.
     pub fn underway(&mut self) -> &mut Outcome {
-        &mut self.underway
+        &mut self.0.underway
     }
 
     /// The attempts are over.
     pub fn answered(&mut self) -> Outcome {
-        let outcome = std::mem::take(&mut self.underway);
+        let outcome = std::mem::take(&mut self.0.underway);
         self.outcome(&outcome);
         outcome
     }
 
     /// What the upstreams said.
     fn outcome(&mut self, outcome: &Outcome) {
-        self.uses = outcome.attempts.iter().map(Use::of).collect();
-        self.access.attempts = outcome
+        self.0.uses = outcome.attempts.iter().map(Use::of).collect();
+        self.0.access.attempts = outcome
             .attempts
             .iter()
             .map(|attempt| AttemptLine {
@@ -116,12 +121,12 @@ impl Books {
                 duration_ms: ms(attempt.duration),
             })
             .collect();
-        self.access.upstream_ms = Some(ms(outcome.attempts.iter().map(|attempt| attempt.duration).sum()));
-        self.access.dropped = outcome.dropped.iter().take(MAX_DROPPED).map(|dropped| logged(&dropped.path)).collect();
+        self.0.access.upstream_ms = Some(ms(outcome.attempts.iter().map(|attempt| attempt.duration).sum()));
+        self.0.access.dropped = outcome.dropped.iter().take(MAX_DROPPED).map(|dropped| logged(&dropped.path)).collect();
         if let (Ok(_), Some(served)) = (&outcome.result, outcome.attempts.last()) {
-            self.access.first_content_ms = Some(ms(self.begun.elapsed()));
-            self.access.provider = Some(served.provider.name().to_owned());
-            self.access.provider_kind = Some(served.provider.kind().to_owned());
+            self.0.access.first_content_ms = Some(ms(self.0.begun.elapsed()));
+            self.0.access.provider = Some(served.provider.name().to_owned());
+            self.0.access.provider_kind = Some(served.provider.kind().to_owned());
         }
     }
 
@@ -129,38 +134,38 @@ impl Books {
     pub fn used(&mut self, state: &State) {
         let usage = &state.usage;
         if usage.is_reported() {
-            self.access.input_tokens = Some(usage.total_input());
+            self.0.access.input_tokens = Some(usage.total_input());
         }
-        self.access.output_tokens = usage.output;
-        self.access.cache_read_tokens = usage.cache_read;
-        self.access.cache_write_tokens = usage.cache_write;
-        self.access.reasoning_tokens = usage.reasoning;
-        self.access.response_model.clone_from(&state.model);
-        if self.meter.is_some() {
-            self.state = Some(state.clone());
+        self.0.access.output_tokens = usage.output;
+        self.0.access.cache_read_tokens = usage.cache_read;
+        self.0.access.cache_write_tokens = usage.cache_write;
+        self.0.access.reasoning_tokens = usage.reasoning;
+        self.0.access.response_model.clone_from(&state.model);
+        if self.0.meter.is_some() {
+            self.0.state = Some(state.clone());
         }
     }
 
     /// Why it failed.
     pub fn failed(&mut self, fault: &Fault) {
         let code = fault.code.clone();
-        self.access.error = Some(logged(&code.unwrap_or_else(|| fault.kind.name().to_owned())));
+        self.0.access.error = Some(logged(&code.unwrap_or_else(|| fault.kind.name().to_owned())));
     }
 
     /// Why it was refused before it began.
     pub fn refused(&mut self, code: &str) {
-        self.access.error = Some(code.to_owned());
+        self.0.access.error = Some(code.to_owned());
     }
 
     /// A guard said no. `reason`: its own, if it gave one.
     pub fn rejected(&mut self, reason: Option<&str>) {
-        self.access.error = Some("guard_rejected".to_owned());
-        self.access.guard_reason = reason.map(logged);
+        self.0.access.error = Some("guard_rejected".to_owned());
+        self.0.access.guard_reason = reason.map(logged);
     }
 
     /// The route type.
     pub fn route(&self) -> &'static str {
-        self.access.route
+        self.0.access.route
     }
 
     /// It is over, with this status. Done when it is settled, too: the process may freeze afterwards.
@@ -172,30 +177,30 @@ impl Books {
     }
 
     fn settle(&mut self) -> Option<tokio::task::JoinHandle<()>> {
-        let meter = self.meter.take()?;
-        let bill = meter.bill(&self.uses, self.state.as_ref());
+        let meter = self.0.meter.take()?;
+        let bill = meter.bill(&self.0.uses, self.0.state.as_ref());
         self.billed(&bill);
         meter.settle(bill)
     }
 
     fn billed(&mut self, bill: &Bill) {
-        self.access.cost_nano_usd = Some(bill.nano_usd);
-        self.access.billed_tokens = Some(bill.tokens);
-        self.access.usage_estimated = bill.is_estimated();
-        self.access.unpriced = bill.unpriced;
+        self.0.access.cost_nano_usd = Some(bill.nano_usd);
+        self.0.access.billed_tokens = Some(bill.tokens);
+        self.0.access.usage_estimated = bill.is_estimated();
+        self.0.access.unpriced = bill.unpriced;
     }
 
     /// Nobody closed them: a bug of ours, or the client went away. Answers the status to write.
     fn cut_off(&mut self, panicking: bool) -> u16 {
         if panicking {
-            self.access.error = Some("panic".to_owned());
+            self.0.access.error = Some("panic".to_owned());
             return PANICKED;
         }
-        self.access.client_gone = true;
-        let outcome = std::mem::take(&mut self.underway);
+        self.0.access.client_gone = true;
+        let outcome = std::mem::take(&mut self.0.underway);
         if let Some(running) = outcome.attempts.last() {
             self.outcome(&outcome);
-            if let Some(line) = self.access.attempts.last_mut() {
+            if let Some(line) = self.0.access.attempts.last_mut() {
                 line.fault = Some("client_gone");
                 line.duration_ms = ms(running.begun.elapsed());
             }
@@ -204,16 +209,16 @@ impl Books {
     }
 
     fn write(&mut self, status: u16) {
-        self.closed = true;
-        self.access.status = status;
-        self.access.duration_ms = (self.begun.elapsed().as_secs_f64() * 1e6).round() / 1e3;
-        tollgate_telemetry::write(&self.access);
+        self.0.closed = true;
+        self.0.access.status = status;
+        self.0.access.duration_ms = (self.0.begun.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+        tollgate_telemetry::write(&self.0.access);
     }
 }
 
 impl Drop for Books {
     fn drop(&mut self) {
-        if !self.closed {
+        if !self.0.closed {
             let status = self.cut_off(std::thread::panicking());
             // Nobody waits for it: a client that hangs up is seen by the native server alone, which goes on.
             drop(self.settle());
@@ -248,8 +253,8 @@ mod tests {
     fn a_bug_is_not_booked_as_a_client_that_went_away() {
         for (panicking, status, client_gone) in [(true, 500, false), (false, 499, true)] {
             let mut books = Books::open("r", "completions", &http::Method::POST, "/v1/chat/completions");
-            assert_eq!((books.cut_off(panicking), books.access.client_gone), (status, client_gone));
-            assert_eq!(books.access.error.is_some(), panicking);
+            assert_eq!((books.cut_off(panicking), books.0.access.client_gone), (status, client_gone));
+            assert_eq!(books.0.access.error.is_some(), panicking);
         }
     }
 
@@ -257,6 +262,6 @@ mod tests {
     fn a_line_stays_short_whatever_the_client_sends() {
         let method = http::Method::from_bytes(&[b'X'; 10_000]).unwrap();
         let books = Books::open("r", "unknown", &method, &"/x".repeat(10_000));
-        assert_eq!((books.access.method.len(), books.access.path.len()), (MAX_LOGGED, MAX_LOGGED));
+        assert_eq!((books.0.access.method.len(), books.0.access.path.len()), (MAX_LOGGED, MAX_LOGGED));
     }
 }
