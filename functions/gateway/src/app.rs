@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures_util::future::BoxFuture;
 use tokio_util::task::TaskTracker;
 use tollgate_auth::{Authenticator, Options};
 use tollgate_config::Config;
 use tollgate_limits::Limiter;
+pub use tollgate_limits::unix_s;
 use tollgate_upstream::{Chains, SetupError};
 
 use crate::guard::Guards;
@@ -49,13 +49,8 @@ impl App {
         let chains = Chains::new(&config)?;
         let auth = Authenticator::new(&config.auth, chains.client().clone(), Options::default());
         let guards = Guards::new(&config, &chains);
-        let aws = chains.aws().clone();
-        let endpoint = config.limits.as_ref().and_then(|limits| limits.ledger.endpoint.clone());
-        let sdk = Arc::new(move || -> BoxFuture<'static, _> {
-            let (aws, endpoint) = (aws.clone(), endpoint.clone());
-            Box::pin(async move { aws.config_for(endpoint.as_deref()).await })
-        });
-        let limiter = Limiter::new(config.limits.as_ref(), sdk);
+        let emulator = config.limits.as_ref().is_some_and(|limits| limits.ledger.is_emulator());
+        let limiter = Limiter::new(config.limits.as_ref(), chains.aws().source(emulator));
         let settlements = TaskTracker::new();
         let started_unix_s = unix_s(SystemTime::now());
         Ok(Self(Arc::new(Shared { config, chains, auth, guards, limiter, settlements, started_unix_s })))
@@ -99,9 +94,4 @@ impl App {
             limiter.flush(SystemTime::now()).await;
         }
     }
-}
-
-/// Whole seconds since the Unix epoch.
-pub fn unix_s(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

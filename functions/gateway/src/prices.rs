@@ -71,12 +71,7 @@ fn store(config: &str, json: &str) -> Result<(), String> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     let aws = tollgate_upstream::Aws::standalone().map_err(|error| error.to_string())?;
-    let endpoint = limits.ledger.endpoint.clone();
-    let sdk = std::sync::Arc::new(move || -> futures_util::future::BoxFuture<'static, _> {
-        let (aws, endpoint) = (aws.clone(), endpoint.clone());
-        Box::pin(async move { aws.config_for(endpoint.as_deref()).await })
-    });
-    let ledger = Ledger::new(&limits.ledger, PATIENCE, Vec::new(), sdk);
+    let ledger = Ledger::new(&limits.ledger, PATIENCE, Vec::new(), aws.source(limits.ledger.is_emulator()));
     runtime.block_on(ledger.put_prices(json)).map_err(|error| error.to_string())
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::address::Address;
 use crate::money::{Usd, UsdPerMillion};
 
 /// Rate limits and budgets. Without this block nothing is limited and nothing is written.
@@ -82,6 +83,15 @@ pub struct LedgerTable {
     pub region: Option<String>,
     /// The native server keeps the table itself, in this file: for a laptop. Not on Lambda.
     pub file: Option<String>,
+}
+
+impl LedgerTable {
+    /// Whether its endpoint is on this machine: an emulator, which takes any credentials.
+    #[must_use]
+    pub fn is_emulator(&self) -> bool {
+        let address = self.endpoint.as_deref().map(Address::parse);
+        address.is_some_and(|address| address.is_ok_and(|address| address.is_loopback()))
+    }
 }
 
 /// Limits of a tier. What is left out is not limited.

@@ -47,9 +47,9 @@ impl App {
             .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| format!("the HTTP client could not be built: {error}"))?;
-        let endpoint = config.limits.as_ref().and_then(|limits| limits.ledger.endpoint.clone());
+        let emulator = config.limits.as_ref().is_some_and(|limits| limits.ledger.is_emulator());
         let shared = Shared {
-            limiter: Limiter::new(config.limits.as_ref(), aws.source(endpoint)),
+            limiter: Limiter::new(config.limits.as_ref(), aws.source(emulator)),
             what,
             auth: Authenticator::new(&config.auth, client.clone(), Options::default()),
             alb: AlbAuthenticator::new(&config.auth, &config.webhooks.alb, client),

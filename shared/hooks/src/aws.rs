@@ -36,18 +36,15 @@ impl Aws {
         }
     }
 
-    /// For the ledger; `endpoint` is an emulator's.
+    /// For the ledger.
     #[must_use]
-    pub fn source(&self, endpoint: Option<String>) -> SdkSource {
-        let source = self.0.clone();
-        Arc::new(move || {
-            let (source, endpoint) = (source.clone(), endpoint.clone());
-            Box::pin(async move {
-                match source {
-                    Source::Ambient(aws) => aws.config_for(endpoint.as_deref()).await,
-                    Source::Fixed(config) => SdkConfig::clone(&config),
-                }
-            })
-        })
+    pub fn source(&self, emulator: bool) -> SdkSource {
+        match &self.0 {
+            Source::Ambient(aws) => aws.source(emulator),
+            Source::Fixed(config) => {
+                let config = Arc::clone(config);
+                Arc::new(move || Box::pin(std::future::ready(SdkConfig::clone(&config))))
+            }
+        }
     }
 }

@@ -152,10 +152,8 @@ impl Limiter {
     /// Reserves. At most one round trip, when what the table says of the team is fresh.
     pub fn reserve<'a>(&'a self, ask: &'a Ask<'_>, now: SystemTime) -> BoxFuture<'a, Verdict> {
         Box::pin(async move {
-            let (team, book) = self.overrides.of(&self.ledger, ask.team).await;
-            let models: Vec<&str> = std::iter::once(ask.model).chain(ask.calls.iter().map(|call| call.model)).collect();
-            let subject = Subject { team: ask.team, tier: ask.tier, user: ask.user, models: &models };
-            let scopes = narrowed(policy::scopes(&self.limits, team.as_deref(), subject, now), ask.what);
+            let served = ask.calls.iter().map(|call| call.model);
+            let (scopes, book) = self.scopes(ask, served, ask.what, now).await;
             let spends = ask.what != What::Request;
             let costs = self.costs(&book, ask);
             let is_money = |(counter, max): &(Counter, Option<u64>)| counter.is_money() && max.is_some();
@@ -180,6 +178,20 @@ impl Limiter {
                 Admission::Unknown(reservation, error) => self.without_ledger(reservation, ask.team, &error).await,
             }
         })
+    }
+
+    /// The scopes that apply, and the prices, both after what the table says.
+    async fn scopes<'a>(
+        &self,
+        whose: &'a Ask<'_>,
+        served: impl Iterator<Item = &'a str>,
+        what: What,
+        now: SystemTime,
+    ) -> (Vec<Scope>, Arc<PriceBook>) {
+        let (team, book) = self.overrides.of(&self.ledger, whose.team).await;
+        let models: Vec<&str> = std::iter::once(whose.model).chain(served).collect();
+        let subject = Subject { team: whose.team, tier: whose.tier, user: whose.user, models: &models };
+        (narrowed(policy::scopes(&self.limits, team.as_deref(), subject, now), what), book)
     }
 
     async fn without_ledger(&self, reservation: Reservation, team: &str, error: &LedgerError) -> Verdict {
@@ -260,11 +272,8 @@ impl Limiter {
         spent: Vec<Spent>,
         now: SystemTime,
     ) -> Result<Option<Bill>, LedgerError> {
-        let (team, _) = self.overrides.of(&self.ledger, whose.team).await;
-        let models: Vec<&str> =
-            std::iter::once(whose.model).chain(spent.iter().map(|call| call.model.as_str())).collect();
-        let subject = Subject { team: whose.team, tier: whose.tier, user: whose.user, models: &models };
-        let scopes = narrowed(policy::scopes(&self.limits, team.as_deref(), subject, now), What::Spend);
+        let served = spent.iter().map(|call| call.model.as_str());
+        let (scopes, _) = self.scopes(whose, served, What::Spend, now).await;
         let bill = self.bill(spent);
         let used = Amount { requests: 0, tokens: bill.tokens, nano_usd: bill.nano_usd };
         let booked = self.ledger.settle_reported(&scopes, whose.team, external_id, used, &bill.records, now).await?;

@@ -173,7 +173,7 @@ impl Table {
             let retries =
                 RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(Duration::from_millis(10));
             let mut builder = aws_sdk_dynamodb::config::Builder::from(&(self.sdk)().await);
-            if self.settings.endpoint.as_deref().is_some_and(is_loopback) {
+            if self.settings.is_emulator() {
                 // An emulator on this machine takes any credentials.
                 builder = builder
                     .credentials_provider(Credentials::new("local", "local", None, None, "local"))
@@ -408,9 +408,4 @@ pub(crate) fn lane() -> AttributeValue {
 fn key(pk: &str, sk: &str) -> HashMap<String, AttributeValue> {
     let text = |value: &str| AttributeValue::S(value.to_owned());
     HashMap::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
-}
-
-fn is_loopback(endpoint: &str) -> bool {
-    let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
-    ["127.", "localhost", "[::1]"].iter().any(|prefix| host.starts_with(prefix))
 }

@@ -109,7 +109,7 @@ pub(crate) fn not_after(now: SystemTime, last_day: &str) -> Option<bool> {
 }
 
 /// Whole seconds since the Unix epoch.
-pub(crate) fn unix_s(time: SystemTime) -> u64 {
+pub fn unix_s(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

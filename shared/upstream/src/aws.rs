@@ -41,23 +41,24 @@ impl Aws {
         self.config.get_or_init(|| self.load()).await
     }
 
-    /// The same for a service at this endpoint. An emulator on this machine has no use for the environment, and must not wait for the search.
-    pub async fn config_for(&self, endpoint: Option<&str>) -> SdkConfig {
-        match endpoint {
-            Some(endpoint) if is_loopback(endpoint) => SdkConfig::builder()
-                .behavior_version(BehaviorVersion::latest())
-                .http_client(self.client.clone())
-                .build(),
-            _ => self.config().await.clone(),
-        }
+    /// The same, for who asks later. An emulator on this machine has no use for the environment, and must not wait for the search.
+    pub fn source(
+        &self,
+        emulator: bool,
+    ) -> Arc<dyn Fn() -> Pin<Box<dyn Future<Output = SdkConfig> + Send>> + Send + Sync> {
+        let aws = self.clone();
+        Arc::new(move || {
+            let aws = aws.clone();
+            Box::pin(async move { if emulator { aws.bare() } else { aws.config().await.clone() } })
+        })
+    }
+
+    /// Our client, and nothing of the environment.
+    fn bare(&self) -> SdkConfig {
+        SdkConfig::builder().behavior_version(BehaviorVersion::latest()).http_client(self.client.clone()).build()
     }
 
     fn load(&self) -> Boxed<'static, SdkConfig> {
         Box::pin(aws_config::defaults(BehaviorVersion::latest()).http_client(self.client.clone()).load())
     }
-}
-
-fn is_loopback(endpoint: &str) -> bool {
-    let host = endpoint.split("://").nth(1).unwrap_or(endpoint);
-    ["127.", "localhost", "[::1]"].iter().any(|prefix| host.starts_with(prefix))
 }

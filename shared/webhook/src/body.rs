@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use tollgate_wire::json::kind_of;
 
 /// One message: who speaks, and the text. Texts only: what else a message holds is not part of the contract.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -118,18 +119,7 @@ fn member<'a>(value: &'a Value, path: &str, name: &str) -> Result<&'a Value, Bad
 }
 
 fn wanted(what: &str, value: &Value, path: &str) -> BadBody {
-    BadBody(format!("{path} must be {what}, and is {}", kind(value)))
-}
-
-pub(crate) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
+    BadBody(format!("{path} must be {what}, and is {}", kind_of(value)))
 }
 
 #[cfg(test)]

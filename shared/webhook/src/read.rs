@@ -3,8 +3,9 @@
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+use tollgate_wire::json::kind_of;
 
-use crate::body::{choices, kind, messages};
+use crate::body::{choices, messages};
 use crate::{Action, Phase, Reject};
 
 /// An answer that is no action. The text says what is wrong with it, and quotes none of its values.
@@ -84,13 +85,13 @@ pub fn read_action(bytes: &[u8], phase: Phase) -> Result<Action, BadAnswer> {
     let reason = match fields.reason {
         None | Some(Value::Null) => None,
         Some(Value::String(reason)) => Some(reason),
-        Some(other) => return Err(broken(format!("`reason` is {}", kind(&other)))),
+        Some(other) => return Err(broken(format!("`reason` is {}", kind_of(&other)))),
     };
     match (fields.body, fields.status_code) {
         (Some(Value::String(body)), Some(status)) => match status.as_u64().and_then(|code| u16::try_from(code).ok()) {
             Some(code @ 400..=599) => Ok(Action::Reject(Reject::new(body, code, reason))),
             Some(code) => Err(broken(format!("the status of its reject is {code}, not 400 to 599"))),
-            None => Err(broken(format!("`status_code` is {}, no status", kind(&status)))),
+            None => Err(broken(format!("`status_code` is {}, no status", kind_of(&status)))),
         },
         (Some(Value::String(_)), None) => Err(broken("a reject without `status_code`")),
         (Some(Value::Object(_)), Some(_)) => Err(broken("a mask with a `status_code`")),
@@ -98,7 +99,7 @@ pub fn read_action(bytes: &[u8], phase: Phase) -> Result<Action, BadAnswer> {
             known(&fields.unknown)?;
             mask(&body, phase, reason)
         }
-        (Some(other), _) => Err(broken(format!("`body` is {}", kind(&other)))),
+        (Some(other), _) => Err(broken(format!("`body` is {}", kind_of(&other)))),
         (None, Some(_)) => Err(broken("a reject without `body`")),
         (None, None) => known(&fields.unknown).map(|()| Action::Pass { reason }),
     }
@@ -106,7 +107,7 @@ pub fn read_action(bytes: &[u8], phase: Phase) -> Result<Action, BadAnswer> {
 
 fn fields(bytes: &[u8]) -> Result<Fields, BadAnswer> {
     let value: Value = serde_json::from_slice(bytes).map_err(|_| BadAnswer::NoAction("it is not JSON".to_owned()))?;
-    let Some(object) = value.as_object() else { return Err(BadAnswer::NoAction(format!("it is {}", kind(&value)))) };
+    let Some(object) = value.as_object() else { return Err(BadAnswer::NoAction(format!("it is {}", kind_of(&value)))) };
     match object.get("action") {
         None => Err(BadAnswer::NoAction("it is an object without one".to_owned())),
         // Once more, because the tree hides a field that stands there twice.
@@ -114,7 +115,7 @@ fn fields(bytes: &[u8]) -> Result<Fields, BadAnswer> {
             Ok(envelope) => Ok(envelope.action),
             Err(_) => Err(broken("a field stands there twice")),
         },
-        Some(other) => Err(broken(format!("`action` is {}", kind(other)))),
+        Some(other) => Err(broken(format!("`action` is {}", kind_of(other)))),
     }
 }
 

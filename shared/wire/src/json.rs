@@ -189,7 +189,7 @@ pub fn kind(value: &str) -> &'static str {
 }
 
 /// The same for a value of a tree.
-pub(crate) fn kind_of(value: &Value) -> &'static str {
+pub fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

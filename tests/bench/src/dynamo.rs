@@ -8,7 +8,6 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::Response;
-use futures_util::future::BoxFuture;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, StatusCode};
 use serde_json::{Value, json};
@@ -46,13 +45,8 @@ pub(crate) fn main() -> Result<()> {
 
 /// The ledger on it, with the gateway's own HTTP client.
 pub(crate) fn ledger(endpoint: &str) -> Result<Ledger> {
-    let (aws, at) = (Aws::standalone()?, endpoint.to_owned());
-    let sdk = Arc::new(move || -> BoxFuture<'static, _> {
-        let (aws, at) = (aws.clone(), at.clone());
-        Box::pin(async move { aws.config_for(Some(&at)).await })
-    });
     let table = LedgerTable { endpoint: Some(endpoint.to_owned()), ..LedgerTable::default() };
-    Ok(Ledger::new(&table, TIMEOUT, Vec::new(), sdk))
+    Ok(Ledger::new(&table, TIMEOUT, Vec::new(), Aws::standalone()?.source(true)))
 }
 
 /// Calls that dynoxide has answered, and the units that it says they took.

@@ -39,11 +39,7 @@ impl World {
         tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()));
         let table = LedgerTable { endpoint: Some(endpoint.clone()), ..LedgerTable::default() };
         let aws = tollgate_upstream::Aws::standalone().unwrap();
-        let sdk = std::sync::Arc::new(move || -> futures_util::future::BoxFuture<'static, _> {
-            let aws = aws.clone();
-            Box::pin(async move { aws.config_for(Some("http://127.0.0.1")).await })
-        });
-        let ledger = Ledger::new(&table, Duration::from_secs(10), Vec::new(), sdk);
+        let ledger = Ledger::new(&table, Duration::from_secs(10), Vec::new(), aws.source(true));
         ledger.create_table().await.unwrap();
         let groups: String = chain
             .iter()

@@ -99,7 +99,7 @@ pub(crate) async fn sdk(endpoint: &str) -> SdkConfig {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let credentials = Credentials::new("test", "test", None, None, "tests");
     let aws = tollgate_upstream::Aws::standalone().unwrap();
-    let config = aws.config_for(Some("http://127.0.0.1")).await.into_builder();
+    let config = aws.source(true)().await.into_builder();
     config
         .region(Region::new("us-east-1"))
         .credentials_provider(SharedCredentialsProvider::new(credentials))

@@ -36,11 +36,7 @@ pub(crate) fn settings(endpoint: &str) -> LedgerTable {
 
 /// Emulators are reached without the ambient configuration.
 pub(crate) fn no_sdk() -> SdkSource {
-    let aws = tollgate_upstream::Aws::standalone().unwrap();
-    Arc::new(move || {
-        let aws = aws.clone();
-        Box::pin(async move { aws.config_for(Some("http://127.0.0.1:1")).await })
-    })
+    tollgate_upstream::Aws::standalone().unwrap().source(true)
 }
 
 /// One gateway's ledger.
