@@ -251,7 +251,7 @@ pub fn headers(response: &mut Response, client: Dialect, standings: &[Standing],
         for (field, value) in values {
             let name = match client {
                 Dialect::Messages => format!("anthropic-ratelimit-{what}-{field}"),
-                Dialect::Chat | Dialect::Converse => format!("x-ratelimit-{field}-{what}"),
+                _ => format!("x-ratelimit-{field}-{what}"),
             };
             if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
                 headers.insert(name, value);

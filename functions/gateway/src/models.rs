@@ -25,7 +25,7 @@ pub fn list(app: &App, client: Dialect) -> Response {
             "first_id": names.first().map(|model| model.name),
             "last_id": names.last().map(|model| model.name),
         }),
-        Dialect::Chat | Dialect::Converse => json!({"object": "list", "data": data}),
+        _ => json!({"object": "list", "data": data}),
     };
     response(&body)
 }
@@ -53,7 +53,7 @@ fn entry(app: &App, client: Dialect, model: &ModelName<'_>) -> Value {
             let created_at = started.fmt(Format::DateTime).unwrap_or_default();
             json!({"type": "model", "id": model.name, "display_name": model.name, "created_at": created_at})
         }
-        Dialect::Chat | Dialect::Converse => {
+        _ => {
             json!({"id": model.name, "object": "model", "created": app.started_unix_s, "owned_by": model.owner})
         }
     }

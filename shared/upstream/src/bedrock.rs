@@ -168,8 +168,8 @@ impl Operation {
         let (path, accept) = match (dialect, stream) {
             (Dialect::Converse, false) => ("converse", None),
             (Dialect::Converse, true) => ("converse-stream", None),
-            (Dialect::Messages | Dialect::Chat, false) => (INVOKE, Some("accept")),
-            (Dialect::Messages | Dialect::Chat, true) => ("invoke-with-response-stream", Some("x-amzn-bedrock-accept")),
+            (_, false) => (INVOKE, Some("accept")),
+            (_, true) => ("invoke-with-response-stream", Some("x-amzn-bedrock-accept")),
         };
         Self { path, accept }
     }
@@ -234,8 +234,8 @@ fn reply(response: Response, dialect: Dialect, stream: bool) -> Reply {
     let headers = header_map(&response);
     let body = response.into_body();
     let body = match (dialect, stream) {
-        (Dialect::Messages | Dialect::Chat, true) => Body::Invoke(ByteStream::new(body), Box::new(InvokeFrames::new())),
-        _ => Body::sdk(body),
+        (Dialect::Converse, _) | (_, false) => Body::sdk(body),
+        (_, true) => Body::Invoke(ByteStream::new(body), Box::new(InvokeFrames::new())),
     };
     Reply { status, headers, body }
 }

@@ -34,13 +34,21 @@ pub(crate) struct Call<'a> {
 #[derive(Debug)]
 pub(crate) struct HttpTransport {
     pub(crate) client: reqwest::Client,
-    pub(crate) chat: Option<Url>,
-    pub(crate) messages: Option<Url>,
+    /// What it can be asked in which dialect, and where.
+    pub(crate) endpoints: Vec<(Dialect, Url)>,
     pub(crate) key: Option<SecretRef>,
+    pub(crate) key_header: KeyHeader,
     pub(crate) secrets: Secrets,
     pub(crate) connect_timeout: Duration,
     /// It has answered, so there may be connections that are used again.
     pub(crate) answered: AtomicBool,
+}
+
+/// Where a provider looks for its key.
+#[derive(Debug)]
+pub(crate) enum KeyHeader {
+    /// Where the dialect's own provider does: `x-api-key` for Messages, else a bearer token.
+    OfDialect,
 }
 
 /// A dead connection shows itself within a round trip; what breaks later was broken by the provider.
@@ -58,11 +66,8 @@ impl HttpTransport {
     }
 
     async fn send_once(&self, call: &Call<'_>) -> Result<Reply, TransportError> {
-        let url = match call.dialect {
-            Dialect::Messages => &self.messages,
-            Dialect::Chat | Dialect::Converse => &self.chat,
-        };
-        let url = url.clone().ok_or_else(|| TransportError::Connect("the provider has no such endpoint".to_owned()))?;
+        let url = self.endpoints.iter().find(|(dialect, _)| *dialect == call.dialect).map(|(_, url)| url.clone());
+        let url = url.ok_or_else(|| TransportError::Connect("the provider has no such endpoint".to_owned()))?;
         let mut request = reqwest::Request::new(reqwest::Method::POST, url);
         *request.headers_mut() = self.headers(call).await?;
         *request.body_mut() = Some(call.body.clone().into());
@@ -86,9 +91,9 @@ impl HttpTransport {
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
         if let Some(key) = &self.key {
             let secret = self.secrets.get(key).await?;
-            match call.dialect {
-                Dialect::Messages => headers.insert(HEADER_KEY, secret.plain),
-                Dialect::Chat | Dialect::Converse => headers.insert(AUTHORIZATION, secret.bearer),
+            match (&self.key_header, call.dialect) {
+                (KeyHeader::OfDialect, Dialect::Messages) => headers.insert(HEADER_KEY, secret.plain),
+                (KeyHeader::OfDialect, _) => headers.insert(AUTHORIZATION, secret.bearer),
             };
         }
         if call.dialect == Dialect::Messages {

@@ -17,7 +17,7 @@ use crate::clients::Clients;
 use crate::error::{SetupError, TransportError};
 use crate::failover::Retries;
 use crate::health::Health;
-use crate::http::{Call, HttpTransport};
+use crate::http::{Call, HttpTransport, KeyHeader};
 use crate::secrets::Secrets;
 
 /// A provider, ready to be called. Shared by all chains that name it: so is its health.
@@ -230,10 +230,11 @@ impl Builder {
         }
         let kind = match &entry.provider {
             tollgate_config::Provider::OpenAi(_) => {
-                Kind::OpenAi(self.http(entry, Some("https://api.openai.com"), Some(CHAT_PATH), None)?)
+                Kind::OpenAi(self.http(entry, Some("https://api.openai.com"), &[(Dialect::Chat, CHAT_PATH)])?)
             }
             tollgate_config::Provider::Anthropic(_) => {
-                Kind::Anthropic(self.http(entry, Some("https://api.anthropic.com"), None, Some(MESSAGES_PATH))?)
+                let endpoints = [(Dialect::Messages, MESSAGES_PATH)];
+                Kind::Anthropic(self.http(entry, Some("https://api.anthropic.com"), &endpoints)?)
             }
             tollgate_config::Provider::Bedrock(bedrock) => {
                 let guardrail = bedrock.guardrail_identifier.clone().zip(bedrock.guardrail_version.clone());
@@ -245,14 +246,16 @@ impl Builder {
             }
             tollgate_config::Provider::Custom(custom) => {
                 let dialects: Vec<CustomDialect> = custom.dialects().collect();
-                let path = |dialect: CustomDialect, default: &'static str| {
-                    let format = custom.formats.iter().find(|format| format.kind == dialect);
-                    let configured = format.and_then(|format| format.path.as_deref());
-                    dialects.contains(&dialect).then_some(configured.unwrap_or(default))
-                };
-                let chat = path(CustomDialect::Completions, CHAT_PATH);
-                let messages = path(CustomDialect::Messages, MESSAGES_PATH);
-                Kind::Custom(self.http(entry, None, chat, messages)?, dialects)
+                let endpoints = dialects.iter().map(|kind| {
+                    let (dialect, default) = match kind {
+                        CustomDialect::Completions => (Dialect::Chat, CHAT_PATH),
+                        CustomDialect::Messages => (Dialect::Messages, MESSAGES_PATH),
+                    };
+                    let format = custom.formats.iter().find(|format| format.kind == *kind);
+                    (dialect, format.and_then(|format| format.path.as_deref()).unwrap_or(default))
+                });
+                let endpoints: Vec<_> = endpoints.collect();
+                Kind::Custom(self.http(entry, None, &endpoints)?, dialects)
             }
         };
         let provider = Arc::new(Provider { entry: entry.clone(), kind, health: Health::default() });
@@ -264,12 +267,11 @@ impl Builder {
         &mut self,
         entry: &ProviderEntry,
         default: Option<&str>,
-        chat: Option<&str>,
-        messages: Option<&str>,
+        endpoints: &[(Dialect, &str)],
     ) -> Result<HttpTransport, SetupError> {
         let base = address(entry).or_else(|| default.map(str::to_owned));
         let base = base.ok_or_else(|| SetupError::NoAddress(entry.name.clone()))?;
-        let url = |path: &str| endpoint(entry, &base, path);
+        let endpoints = endpoints.iter().map(|(dialect, path)| Ok((*dialect, endpoint(entry, &base, path)?)));
         let root = entry.policies.backend_tls.as_ref().and_then(|tls| tls.root.as_deref());
         let key = entry.policies.backend_auth.as_ref().and_then(|auth| match auth {
             BackendAuth::Key(reference) => Some(reference.clone()),
@@ -277,9 +279,9 @@ impl Builder {
         });
         Ok(HttpTransport {
             client: self.clients.get(&entry.name, entry.timeouts.connect(), root)?,
-            chat: chat.map(url).transpose()?,
-            messages: messages.map(url).transpose()?,
+            endpoints: endpoints.collect::<Result<_, SetupError>>()?,
             key: key.or_else(|| default_key(&entry.provider)),
+            key_header: KeyHeader::OfDialect,
             secrets: self.secrets.clone(),
             connect_timeout: entry.timeouts.connect(),
             answered: AtomicBool::new(false),

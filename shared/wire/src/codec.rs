@@ -12,8 +12,12 @@ use crate::{chat, converse, messages};
 pub enum Dialect {
     /// OpenAI Chat Completions: <https://platform.openai.com/docs/api-reference/chat>.
     Chat,
+    /// OpenAI Responses: <https://platform.openai.com/docs/api-reference/responses>.
+    Responses,
     /// Anthropic Messages: <https://docs.anthropic.com/en/api/messages>.
     Messages,
+    /// Gemini GenerateContent: <https://ai.google.dev/api/generate-content>.
+    GenerateContent,
     /// Bedrock Converse: <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>. Upstreams only.
     Converse,
 }
@@ -84,7 +88,9 @@ pub fn decode_request(dialect: Dialect, body: &[u8]) -> Result<ir::Request, Wire
     match dialect {
         Dialect::Chat => chat::decode_request(body),
         Dialect::Messages => messages::decode_request(body),
-        Dialect::Converse => Err(WireError::invalid("", "no client speaks Converse here")),
+        Dialect::Responses | Dialect::GenerateContent | Dialect::Converse => {
+            Err(WireError::invalid("", "no client speaks this dialect here"))
+        }
     }
 }
 
@@ -94,13 +100,18 @@ pub fn encode_request(request: &ir::Request, target: &Target<'_>) -> Result<Enco
         Dialect::Chat => chat::encode_request(request, target),
         Dialect::Messages => messages::encode_request(request, target),
         Dialect::Converse => converse::encode_request(request, target),
+        Dialect::Responses | Dialect::GenerateContent => {
+            Err(WireError::invalid("", "no upstream speaks this dialect here"))
+        }
     }
 }
 
 /// Writes a whole answer for a client.
 pub fn encode_response(dialect: Dialect, response: &ir::Response, seed: &Seed) -> Bytes {
     match dialect {
-        Dialect::Chat | Dialect::Converse => chat::encode_response(response, seed),
+        Dialect::Chat | Dialect::Responses | Dialect::GenerateContent | Dialect::Converse => {
+            chat::encode_response(response, seed)
+        }
         Dialect::Messages => messages::encode_response(response, seed),
     }
 }
@@ -108,7 +119,7 @@ pub fn encode_response(dialect: Dialect, response: &ir::Response, seed: &Seed) -
 /// Writes an error body for a client.
 pub fn encode_error(dialect: Dialect, fault: &ir::Fault, request_id: &str) -> Bytes {
     match dialect {
-        Dialect::Chat | Dialect::Converse => chat::encode_error(fault),
+        Dialect::Chat | Dialect::Responses | Dialect::GenerateContent | Dialect::Converse => chat::encode_error(fault),
         Dialect::Messages => messages::encode_error(fault, request_id),
     }
 }
@@ -116,7 +127,9 @@ pub fn encode_error(dialect: Dialect, fault: &ir::Fault, request_id: &str) -> By
 /// A writer for a client's stream. `include_usage`: the client asked for usage (OpenAI only; Anthropic's streams always have it).
 pub fn stream_writer(dialect: Dialect, seed: &Seed, include_usage: bool) -> Box<dyn StreamWriter> {
     match dialect {
-        Dialect::Chat | Dialect::Converse => Box::new(chat::Writer::new(seed.clone(), include_usage)),
+        Dialect::Chat | Dialect::Responses | Dialect::GenerateContent | Dialect::Converse => {
+            Box::new(chat::Writer::new(seed.clone(), include_usage))
+        }
         Dialect::Messages => Box::new(messages::Writer::new(seed.clone())),
     }
 }
@@ -124,7 +137,7 @@ pub fn stream_writer(dialect: Dialect, seed: &Seed, include_usage: bool) -> Box<
 /// Reads an upstream's non-2xx answer.
 pub fn decode_fault(dialect: Dialect, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ir::Fault {
     match dialect {
-        Dialect::Chat => chat::decode_fault(status, headers, body),
+        Dialect::Chat | Dialect::Responses | Dialect::GenerateContent => chat::decode_fault(status, headers, body),
         Dialect::Messages => messages::decode_fault(status, headers, body),
         Dialect::Converse => converse::decode_fault(status, headers, body),
     }

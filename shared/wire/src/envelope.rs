@@ -48,6 +48,7 @@ impl Envelope {
         };
         let caps: &[&str] = match dialect {
             Dialect::Chat => &["max_completion_tokens", "max_tokens"],
+            Dialect::Responses | Dialect::GenerateContent => &[],
             Dialect::Messages | Dialect::Converse => &["max_tokens"],
         };
         let mut max_output_tokens = None;

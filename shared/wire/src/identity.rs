@@ -260,7 +260,7 @@ impl Sniffer {
         let data = event.data();
         let forward = match self.dialect {
             _ if data.is_empty() || self.done => !self.done,
-            Dialect::Chat => self.chat_event(&data)?,
+            Dialect::Chat | Dialect::Responses | Dialect::GenerateContent => self.chat_event(&data)?,
             Dialect::Messages | Dialect::Converse => self.messages_event(event, &data)?,
         };
         if !forward {
@@ -353,7 +353,9 @@ impl Sniffer {
     fn take_usage(&mut self, usage: Option<&RawValue>) {
         let Some(usage) = usage.filter(|usage| usage.get() != "null") else { return };
         match self.dialect {
-            Dialect::Chat => chat::merge_usage(usage.get(), &mut self.usage),
+            Dialect::Chat | Dialect::Responses | Dialect::GenerateContent => {
+                chat::merge_usage(usage.get(), &mut self.usage);
+            }
             Dialect::Messages | Dialect::Converse => messages::merge_usage(usage.get(), &mut self.usage),
         }
     }
