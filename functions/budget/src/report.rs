@@ -9,6 +9,7 @@ use tollgate_hooks::caller::Who;
 use tollgate_hooks::kinds::kinds;
 use tollgate_limits::prices::PriceBook;
 use tollgate_limits::{Ask, LedgerError, Limiter, Prompt, Spent, What};
+use tollgate_telemetry::metric;
 use tollgate_wire::ir::Usage;
 
 /// Reports that are booked at the same time.
@@ -113,7 +114,7 @@ async fn one(app: &App, limiter: &Limiter, report: &Report, now: SystemTime) -> 
     let bill = Box::pin(limiter.settle_reported(&ask, &report.request_id, vec![spent], now)).await?;
     let unpriced = bill.map(|bill| bill.unpriced);
     if unpriced == Some(true) {
-        tollgate_telemetry::count("UnpricedUsage", &[]);
+        tollgate_telemetry::count(&metric::UNPRICED_USAGE, &[]);
         tracing::warn!(
             tollgate.team = %who.team, gen_ai.response.model = %model, request.id = %report.request_id,
             "usage of a model without a price: its money is not booked"

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use tollgate_config::{FailureMode, Limits, PriceEntry, Quota};
+use tollgate_telemetry::metric;
 use tollgate_wire::ir::Usage;
 
 use crate::estimate::Prompt;
@@ -200,7 +201,7 @@ impl Limiter {
         tracing::warn!(
             ledger.team = team, error.cause = %error, failure.mode = mode, "an admission without the ledger's word"
         );
-        tollgate_telemetry::count("DegradedAdmission", &[("mode", mode)]);
+        tollgate_telemetry::count(&metric::DEGRADED_ADMISSION, &[mode]);
         if open {
             return Verdict::Degraded(reservation);
         }

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::time::SystemTime;
 
 use tollgate_config::Usd;
+use tollgate_telemetry::metric;
 
 use crate::expression::Expression;
 use crate::item::{Item, Snapshot, n, number};
@@ -164,7 +165,7 @@ impl Warning {
             budget.used_nano_usd = self.used_nano_usd, budget.limit_nano_usd = self.limit_nano_usd,
             "{} % of a budget is used up: {} of {}", self.percent, Usd(self.used_nano_usd), Usd(self.limit_nano_usd)
         );
-        tollgate_telemetry::count("BudgetThreshold", &[("scope", &self.scope), ("percent", &self.percent.to_string())]);
+        tollgate_telemetry::count(&metric::BUDGET_THRESHOLD, &[&self.scope, &self.percent.to_string()]);
     }
 }
 

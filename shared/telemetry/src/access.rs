@@ -1,8 +1,12 @@
-//! The access log: one line per request, whatever became of it.
+//! The access log: one line per request, whatever became of it. `docs/telemetry.md` has the table of its fields; a test compares the two.
 
 use std::io::Write;
+use std::sync::Arc;
+use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use crate::emf;
 
 /// One request.
 #[derive(Debug, Default, Clone, Serialize)]
@@ -13,12 +17,21 @@ pub struct Access {
     pub level: &'static str,
     /// Always `request`.
     pub message: &'static str,
+    /// The version of the configuration that served it.
+    #[serde(rename = "tollgate.config", serialize_with = "shared", skip_serializing_if = "Option::is_none")]
+    pub config: Option<Arc<str>>,
     /// As in the answer's `x-request-id`.
     #[serde(rename = "request.id")]
     pub request_id: String,
+    /// The trace that it belongs to, where traces are exported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
     /// The route type.
     #[serde(rename = "tollgate.route")]
     pub route: &'static str,
+    /// What the route does, in OpenTelemetry's words.
+    #[serde(rename = "gen_ai.operation.name", skip_serializing_if = "Option::is_none")]
+    pub operation: Option<&'static str>,
     /// HTTP method.
     #[serde(rename = "http.request.method")]
     pub method: String,
@@ -43,14 +56,17 @@ pub struct Access {
     /// The model that answered, as its provider names it.
     #[serde(rename = "gen_ai.response.model", skip_serializing_if = "Option::is_none")]
     pub response_model: Option<String>,
-    /// The kind of the provider that answered.
+    /// The output cap that the client named.
+    #[serde(rename = "gen_ai.request.max_tokens", skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u64>,
+    /// The kind of the provider that answered, in OpenTelemetry's words.
     #[serde(rename = "gen_ai.provider.name", skip_serializing_if = "Option::is_none")]
     pub provider_kind: Option<String>,
     /// Its name in the configuration.
     #[serde(rename = "tollgate.provider", skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// Streamed?
-    #[serde(rename = "tollgate.stream")]
+    #[serde(rename = "gen_ai.request.stream")]
     pub stream: bool,
     /// Every upstream call.
     #[serde(rename = "tollgate.attempts", skip_serializing_if = "Vec::is_empty")]
@@ -67,9 +83,18 @@ pub struct Access {
     /// Input tokens that were written to a cache.
     #[serde(rename = "gen_ai.usage.cache_creation.input_tokens", skip_serializing_if = "Option::is_none")]
     pub cache_write_tokens: Option<u64>,
+    /// Those of them that are kept for an hour, which costs more.
+    #[serde(rename = "tollgate.usage.cache_creation_1h.input_tokens", skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h_tokens: Option<u64>,
     /// Output tokens that were reasoning.
     #[serde(rename = "gen_ai.usage.reasoning.output_tokens", skip_serializing_if = "Option::is_none")]
     pub reasoning_tokens: Option<u64>,
+    /// Input tokens that were sound.
+    #[serde(rename = "gen_ai.usage.audio.input_tokens", skip_serializing_if = "Option::is_none")]
+    pub audio_input_tokens: Option<u64>,
+    /// Output tokens that were sound.
+    #[serde(rename = "gen_ai.usage.audio.output_tokens", skip_serializing_if = "Option::is_none")]
+    pub audio_output_tokens: Option<u64>,
     /// What the request came to, in nano-dollars; `None`: nothing is limited, so nothing is priced.
     #[serde(rename = "tollgate.cost_nano_usd", skip_serializing_if = "Option::is_none")]
     pub cost_nano_usd: Option<u64>,
@@ -108,6 +133,11 @@ pub struct Access {
     /// Spent waiting for upstreams up to the first content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_ms: Option<f64>,
+    /// Spent waiting for the client's body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receive_ms: Option<f64>,
+    /// The gateway's own part: neither upstream nor client. Up to the first content of a stream, else to the end.
+    pub overhead_ms: f64,
 }
 
 /// One upstream call.
@@ -127,20 +157,92 @@ pub struct AttemptLine {
     pub duration_ms: f64,
 }
 
+/// What a line is, beside a line of the access log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// It is a document of CloudWatch's embedded metric format.
+    pub on: bool,
+    /// Some of its metrics are kept by team, too.
+    pub by_team: bool,
+}
+
 /// Writes the line. A log that cannot be written is no reason to fail a request.
-pub fn write(access: &Access) {
-    // A line has some 700 bytes: it should not have to grow.
-    let mut line = Vec::with_capacity(1024);
+pub fn write(access: &Access, metrics: Metrics) {
+    let mut line = Vec::with_capacity(if metrics.on { 3072 } else { 1024 });
     if serde_json::to_writer(&mut line, access).is_err() {
         return;
+    }
+    if metrics.on {
+        emf::append(&mut line, access, metrics.by_team, SystemTime::now());
     }
     line.push(b'\n');
     let _ = std::io::stdout().lock().write_all(&line);
 }
 
+fn shared<S: Serializer>(text: &Option<Arc<str>>, serializer: S) -> Result<S::Ok, S::Error> {
+    text.as_deref().serialize(serializer)
+}
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A line with everything on it. No `..Default`: a new field has to stand here, and so in the documentation.
+    pub(crate) fn full() -> Access {
+        let attempt = AttemptLine {
+            provider: "openai".to_owned(),
+            model: "gpt-4o".to_owned(),
+            status: Some(200),
+            fault: Some("stream"),
+            duration_ms: 9.5,
+        };
+        Access {
+            timestamp: "2026-11-26T00:00:00Z".to_owned(),
+            level: "INFO",
+            message: "request",
+            config: Some("0011aabbccdd".into()),
+            request_id: "req_1".to_owned(),
+            trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
+            route: "completions",
+            operation: Some("chat"),
+            method: "POST".to_owned(),
+            path: "/v1/chat/completions".to_owned(),
+            status: 200,
+            team: Some("search".to_owned()),
+            tier: Some("standard".to_owned()),
+            client_id: Some("client".to_owned()),
+            request_model: Some("gpt-4o".to_owned()),
+            response_model: Some("gpt-4o-2024-08-06".to_owned()),
+            max_tokens: Some(100),
+            provider_kind: Some("openai".to_owned()),
+            provider: Some("openai-primary".to_owned()),
+            stream: true,
+            attempts: vec![attempt],
+            input_tokens: Some(30),
+            output_tokens: Some(20),
+            cache_read_tokens: Some(10),
+            cache_write_tokens: Some(8),
+            cache_write_1h_tokens: Some(4),
+            reasoning_tokens: Some(5),
+            audio_input_tokens: Some(2),
+            audio_output_tokens: Some(1),
+            cost_nano_usd: Some(1_500_000),
+            billed_tokens: Some(50),
+            usage_estimated: true,
+            unpriced: true,
+            limits: Some("refused"),
+            limit_reason: Some("RPM limit exceeded".to_owned()),
+            dropped: vec!["seed".to_owned()],
+            error: Some("rate_limit_exceeded".to_owned()),
+            guard_reason: Some("no".to_owned()),
+            client_gone: true,
+            duration_ms: 12.5,
+            first_content_ms: Some(10.25),
+            upstream_ms: Some(9.5),
+            receive_ms: Some(0.25),
+            overhead_ms: 0.5,
+        }
+    }
 
     #[test]
     fn a_line_holds_what_is_known_and_nothing_else() {
@@ -148,5 +250,6 @@ mod tests {
         let line: serde_json::Value = serde_json::to_value(&access).unwrap();
         assert_eq!(line["gen_ai.usage.input_tokens"], 3);
         assert!(line.get("gen_ai.usage.output_tokens").is_none() && line.get("tollgate.client_gone").is_none());
+        assert!(line.get("tollgate.config").is_none() && line.get("trace_id").is_none());
     }
 }

@@ -4,9 +4,13 @@
 //! of the GenAI fields are OpenTelemetry's: <https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/>.
 
 mod access;
+mod emf;
 mod log;
-mod metric;
+pub mod metric;
 
-pub use access::{Access, AttemptLine, write};
+pub use access::{Access, AttemptLine, Metrics, write};
 pub use log::init;
-pub use metric::{NAMESPACE, count};
+pub use metric::{METRICS, Metric, NAMESPACE, count};
+
+#[cfg(test)]
+mod documentation;
