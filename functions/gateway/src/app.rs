@@ -8,9 +8,16 @@ use tollgate_auth::{Authenticator, Options};
 use tollgate_config::Config;
 use tollgate_limits::Limiter;
 pub use tollgate_limits::unix_s;
+use tollgate_telemetry::Metrics;
 use tollgate_upstream::{Chains, SetupError};
 
 use crate::guard::Guards;
+use crate::record::Recorder;
+
+/// Are we in Lambda?
+pub fn on_lambda() -> bool {
+    std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
+}
 
 /// Shared by all requests.
 #[derive(Debug, Clone)]
@@ -29,6 +36,8 @@ pub struct Shared {
     pub guards: Guards,
     /// Rate limits and budgets; `None`: there are none.
     pub limiter: Option<Limiter>,
+    /// Access log and metrics.
+    pub recorder: Recorder,
     /// Settlements that are being written.
     pub settlements: TaskTracker,
     /// Seconds since the epoch at the start: `created` of the models that we list.
@@ -51,9 +60,11 @@ impl App {
         let guards = Guards::new(&config, &chains);
         let emulator = config.limits.as_ref().is_some_and(|limits| limits.ledger.is_emulator());
         let limiter = Limiter::new(config.limits.as_ref(), chains.aws().source(emulator));
+        let metrics = Metrics { on: config.telemetry.metrics(on_lambda()), by_team: config.telemetry.metrics_by_team };
+        let recorder = Recorder::new(None, metrics);
         let settlements = TaskTracker::new();
         let started_unix_s = unix_s(SystemTime::now());
-        Ok(Self(Arc::new(Shared { config, chains, auth, guards, limiter, settlements, started_unix_s })))
+        Ok(Self(Arc::new(Shared { config, chains, auth, guards, limiter, recorder, settlements, started_unix_s })))
     }
 
     /// Prepares in the background what the first request would otherwise wait for: the issuers' keys, the providers' secrets, AWS

@@ -9,15 +9,19 @@ use tollgate_auth::Identity;
 use tollgate_limits::Bill;
 use tollgate_telemetry::{Access, AttemptLine};
 use tollgate_upstream::Outcome;
+use tollgate_wire::envelope::Envelope;
 use tollgate_wire::exchange::State;
 use tollgate_wire::ir::Fault;
 
 use crate::meter::{Meter, Use};
+use crate::record::Recorder;
 
 /// A client that went away has no status; this is nginx's name for it.
 const CLIENT_GONE: u16 = 499;
 /// A bug of ours.
 const PANICKED: u16 = 500;
+/// The fault of an attempt whose answer broke off in the middle.
+const BROKEN: &str = "stream";
 /// The longest model name or path in a log line.
 const MAX_LOGGED: usize = 256;
 /// The most dropped paths in a log line: a request may have one per message.
@@ -40,19 +44,22 @@ struct Parts {
     uses: Vec<Use>,
     /// What was seen of the answer.
     state: Option<State>,
+    recorder: Recorder,
     begun: Instant,
     closed: bool,
 }
 
 impl Books {
     /// At the first byte of a request.
-    pub fn open(request_id: &str, route: &'static str, method: &http::Method, path: &str) -> Self {
+    pub fn open(recorder: &Recorder, request_id: &str, route: &'static str, method: &http::Method, path: &str) -> Self {
         let access = Access {
             timestamp: timestamp(SystemTime::now()),
             level: "INFO",
             message: "request",
+            config: recorder.version(),
             request_id: request_id.to_owned(),
             route,
+            operation: operation(route),
             method: logged(method.as_str()),
             path: logged(path),
             ..Access::default()
@@ -63,6 +70,7 @@ impl Books {
             meter: None,
             uses: Vec::new(),
             state: None,
+            recorder: recorder.clone(),
             begun: Instant::now(),
             closed: false,
         }))
@@ -75,10 +83,16 @@ impl Books {
         self.0.access.client_id.clone_from(&identity.client_id);
     }
 
+    /// Its body is there; it was waited for since then.
+    pub fn received(&mut self, since: Instant) {
+        self.0.access.receive_ms = Some(ms(since.elapsed()));
+    }
+
     /// What it asks for.
-    pub fn asked(&mut self, model: &str, stream: bool) {
-        self.0.access.request_model = Some(logged(model));
-        self.0.access.stream = stream;
+    pub fn asked(&mut self, envelope: &Envelope) {
+        self.0.access.request_model = Some(logged(&envelope.model));
+        self.0.access.stream = envelope.stream;
+        self.0.access.max_tokens = envelope.max_output_tokens;
     }
 
     /// It was admitted: from here on it is settled, however it ends.
@@ -126,7 +140,7 @@ impl Books {
         if let (Ok(_), Some(served)) = (&outcome.result, outcome.attempts.last()) {
             self.0.access.first_content_ms = Some(ms(self.0.begun.elapsed()));
             self.0.access.provider = Some(served.provider.name().to_owned());
-            self.0.access.provider_kind = Some(served.provider.kind().to_owned());
+            self.0.access.provider_kind = Some(otel_kind(served.provider.kind()).to_owned());
         }
     }
 
@@ -139,7 +153,10 @@ impl Books {
         self.0.access.output_tokens = usage.output;
         self.0.access.cache_read_tokens = usage.cache_read;
         self.0.access.cache_write_tokens = usage.cache_write;
+        self.0.access.cache_write_1h_tokens = usage.cache_write_1h;
         self.0.access.reasoning_tokens = usage.reasoning;
+        self.0.access.audio_input_tokens = usage.audio_input;
+        self.0.access.audio_output_tokens = usage.audio_output;
         self.0.access.response_model.clone_from(&state.model);
         if self.0.meter.is_some() {
             self.0.state = Some(state.clone());
@@ -150,6 +167,14 @@ impl Books {
     pub fn failed(&mut self, fault: &Fault) {
         let code = fault.code.clone();
         self.0.access.error = Some(logged(&code.unwrap_or_else(|| fault.kind.name().to_owned())));
+    }
+
+    /// Its answer broke off after its first content.
+    pub fn broken(&mut self, fault: &Fault) {
+        self.failed(fault);
+        if let Some(line) = self.0.access.attempts.last_mut() {
+            line.fault = Some(BROKEN);
+        }
     }
 
     /// Why it was refused before it began.
@@ -211,8 +236,9 @@ impl Books {
     fn write(&mut self, status: u16) {
         self.0.closed = true;
         self.0.access.status = status;
-        self.0.access.duration_ms = (self.0.begun.elapsed().as_secs_f64() * 1e6).round() / 1e3;
-        tollgate_telemetry::write(&self.0.access);
+        self.0.access.duration_ms = ms(self.0.begun.elapsed());
+        self.0.access.overhead_ms = overhead_ms(&self.0.access);
+        self.0.recorder.write(&self.0.access);
     }
 }
 
@@ -227,8 +253,43 @@ impl Drop for Books {
     }
 }
 
+/// The part of the time that is neither an upstream's nor the client's. A stream goes on at its upstream's pace: there only the way to its first content
+/// counts.
+fn overhead_ms(access: &Access) -> f64 {
+    let ours = access.first_content_ms.filter(|_| access.stream).unwrap_or(access.duration_ms);
+    let theirs = access.upstream_ms.unwrap_or_default() + access.receive_ms.unwrap_or_default();
+    rounded_ms((ours - theirs).max(0.0))
+}
+
+/// What a route does: <https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/>, `gen_ai.operation.name`.
+fn operation(route: &str) -> Option<&'static str> {
+    match route {
+        "completions" | "messages" | "responses" => Some("chat"),
+        "embeddings" => Some("embeddings"),
+        "generateContent" => Some("generate_content"),
+        _ => None,
+    }
+}
+
+/// OpenTelemetry's name of a kind of provider: the same page, `gen_ai.provider.name`.
+fn otel_kind(kind: &str) -> &str {
+    match kind {
+        "openAI" => "openai",
+        "bedrock" => "aws.bedrock",
+        "gemini" => "gcp.gemini",
+        "vertex" => "gcp.vertex_ai",
+        "azure" => "azure.ai.openai",
+        other => other,
+    }
+}
+
 fn ms(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
+    rounded_ms(duration.as_secs_f64() * 1e3)
+}
+
+/// To the microsecond.
+fn rounded_ms(ms: f64) -> f64 {
+    (ms * 1e3).round() / 1e3
 }
 
 fn logged(text: &str) -> String {
@@ -252,16 +313,33 @@ mod tests {
     #[test]
     fn a_bug_is_not_booked_as_a_client_that_went_away() {
         for (panicking, status, client_gone) in [(true, 500, false), (false, 499, true)] {
-            let mut books = Books::open("r", "completions", &http::Method::POST, "/v1/chat/completions");
+            let mut books =
+                Books::open(&Recorder::default(), "r", "completions", &http::Method::POST, "/v1/chat/completions");
             assert_eq!((books.cut_off(panicking), books.0.access.client_gone), (status, client_gone));
             assert_eq!(books.0.access.error.is_some(), panicking);
         }
     }
 
     #[test]
+    fn the_overhead_is_what_neither_the_upstream_nor_the_client_took() {
+        let access = |stream, first| Access {
+            stream,
+            first_content_ms: first,
+            duration_ms: 100.0,
+            upstream_ms: Some(30.0),
+            receive_ms: Some(5.0),
+            ..Access::default()
+        };
+        assert_eq!(overhead_ms(&access(false, Some(40.0))), 65.0, "a whole answer counts to its end");
+        assert_eq!(overhead_ms(&access(true, Some(40.0))), 5.0, "a stream to its first content");
+        assert_eq!(overhead_ms(&access(true, Some(1.0))), 0.0);
+        assert_eq!(overhead_ms(&Access { duration_ms: 2.0, ..Access::default() }), 2.0, "a refusal is all ours");
+    }
+
+    #[test]
     fn a_line_stays_short_whatever_the_client_sends() {
         let method = http::Method::from_bytes(&[b'X'; 10_000]).unwrap();
-        let books = Books::open("r", "unknown", &method, &"/x".repeat(10_000));
+        let books = Books::open(&Recorder::default(), "r", "unknown", &method, &"/x".repeat(10_000));
         assert_eq!((books.0.access.method.len(), books.0.access.path.len()), (MAX_LOGGED, MAX_LOGGED));
     }
 }

@@ -5,7 +5,7 @@
 //! 1. [`router`] lists the routes; [`host`] runs it: native server, Lambda behind an ALB (buffered), Lambda with a streaming response.
 //! 2. [`accept`]: route type, request id, size, content type.
 //! 3. [`pipeline`]: authenticate, decode, route, attempt, relay. It reads top to bottom.
-//! 4. [`books`]: what is known of the request so far; writes the access log when the request is over, however it ended.
+//! 4. [`books`]: what is known of the request so far; hands it to [`record`] (access log, metrics) when the request is over, however it ended.
 //! 5. [`guard`]: webhooks that see requests and answers.
 //! 6. [`meter`]: limits, reserved before the attempts and settled after them.
 //! 7. [`error`]: the one place that turns a fault into an HTTP answer.
@@ -27,5 +27,6 @@ pub mod local;
 pub mod meter;
 pub mod models;
 pub mod pipeline;
+pub mod record;
 pub mod relay;
 pub mod router;

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use tollgate_config::Config;
-use tollgate_gateway::app::App;
+use tollgate_gateway::app::{App, on_lambda};
 use tollgate_gateway::cli::{self, Command};
 use tollgate_gateway::host::{lambda, native};
 use tollgate_gateway::{local, router};
@@ -61,7 +61,7 @@ fn serve(file: Option<String>, listen: Option<SocketAddr>, local_issuer: bool) -
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         return fail("another TLS crypto provider is already installed");
     }
-    let on_lambda = lambda::detected();
+    let on_lambda = on_lambda();
     let config = match configuration(file.as_deref()) {
         Ok(config) => config,
         Err(message) => return fail(&message),

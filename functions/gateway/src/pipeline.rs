@@ -71,7 +71,7 @@ async fn respond(
     request_id: &str,
 ) -> Response {
     let path = parts.uri.path();
-    let mut books = Books::open(request_id, route.name(), &parts.method, path);
+    let mut books = Books::open(&app.recorder, request_id, route.name(), &parts.method, path);
     match admit(app, parts, route, client, request_id, &mut books).await {
         Err(refusal) => {
             accept::drain_refused(parts, body).await;
@@ -144,7 +144,10 @@ async fn converse(
     identity: &Arc<Identity>,
 ) -> Response {
     let deadline = deadline(app, parts);
-    let inbound = match accept::body(parts, body, app.config.request.max_body_bytes(), deadline).await {
+    let waiting = std::time::Instant::now();
+    let body = accept::body(parts, body, app.config.request.max_body_bytes(), deadline).await;
+    books.received(waiting);
+    let inbound = match body {
         Ok(body) => Inbound::decode(client, body, accept::betas(&parts.headers)).map_err(|error| error.into_fault()),
         Err(fault) => Err(fault),
     };
@@ -153,7 +156,7 @@ async fn converse(
         Err(fault) => return refuse(books, &fault, client, request_id).await,
     };
     let asked = inbound.envelope().model.as_str();
-    books.asked(asked, inbound.envelope().stream);
+    books.asked(inbound.envelope());
     let model = app.config.alias(asked).unwrap_or(asked);
     let Some(chain) = app.chains.of(model) else {
         return refuse(books, &unknown_model(asked), client, request_id).await;

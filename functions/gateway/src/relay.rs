@@ -126,7 +126,7 @@ async fn close(state: &mut Streaming, fault: Option<&Fault>) {
     if let Some(mut books) = state.books.take() {
         books.used(state.live.state());
         if let Some(fault) = fault {
-            books.failed(fault);
+            books.broken(fault);
         }
         books.close(200).await;
     }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::guard::PromptGuard;
 use crate::limits::Limits;
+use crate::telemetry::Telemetry;
 use crate::webhooks::Webhooks;
 
 /// The whole file.
@@ -26,6 +27,8 @@ pub struct Config {
     pub request: RequestBounds,
     /// Rate limits and budgets. Left out: there are none.
     pub limits: Option<Limits>,
+    /// Metrics and traces.
+    pub telemetry: Telemetry,
     /// The webhook functions: whom they believe, and where they read what they are told.
     pub webhooks: Webhooks,
 }

@@ -146,7 +146,8 @@ fn line(metric: &Metric, values: &[&str], now: SystemTime) -> Value {
     let mut fields: Map<String, Value> =
         names.zip(values).map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
     fields.insert(metric.name.to_owned(), json!(1));
-    let metrics = json!([{"Namespace": NAMESPACE, "Dimensions": sets, "Metrics": [{"Name": metric.name, "Unit": metric.unit}]}]);
+    let metrics =
+        json!([{"Namespace": NAMESPACE, "Dimensions": sets, "Metrics": [{"Name": metric.name, "Unit": metric.unit}]}]);
     fields.insert("_aws".to_owned(), json!({"Timestamp": millis(now), "CloudWatchMetrics": metrics}));
     Value::Object(fields)
 }

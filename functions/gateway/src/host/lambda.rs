@@ -27,11 +27,6 @@ const ALB_LIMIT_BYTES: usize = 1024 * 1024;
 /// A buffered answer to any other front door: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
 const INVOKE_LIMIT_BYTES: usize = 6 * 1024 * 1024;
 
-/// Are we in Lambda?
-pub fn detected() -> bool {
-    std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
-}
-
 /// Answers events until the environment is taken away.
 pub async fn run(app: App, stream: bool) -> Result<(), lambda_http::Error> {
     app.warm();

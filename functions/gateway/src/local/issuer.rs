@@ -39,7 +39,7 @@ struct Parts {
 impl Issuer {
     /// Makes a key and a client.
     pub fn start(bound: SocketAddr) -> Result<Self, String> {
-        if super::super::host::lambda::detected() || !bound.ip().is_loopback() {
+        if crate::app::on_lambda() || !bound.ip().is_loopback() {
             return Err(format!(
                 "the local issuer of tokens is for a loopback address, not for {bound}: configure auth.issuers"
             ));

@@ -159,7 +159,7 @@ fn agentgateways_words_that_are_not_served_are_errors() {
         assert_says(&entry(&policy), &[word, unserved, "use `key` or `aws`"]);
     }
     assert_says("binds: []", &["binds", unserved, "only the `ai` block"]);
-    assert_says("telemetry: {}", &["`telemetry` is not served by this version yet"]);
+    assert_says("cache: {}", &["`cache` is not served by this version yet"]);
 }
 
 #[test]
