@@ -19,14 +19,23 @@ struct Directives {
     request: String,
     served: String,
     team: String,
-    rare: Vec<(&'static Metric, fn(&Access) -> bool, String)>,
+    rare: Vec<Rare>,
+}
+
+/// A metric that few lines have.
+struct Rare {
+    metric: &'static Metric,
+    holds: fn(&Access) -> bool,
+    directive: String,
 }
 
 impl Directives {
     fn new() -> Self {
         let of = |wanted: fn(&Source) -> bool| METRICS.iter().filter(move |metric| wanted(&metric.source));
         let rare = METRICS.iter().filter_map(|metric| match metric.source {
-            Source::Rare(holds) => Some((metric, holds, directive(&metric.dimensions(), std::iter::once(metric)))),
+            Source::Rare(holds) => {
+                Some(Rare { metric, holds, directive: directive(&metric.dimensions(), std::iter::once(metric)) })
+            }
             _ => None,
         });
         let request: Vec<&Metric> = of(|source| matches!(source, Source::Request(_))).collect();
@@ -61,8 +70,8 @@ pub(crate) fn append(line: &mut Vec<u8>, access: &Access, by_team: bool, now: Sy
     if served && by_team && access.team.is_some() {
         wanted.push(&directives.team);
     }
-    let rare = directives.rare.iter().filter(|(_, holds, _)| holds(access));
-    wanted.extend(rare.clone().map(|(_, _, text)| text.as_str()));
+    let rare = directives.rare.iter().filter(|rare| (rare.holds)(access));
+    wanted.extend(rare.clone().map(|rare| rare.directive.as_str()));
     // A Vec takes all that is written to it.
     let _ = write!(line, r#","_aws":{{"Timestamp":{},"CloudWatchMetrics":[{}]}}"#, millis(now), wanted.join(","));
     for metric in METRICS {
@@ -72,8 +81,8 @@ pub(crate) fn append(line: &mut Vec<u8>, access: &Access, by_team: bool, now: Sy
             _ => {}
         }
     }
-    for (metric, ..) in rare {
-        member(line, metric, Figure::Count(1));
+    for rare in rare {
+        member(line, rare.metric, Figure::Count(1));
     }
     line.push(b'}');
 }
