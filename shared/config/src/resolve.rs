@@ -121,6 +121,8 @@ impl Provider {
             Self::OpenAi(_) => "openAI",
             Self::Anthropic(_) => "anthropic",
             Self::Bedrock(_) => "bedrock",
+            Self::Gemini(_) => "gemini",
+            Self::Azure(_) => "azure",
             Self::Custom(custom) => custom.provider_override.as_deref().unwrap_or("custom"),
         }
     }
@@ -129,8 +131,9 @@ impl Provider {
     #[must_use]
     pub fn model(&self) -> Option<&str> {
         match self {
-            Self::OpenAi(pin) | Self::Anthropic(pin) => pin.model.as_deref(),
+            Self::OpenAi(pin) | Self::Anthropic(pin) | Self::Gemini(pin) => pin.model.as_deref(),
             Self::Bedrock(bedrock) => bedrock.model.as_deref(),
+            Self::Azure(azure) => azure.model.as_deref(),
             Self::Custom(custom) => custom.model.as_deref(),
         }
     }

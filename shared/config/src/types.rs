@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::guard::PromptGuard;
 use crate::limits::Limits;
+use crate::providers::Azure;
 use crate::telemetry::Telemetry;
 use crate::webhooks::Webhooks;
 
@@ -296,6 +297,10 @@ pub enum Provider {
     Anthropic(ModelPin),
     /// Amazon Bedrock, by the AWS SDK.
     Bedrock(Bedrock),
+    /// Gemini's own API: <https://ai.google.dev/api>.
+    Gemini(ModelPin),
+    /// Azure OpenAI and Azure AI Foundry.
+    Azure(Azure),
     /// Any server that speaks OpenAI's or Anthropic's dialect.
     Custom(Custom),
 }

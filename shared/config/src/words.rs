@@ -87,7 +87,7 @@ const AUTH: &[&str] =
 const AWS: &[&str] = &["accessKeyId", "assumeRole", "region", "secretAccessKey", "serviceName", "sessionToken"];
 
 /// agentgateway's provider kinds.
-const PROVIDERS: &[&str] = &["azure", "azureOpenAI", "azureopenai", "copilot", "gemini", "vertex"];
+const PROVIDERS: &[&str] = &["azureOpenAI", "azureopenai", "copilot", "vertex"];
 
 const REMOVE: &str = "remove it";
 
@@ -146,7 +146,7 @@ pub(crate) fn unserved_choice(path: &Path, found: &str) -> Option<(String, &'sta
     match block {
         Some("provider") if PROVIDERS.contains(&found) => Some((
             format!("provider `{found}` is not served by this version yet"),
-            "served: openAI, anthropic, bedrock, and custom with a baseUrl for any server that speaks OpenAI's or Anthropic's dialect",
+            "served: openAI, anthropic, bedrock, gemini, azure, and custom with a baseUrl for any server that speaks OpenAI's or Anthropic's dialect",
         )),
         Some("target") if BACKENDS.contains(&found) => Some((
             format!("`{found}` is known in agentgateway and not served: there are no backends here"),

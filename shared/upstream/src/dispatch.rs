@@ -224,6 +224,7 @@ async fn attempt(job: &Job<'_>, provider: &Arc<Provider>, target: &Target<'_>, s
     let stream = job.inbound.envelope().stream;
     let call = Call {
         dialect: target.dialect,
+        model: target.model,
         body: started.body,
         stream,
         betas: &started.betas,
@@ -234,7 +235,7 @@ async fn attempt(job: &Job<'_>, provider: &Arc<Provider>, target: &Target<'_>, s
     let until = Instant::now().checked_add(first_byte).map_or(job.deadline, |until| until.min(job.deadline));
     let late =
         || if until == job.deadline { TransportError::Deadline } else { TransportError::FirstByteTimeout(first_byte) };
-    let sent = tokio::time::timeout_at(until, provider.send(target.model, &call)).await;
+    let sent = tokio::time::timeout_at(until, provider.send(&call)).await;
     let mut reply = match sent.unwrap_or_else(|_| Err(late())) {
         Ok(reply) => reply,
         Err(error) => return Ended { status: None, usage: Usage::default(), result: Err(error.into()) },

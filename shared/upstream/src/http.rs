@@ -3,27 +3,26 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+use ::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use ::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
-use reqwest::Url;
-use tollgate_config::SecretRef;
 use tollgate_wire::codec::Dialect;
 
+use crate::address::Address;
+use crate::auth::Auth;
 use crate::body::{Body, Reply, source_text};
 use crate::error::TransportError;
-use crate::secrets::Secrets;
 
 /// The version of the API when the client named none: <https://docs.anthropic.com/en/api/versioning>.
 const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 const HEADER_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const HEADER_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
-const HEADER_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// One call.
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
     pub(crate) dialect: Dialect,
+    pub(crate) model: &'a str,
     pub(crate) body: Bytes,
     pub(crate) stream: bool,
     pub(crate) betas: &'a [String],
@@ -34,42 +33,33 @@ pub(crate) struct Call<'a> {
 #[derive(Debug)]
 pub(crate) struct HttpTransport {
     pub(crate) client: reqwest::Client,
-    /// What it can be asked in which dialect, and where.
-    pub(crate) endpoints: Vec<(Dialect, Url)>,
-    pub(crate) key: Option<SecretRef>,
-    pub(crate) key_header: KeyHeader,
-    pub(crate) secrets: Secrets,
+    /// What it can be asked in which dialect, and where; the preferred one first.
+    pub(crate) endpoints: Vec<(Dialect, Address)>,
+    pub(crate) auth: Auth,
     pub(crate) connect_timeout: Duration,
     /// It has answered, so there may be connections that are used again.
     pub(crate) answered: AtomicBool,
-}
-
-/// Where a provider looks for its key.
-#[derive(Debug)]
-pub(crate) enum KeyHeader {
-    /// Where the dialect's own provider does: `x-api-key` for Messages, else a bearer token.
-    OfDialect,
 }
 
 /// A dead connection shows itself within a round trip; what breaks later was broken by the provider.
 pub(crate) const STALE_WITHIN: Duration = Duration::from_secs(1);
 
 impl HttpTransport {
-    /// Sends, and waits for the head of the answer. A key that is refused is fetched again and tried once more.
+    /// Sends, and waits for the head of the answer. Credentials that are refused are fetched again and tried once more.
     pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Reply, TransportError> {
         let reply = self.send_once(call).await?;
-        let refused = reply.status == ::http::StatusCode::UNAUTHORIZED;
-        match &self.key {
-            Some(key) if refused && self.secrets.refused(key) => self.send_once(call).await,
-            _ => Ok(reply),
+        if reply.status == ::http::StatusCode::UNAUTHORIZED && self.auth.refused() {
+            return self.send_once(call).await;
         }
+        Ok(reply)
     }
 
     async fn send_once(&self, call: &Call<'_>) -> Result<Reply, TransportError> {
-        let url = self.endpoints.iter().find(|(dialect, _)| *dialect == call.dialect).map(|(_, url)| url.clone());
-        let url = url.ok_or_else(|| TransportError::Connect("the provider has no such endpoint".to_owned()))?;
-        let mut request = reqwest::Request::new(reqwest::Method::POST, url);
-        *request.headers_mut() = self.headers(call).await?;
+        let address = self.endpoints.iter().find(|(dialect, _)| *dialect == call.dialect).map(|(_, address)| address);
+        let address = address.ok_or_else(|| TransportError::Connect("the provider has no such endpoint".to_owned()))?;
+        let mut request = reqwest::Request::new(reqwest::Method::POST, address.of(call.model, call.stream)?);
+        *request.headers_mut() = headers(call);
+        self.auth.apply(call.dialect, request.headers_mut()).await?;
         *request.body_mut() = Some(call.body.clone().into());
         let begun = Instant::now();
         let response = self.client.execute(request).await.map_err(|e| self.error(&e, begun))?;
@@ -84,33 +74,27 @@ impl HttpTransport {
         })
     }
 
-    async fn headers(&self, call: &Call<'_>) -> Result<HeaderMap, TransportError> {
-        let mut headers = HeaderMap::with_capacity(8);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let accept = if call.stream { "text/event-stream" } else { "application/json" };
-        headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        if let Some(key) = &self.key {
-            let secret = self.secrets.get(key).await?;
-            match (&self.key_header, call.dialect) {
-                (KeyHeader::OfDialect, Dialect::Messages) => headers.insert(HEADER_KEY, secret.plain),
-                (KeyHeader::OfDialect, _) => headers.insert(AUTHORIZATION, secret.bearer),
-            };
-        }
-        if call.dialect == Dialect::Messages {
-            headers.insert(HEADER_VERSION, call.anthropic_version.cloned().unwrap_or(ANTHROPIC_VERSION));
-            if let Ok(betas) = HeaderValue::from_str(&call.betas.join(","))
-                && !betas.is_empty()
-            {
-                headers.insert(HEADER_BETA, betas);
-            }
-        }
-        Ok(headers)
-    }
-
     fn error(&self, error: &reqwest::Error, begun: Instant) -> TransportError {
         let reused = self.answered.load(Ordering::Relaxed) && begun.elapsed() < STALE_WITHIN;
         unanswered(error, reused, self.connect_timeout)
     }
+}
+
+/// What stands in every request of its kind.
+fn headers(call: &Call<'_>) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let accept = if call.stream { "text/event-stream" } else { "application/json" };
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    if call.dialect == Dialect::Messages {
+        headers.insert(HEADER_VERSION, call.anthropic_version.cloned().unwrap_or(ANTHROPIC_VERSION));
+        if let Ok(betas) = HeaderValue::from_str(&call.betas.join(","))
+            && !betas.is_empty()
+        {
+            headers.insert(HEADER_BETA, betas);
+        }
+    }
+    headers
 }
 
 /// Why a call brought no head of an answer. `reused`: it failed at once, and may have been on a connection of an earlier call.

@@ -8,11 +8,14 @@
 //! next provider, any other goes to the client. Each provider's health remembers failures and cools down. Secrets are
 //! fetched when first needed, kept, and fetched again when a provider refuses them.
 
+mod address;
+mod auth;
 mod aws;
 mod bedrock;
 mod body;
 mod clients;
 mod dispatch;
+mod endpoints;
 mod error;
 pub mod failover;
 mod health;

@@ -5,19 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use reqwest::Url;
+use ::http::HeaderName;
 use tokio::runtime::Handle;
-use tollgate_config::{BackendAuth, Config, CustomDialect, Group, ProviderEntry, SecretRef, Timeouts, pattern};
+use tollgate_config::{BackendAuth, Config, Group, ProviderEntry, SecretRef, Timeouts, pattern};
 use tollgate_wire::codec::{Carrier, Dialect, Target};
 
+use crate::auth::{Auth, Key, Place};
 use crate::aws::Aws;
 use crate::bedrock::BedrockTransport;
 use crate::body::Reply;
 use crate::clients::Clients;
+use crate::endpoints;
 use crate::error::{SetupError, TransportError};
 use crate::failover::Retries;
 use crate::health::Health;
-use crate::http::{Call, HttpTransport, KeyHeader};
+use crate::http::{Call, HttpTransport};
 use crate::secrets::Secrets;
 
 /// A provider, ready to be called. Shared by all chains that name it: so is its health.
@@ -30,10 +32,26 @@ pub struct Provider {
 
 #[derive(Debug)]
 enum Kind {
-    OpenAi(HttpTransport),
-    Anthropic(HttpTransport),
+    Http(HttpTransport, Speaks),
     Bedrock(BedrockTransport),
-    Custom(HttpTransport, Vec<CustomDialect>),
+}
+
+/// Which of its endpoints a provider has for a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speaks {
+    /// All of them.
+    All,
+    /// Messages for Claude, the others for other models.
+    MessagesToClaude,
+}
+
+impl Speaks {
+    fn has(self, dialect: Dialect, model: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::MessagesToClaude => (dialect == Dialect::Messages) == is_claude(model),
+        }
+    }
 }
 
 /// Groups in order.
@@ -55,7 +73,6 @@ pub struct Chains {
     rules: Vec<(Vec<String>, Chain)>,
     providers: HashMap<String, Arc<Provider>>,
     client: reqwest::Client,
-    secrets: Secrets,
     aws: Aws,
 }
 
@@ -85,11 +102,9 @@ impl Provider {
     /// What it wants to be sent for a client of this dialect.
     pub fn target<'a>(&self, client: Dialect, model: &'a str) -> Target<'a> {
         let (dialect, carrier) = match &self.kind {
-            Kind::OpenAi(_) => (Dialect::Chat, Carrier::Direct),
-            Kind::Anthropic(_) => (Dialect::Messages, Carrier::Direct),
+            Kind::Http(http, speaks) => (preferred(http, *speaks, client, model), Carrier::Direct),
             Kind::Bedrock(_) if is_claude(model) => (Dialect::Messages, Carrier::Bedrock),
             Kind::Bedrock(_) => (Dialect::Converse, Carrier::Bedrock),
-            Kind::Custom(_, dialects) => (custom_dialect(dialects, client), Carrier::Direct),
         };
         Target { dialect, carrier, model }
     }
@@ -111,31 +126,25 @@ impl Provider {
     }
 
     /// Sends, and waits for the head of the answer.
-    pub(crate) async fn send(&self, model: &str, call: &Call<'_>) -> Result<Reply, TransportError> {
+    pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Reply, TransportError> {
         match &self.kind {
-            Kind::OpenAi(http) | Kind::Anthropic(http) | Kind::Custom(http, _) => http.send(call).await,
+            Kind::Http(http, _) => http.send(call).await,
             // In a box, that is: the SDK's future takes 30 KiB, which every call to any provider would move around.
-            Kind::Bedrock(bedrock) => bedrock.send(call.dialect, model, call.body.clone(), call.stream).await,
+            Kind::Bedrock(bedrock) => bedrock.send(call.dialect, call.model, call.body.clone(), call.stream).await,
         }
     }
 
     fn uses_aws(&self) -> bool {
         match &self.kind {
-            Kind::OpenAi(http) | Kind::Anthropic(http) | Kind::Custom(http, _) => {
-                matches!(http.key, Some(SecretRef::SecretsManager { .. }))
-            }
+            Kind::Http(http, _) => http.auth.uses_aws(),
             Kind::Bedrock(_) => true,
         }
     }
 
     /// Prepares what its first call would otherwise wait for. Failures are left for that call to report.
-    async fn warm(&self, secrets: &Secrets) {
+    async fn warm(&self) {
         match &self.kind {
-            Kind::OpenAi(http) | Kind::Anthropic(http) | Kind::Custom(http, _) => {
-                if let Some(key) = &http.key {
-                    let _ = secrets.get(key).await;
-                }
-            }
+            Kind::Http(http, _) => http.auth.warm().await,
             Kind::Bedrock(bedrock) => {
                 bedrock.client().await;
             }
@@ -149,13 +158,16 @@ fn is_claude(model: &str) -> bool {
     name.contains("anthropic.") || name.starts_with("claude")
 }
 
-fn custom_dialect(dialects: &[CustomDialect], client: Dialect) -> Dialect {
-    let wire = |dialect: &CustomDialect| match dialect {
-        CustomDialect::Completions => Dialect::Chat,
-        CustomDialect::Messages => Dialect::Messages,
-    };
-    let own = dialects.iter().map(wire).find(|dialect| *dialect == client);
-    own.or_else(|| dialects.first().map(wire)).unwrap_or(Dialect::Chat)
+/// The client's own dialect if the provider has it for this model, else the first that it has.
+fn preferred(http: &HttpTransport, speaks: Speaks, client: Dialect, model: &str) -> Dialect {
+    let mut first = None;
+    for (dialect, _) in http.endpoints.iter().filter(|(dialect, _)| speaks.has(*dialect, model)) {
+        if *dialect == client {
+            return client;
+        }
+        first = first.or(Some(*dialect));
+    }
+    first.unwrap_or(Dialect::Chat)
 }
 
 impl Chains {
@@ -168,7 +180,7 @@ impl Chains {
         let default = builder.chain(&config.ai.groups)?;
         let rules = config.ai.models.iter().map(|rule| Ok((rule.matches.clone(), builder.chain(&rule.groups)?)));
         let rules = rules.collect::<Result<_, SetupError>>()?;
-        Ok(Self { default, rules, providers: builder.providers, client, secrets: builder.secrets, aws: builder.aws })
+        Ok(Self { default, rules, providers: builder.providers, client, aws: builder.aws })
     }
 
     /// The HTTP client with default settings, which follows no redirects: most providers share it, and others may. Each client of its own would
@@ -192,7 +204,7 @@ impl Chains {
     /// Prepares in the background what first calls would otherwise wait for: secrets, AWS configuration and clients. Needs a runtime.
     pub fn warm(&self) {
         let providers: Vec<_> = self.providers.values().map(Arc::clone).collect();
-        let (aws, secrets, runtime) = (self.aws.clone(), self.secrets.clone(), Handle::current());
+        let (aws, runtime) = (self.aws.clone(), Handle::current());
         // On a thread of its own: AWS's configuration reads files, and the runtime may have one thread, which has to ask Lambda for work.
         tokio::task::spawn_blocking(move || {
             let _inside = runtime.enter();
@@ -200,8 +212,7 @@ impl Chains {
                 runtime.block_on(aws.config());
             }
             for provider in providers {
-                let secrets = secrets.clone();
-                tokio::spawn(async move { provider.warm(&secrets).await });
+                tokio::spawn(async move { provider.warm().await });
             }
         });
     }
@@ -229,99 +240,60 @@ impl Builder {
             return Ok(Arc::clone(known));
         }
         let kind = match &entry.provider {
-            tollgate_config::Provider::OpenAi(_) => {
-                Kind::OpenAi(self.http(entry, Some("https://api.openai.com"), &[(Dialect::Chat, CHAT_PATH)])?)
-            }
-            tollgate_config::Provider::Anthropic(_) => {
-                let endpoints = [(Dialect::Messages, MESSAGES_PATH)];
-                Kind::Anthropic(self.http(entry, Some("https://api.anthropic.com"), &endpoints)?)
-            }
             tollgate_config::Provider::Bedrock(bedrock) => {
                 let guardrail = bedrock.guardrail_identifier.clone().zip(bedrock.guardrail_version.clone());
-                let endpoint = address(entry);
+                let endpoint = endpoints::base(entry);
                 let connect = entry.timeouts.connect();
                 let client = self.clients.for_aws(connect)?;
                 let (aws, region) = (self.aws.clone(), bedrock.region.clone());
                 Kind::Bedrock(BedrockTransport::new(aws, client, region, endpoint, connect, guardrail))
             }
-            tollgate_config::Provider::Custom(custom) => {
-                let dialects: Vec<CustomDialect> = custom.dialects().collect();
-                let endpoints = dialects.iter().map(|kind| {
-                    let (dialect, default) = match kind {
-                        CustomDialect::Completions => (Dialect::Chat, CHAT_PATH),
-                        CustomDialect::Messages => (Dialect::Messages, MESSAGES_PATH),
-                    };
-                    let format = custom.formats.iter().find(|format| format.kind == *kind);
-                    (dialect, format.and_then(|format| format.path.as_deref()).unwrap_or(default))
-                });
-                let endpoints: Vec<_> = endpoints.collect();
-                Kind::Custom(self.http(entry, None, &endpoints)?, dialects)
-            }
+            tollgate_config::Provider::Azure(_) => Kind::Http(self.http(entry)?, Speaks::MessagesToClaude),
+            _ => Kind::Http(self.http(entry)?, Speaks::All),
         };
         let provider = Arc::new(Provider { entry: entry.clone(), kind, health: Health::default() });
         self.providers.insert(entry.name.clone(), Arc::clone(&provider));
         Ok(provider)
     }
 
-    fn http(
-        &mut self,
-        entry: &ProviderEntry,
-        default: Option<&str>,
-        endpoints: &[(Dialect, &str)],
-    ) -> Result<HttpTransport, SetupError> {
-        let base = address(entry).or_else(|| default.map(str::to_owned));
-        let base = base.ok_or_else(|| SetupError::NoAddress(entry.name.clone()))?;
-        let endpoints = endpoints.iter().map(|(dialect, path)| Ok((*dialect, endpoint(entry, &base, path)?)));
+    fn http(&mut self, entry: &ProviderEntry) -> Result<HttpTransport, SetupError> {
         let root = entry.policies.backend_tls.as_ref().and_then(|tls| tls.root.as_deref());
-        let key = entry.policies.backend_auth.as_ref().and_then(|auth| match auth {
-            BackendAuth::Key(reference) => Some(reference.clone()),
-            BackendAuth::Aws(_) => None,
-        });
         Ok(HttpTransport {
             client: self.clients.get(&entry.name, entry.timeouts.connect(), root)?,
-            endpoints: endpoints.collect::<Result<_, SetupError>>()?,
-            key: key.or_else(|| default_key(&entry.provider)),
-            key_header: KeyHeader::OfDialect,
-            secrets: self.secrets.clone(),
+            endpoints: endpoints::of(entry)?,
+            auth: self.auth(entry),
             connect_timeout: entry.timeouts.connect(),
             answered: AtomicBool::new(false),
         })
     }
-}
 
-const CHAT_PATH: &str = "/v1/chat/completions";
-const MESSAGES_PATH: &str = "/v1/messages";
-
-/// The variable that the provider's own SDK reads, where the configuration names no key.
-fn default_key(provider: &tollgate_config::Provider) -> Option<SecretRef> {
-    match provider {
-        tollgate_config::Provider::OpenAi(_) => Some(SecretRef::Env("OPENAI_API_KEY".to_owned())),
-        tollgate_config::Provider::Anthropic(_) => Some(SecretRef::Env("ANTHROPIC_API_KEY".to_owned())),
-        _ => None,
+    fn auth(&self, entry: &ProviderEntry) -> Auth {
+        let key = entry.policies.backend_auth.as_ref().and_then(|auth| match auth {
+            BackendAuth::Key(reference) => Some(reference.clone()),
+            BackendAuth::Aws(_) => None,
+        });
+        let place = match &entry.provider {
+            tollgate_config::Provider::Azure(_) => Place::Header(HeaderName::from_static("api-key")),
+            tollgate_config::Provider::Gemini(_) => Place::Header(HeaderName::from_static("x-goog-api-key")),
+            _ => Place::OfDialect,
+        };
+        match key.or_else(|| default_key(&entry.provider)) {
+            Some(reference) => Auth::Key(Key { reference, place, secrets: self.secrets.clone() }),
+            None => Auth::None,
+        }
     }
 }
 
-/// Scheme, host, port and prefix from the configuration.
-fn address(entry: &ProviderEntry) -> Option<String> {
-    let host_override = || {
-        let host = entry.host_override.as_deref()?;
-        let tls = host.ends_with(":443") || entry.policies.backend_tls.is_some();
-        Some(format!("{}://{host}", if tls { "https" } else { "http" }))
+/// The variable that the provider's own SDK reads, where the configuration names no key.
+fn default_key(provider: &tollgate_config::Provider) -> Option<SecretRef> {
+    let name = match provider {
+        tollgate_config::Provider::OpenAi(_) => "OPENAI_API_KEY",
+        tollgate_config::Provider::Anthropic(_) => "ANTHROPIC_API_KEY",
+        tollgate_config::Provider::Azure(_) => "AZURE_OPENAI_API_KEY",
+        tollgate_config::Provider::Gemini(_) => "GEMINI_API_KEY",
+        tollgate_config::Provider::Bedrock(_) | tollgate_config::Provider::Custom(_) => return None,
     };
-    entry.base_url.clone().or_else(host_override)
-}
-
-/// Base and path put together. A base that already ends in the API's version (`.../v1`) does not get it twice.
-fn endpoint(entry: &ProviderEntry, base: &str, path: &str) -> Result<Url, SetupError> {
-    let base = base.trim_end_matches('/');
-    let tail = path.strip_prefix("/v1").unwrap_or(path);
-    let text = match (&entry.path_override, &entry.path_prefix) {
-        (Some(path), _) => format!("{base}/{}", path.trim_start_matches('/')),
-        (None, Some(prefix)) => format!("{base}/{}{tail}", prefix.trim_matches('/')),
-        (None, None) if base.ends_with("/v1") => format!("{base}{tail}"),
-        (None, None) => format!("{base}{path}"),
-    };
-    Url::parse(&text).map_err(|e| SetupError::Url { provider: entry.name.clone(), url: text, cause: e.to_string() })
+    Some(SecretRef::Env(name.to_owned()))
 }
 
 #[cfg(test)]
@@ -330,27 +302,6 @@ mod tests {
 
     fn chains(yaml: &str) -> Chains {
         Chains::new(&tollgate_config::parse(yaml, "test").unwrap()).unwrap()
-    }
-
-    fn entry(yaml: &str) -> ProviderEntry {
-        let yaml = format!("ai: {{groups: [{{providers: [{yaml}]}}]}}");
-        tollgate_config::parse(&yaml, "test").unwrap().ai.groups[0].providers[0].clone()
-    }
-
-    #[test]
-    fn addresses_are_put_together_from_what_the_entry_says() {
-        for (extra, expected) in [
-            ("baseUrl: 'http://h:1'", "http://h:1/v1/chat/completions"),
-            ("baseUrl: 'https://h/openai/v1/'", "https://h/openai/v1/chat/completions"),
-            ("hostOverride: 'h:8080'", "http://h:8080/v1/chat/completions"),
-            ("hostOverride: 'h:443'", "https://h/v1/chat/completions"),
-            ("baseUrl: 'http://h', pathPrefix: /api/v2", "http://h/api/v2/chat/completions"),
-            ("baseUrl: 'http://h', pathOverride: /x/y", "http://h/x/y"),
-        ] {
-            let entry = entry(&format!("{{name: a, provider: {{custom: {{}}}}, {extra}}}"));
-            let base = address(&entry).unwrap();
-            assert_eq!(endpoint(&entry, &base, CHAT_PATH).unwrap().as_str(), expected, "{extra}");
-        }
     }
 
     #[test]
@@ -370,11 +321,24 @@ mod tests {
     }
 
     #[test]
-    fn a_custom_provider_is_spoken_to_in_the_clients_dialect_if_it_can() {
-        let both = [CustomDialect::Completions, CustomDialect::Messages];
-        assert_eq!(custom_dialect(&both, Dialect::Messages), Dialect::Messages);
-        assert_eq!(custom_dialect(&both[..1], Dialect::Messages), Dialect::Chat);
-        assert_eq!(custom_dialect(&[], Dialect::Messages), Dialect::Chat);
+    fn a_provider_is_spoken_to_in_the_clients_dialect_if_it_can() {
+        for (provider, model, client, expected) in [
+            ("custom: {formats: [{type: completions}, {type: messages}]}", "m", Dialect::Messages, Dialect::Messages),
+            ("custom: {formats: [{type: completions}]}", "m", Dialect::Messages, Dialect::Chat),
+            ("custom: {formats: [{type: messages}]}", "m", Dialect::Chat, Dialect::Messages),
+            ("custom: {}", "m", Dialect::Messages, Dialect::Chat),
+            ("gemini: {}", "m", Dialect::Chat, Dialect::GenerateContent),
+            ("azure: {resourceType: foundry}", "claude-opus-4-5", Dialect::Chat, Dialect::Messages),
+            ("azure: {resourceType: foundry}", "gpt-5", Dialect::Messages, Dialect::Chat),
+            ("azure: {}", "gpt-5", Dialect::Messages, Dialect::Chat),
+        ] {
+            let chains = chains(&format!(
+                "ai: {{groups: [{{providers: [{{name: a, provider: {{{provider}}}, baseUrl: 'http://127.0.0.1:1'}}]}}]}}"
+            ));
+            let provider = chains.default.providers().next().unwrap();
+            let target = provider.target(client, model);
+            assert_eq!((target.dialect, target.carrier), (expected, Carrier::Direct), "{provider:?}");
+        }
     }
 
     #[test]

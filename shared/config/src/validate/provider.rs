@@ -4,7 +4,7 @@ use super::ai::check_alias_targets;
 use super::{MAX_TIMEOUT_MS, Report};
 use crate::address::{Address, host_and_port, no_variables};
 use crate::tree::Path;
-use crate::{BackendAuth, Bedrock, Config, Custom, Provider, ProviderEntry};
+use crate::{Azure, AzureResourceType, BackendAuth, Bedrock, Config, Custom, Provider, ProviderEntry};
 
 const MAX_WEIGHT: u32 = 1_000_000;
 
@@ -34,8 +34,9 @@ pub(super) fn check_entry(entry: &ProviderEntry, path: &Path, report: &mut Repor
     }
     match &entry.provider {
         Provider::Bedrock(bedrock) => check_bedrock(bedrock, &kind.key("bedrock"), report),
+        Provider::Azure(azure) => check_azure(azure, entry, &kind.key("azure"), report),
         Provider::Custom(custom) => check_custom(custom, entry, path, report),
-        Provider::OpenAi(_) | Provider::Anthropic(_) => {}
+        Provider::OpenAi(_) | Provider::Anthropic(_) | Provider::Gemini(_) => {}
     }
 }
 
@@ -44,6 +45,8 @@ fn config_key(provider: &Provider) -> &'static str {
         Provider::OpenAi(_) => "openAI",
         Provider::Anthropic(_) => "anthropic",
         Provider::Bedrock(_) => "bedrock",
+        Provider::Gemini(_) => "gemini",
+        Provider::Azure(_) => "azure",
         Provider::Custom(_) => "custom",
     }
 }
@@ -83,7 +86,8 @@ fn check_tls_hostname(entry: &ProviderEntry, path: &Path, report: &mut Report<'_
     let own = || match entry.provider {
         Provider::OpenAi(_) => Some("api.openai.com".to_owned()),
         Provider::Anthropic(_) => Some("api.anthropic.com".to_owned()),
-        Provider::Bedrock(_) | Provider::Custom(_) => None,
+        Provider::Gemini(_) => Some("generativelanguage.googleapis.com".to_owned()),
+        Provider::Azure(_) | Provider::Bedrock(_) | Provider::Custom(_) => None,
     };
     if of_url().or_else(of_override).or_else(own).is_none_or(|host| !host.eq_ignore_ascii_case(hostname)) {
         report.add(
@@ -99,8 +103,17 @@ fn check_paths(entry: &ProviderEntry, path: &Path, report: &mut Report<'_>) {
         let Some(text) = text else { continue };
         let path = path.key(key);
         check_path(text, &path, report);
-        if matches!(entry.provider, Provider::Bedrock(_)) {
-            report.add(&path, "bedrock's paths are the AWS SDK's", "remove it; baseUrl names another endpoint");
+        match entry.provider {
+            Provider::Bedrock(_) => {
+                report.add(&path, "bedrock's paths are the AWS SDK's", "remove it; baseUrl names another endpoint");
+            }
+            Provider::Azure(_) => {
+                report.add(&path, "azure's paths follow from its settings", "remove it; baseUrl names another host");
+            }
+            Provider::Gemini(_) if key == "pathOverride" => {
+                report.add(&path, "gemini's paths have the model in them", "remove it, or use pathPrefix or baseUrl");
+            }
+            _ => {}
         }
     }
     if entry.path_override.is_some() && entry.path_prefix.is_some() {
@@ -175,6 +188,38 @@ fn check_bedrock(bedrock: &Bedrock, path: &Path, report: &mut Report<'_>) {
     }
 }
 
+fn check_azure(azure: &Azure, entry: &ProviderEntry, path: &Path, report: &mut Report<'_>) {
+    if azure.resource_name.is_none() && entry.base_url.is_none() && entry.host_override.is_none() {
+        report.add(path, "the key `resourceName` is missing", "add it: the first part of the resource's host name");
+    }
+    for (key, text) in [
+        ("resourceName", &azure.resource_name),
+        ("apiVersion", &azure.api_version),
+        ("projectName", &azure.project_name),
+    ] {
+        check_part(text.as_deref(), &path.key(key), report);
+    }
+    if azure.project_name.is_some() && azure.resource_type != AzureResourceType::Foundry {
+        report.add(&path.key("projectName"), "only a Foundry resource has projects", "add resourceType: foundry");
+    }
+    let dated = azure.api_version.as_deref().is_some_and(|version| !matches!(version, "v1" | "preview"));
+    if dated && azure.project_name.is_some() {
+        report.add(&path.key("apiVersion"), "a project has the v1 API only", "remove apiVersion or projectName");
+    }
+}
+
+/// A part of a host or a path: it must not be able to end it.
+fn check_part(text: Option<&str>, path: &Path, report: &mut Report<'_>) {
+    let Some(text) = text else { return };
+    report.not_blank(path, text);
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    if let Some(error) = no_variables(text) {
+        report.add(path, error, "");
+    } else if !text.trim().bytes().all(plain) || text.contains("..") {
+        report.add(path, "has characters that a name has not", "use letters, digits, `-`, `_` and `.` only");
+    }
+}
+
 fn check_custom(custom: &Custom, entry: &ProviderEntry, path: &Path, report: &mut Report<'_>) {
     if entry.base_url.is_none() && entry.host_override.is_none() {
         report.add(path, "a custom provider has no address", "add baseUrl");
@@ -213,9 +258,11 @@ pub(super) fn check_names(config: &Config, report: &mut Report<'_>) {
 /// A provider at its public address answers 401 to everything without a key.
 pub(super) fn check_keys(config: &Config, report: &mut Report<'_>) {
     for (path, entry) in entries(config) {
-        let public = matches!(entry.provider, Provider::OpenAi(_) | Provider::Anthropic(_))
-            && entry.base_url.is_none()
-            && entry.host_override.is_none();
+        let keyed = matches!(
+            entry.provider,
+            Provider::OpenAi(_) | Provider::Anthropic(_) | Provider::Gemini(_) | Provider::Azure(_)
+        );
+        let public = keyed && entry.base_url.is_none() && entry.host_override.is_none();
         if public && entry.policies.backend_auth.is_none() {
             report.add(
                 &path.key("policies").key("backendAuth"),

@@ -86,6 +86,38 @@ fn issuers_are_https_addresses_with_one_source_of_keys() {
 }
 
 #[test]
+fn an_azure_resource_is_named_in_words_that_stay_in_their_place() {
+    refused_entries(&[
+        ("provider: {azure: {}}", ".provider.azure: the key `resourceName` is missing; add it"),
+        ("provider: {azure: {resourceName: ''}}", ".provider.azure.resourceName: is empty"),
+        (
+            "provider: {azure: {resourceName: evil.example/x}}",
+            ".provider.azure.resourceName: has characters that a name has not",
+        ),
+        ("provider: {azure: {resourceName: $NAME}}", ".provider.azure.resourceName: names an environment variable"),
+        ("provider: {azure: {resourceName: r, apiVersion: '1&x=2'}}", ".provider.azure.apiVersion: has characters"),
+        (
+            "provider: {azure: {resourceName: r, projectName: p}}",
+            ".provider.azure.projectName: only a Foundry resource has projects",
+        ),
+        (
+            "provider: {azure: {resourceName: r, resourceType: foundry, projectName: p, apiVersion: 2024-10-21}}",
+            ".provider.azure.apiVersion: a project has the v1 API only",
+        ),
+        (
+            "provider: {azure: {resourceName: r, resourceType: speech}}",
+            ".provider.azure.resourceType: unknown value `speech`",
+        ),
+    ]);
+    accepted_entries(&[
+        "provider: {azure: {resourceName: r}}",
+        "provider: {azure: {}}, baseUrl: 'https://azure.example'",
+        "provider: {azure: {resourceName: r, resourceType: aiServices, projectName: my-project_1}}",
+        "provider: {azure: {resourceName: r, apiVersion: 2025-04-01-preview, model: my deployment}}",
+    ]);
+}
+
+#[test]
 fn addresses_are_checked() {
     refused_entries(&[
         ("provider: {custom: {}}", ": a custom provider has no address; add baseUrl"),
@@ -109,6 +141,8 @@ fn addresses_are_checked() {
             ": pathOverride and pathPrefix exclude each other",
         ),
         ("provider: {openAI: {}}, baseUrl: 'http://a/v1', pathPrefix: /b", ".pathPrefix: baseUrl has a path already"),
+        ("provider: {gemini: {}}, pathOverride: /a", ".pathOverride: gemini's paths have the model in them"),
+        ("provider: {azure: {resourceName: r}}, pathPrefix: /a", ".pathPrefix: azure's paths follow from its settings"),
         ("provider: {bedrock: {}}, pathOverride: /a", ".pathOverride: bedrock's paths are the AWS SDK's"),
         (
             "provider: {custom: {formats: [{type: messages, path: v1}]}}, baseUrl: 'http://a'",

@@ -92,7 +92,7 @@ request: {timeoutMs: 0, maxAttempts: many}
 fn a_mistake_is_reported_once_and_not_again_by_what_follows_from_it() {
     for text in [
         "auth: {issuers: [{issuer: 5}]}",
-        "ai: {groups: [{providers: [{name: a, provider: {gemini: {}}}]}]}",
+        "ai: {groups: [{providers: [{name: a, provider: {vertex: {}}}]}]}",
         "ai: {groups: [{providers: [{name: a, provider: {custom: {}}, baseurl: http://x}]}]}",
         "ai: {groups: [{providers: 5}]}",
         "ai: {models: [{match: [5], groups: [{providers: [{name: a, provider: {openAI: {}}}]}]}]}",
@@ -118,7 +118,7 @@ fn a_wrong_type_says_what_is_wanted_and_when_quotes_would_do() {
 
 #[test]
 fn providers_of_later_versions_are_named_as_such() {
-    for kind in ["gemini", "vertex", "azure", "copilot", "azureOpenAI"] {
+    for kind in ["vertex", "copilot", "azureOpenAI"] {
         for provider in [format!("{{{kind}: {{}}}}"), kind.to_owned()] {
             assert_says(
                 &entry(&format!("provider: {provider}")),
@@ -130,10 +130,13 @@ fn providers_of_later_versions_are_named_as_such() {
 
 #[test]
 fn an_unknown_provider_lists_the_known_ones() {
-    assert_says(&entry("provider: {openAi: {}}"), &["did you mean `openAI`?", "openAI, anthropic, bedrock, custom"]);
+    assert_says(
+        &entry("provider: {openAi: {}}"),
+        &["did you mean `openAI`?", "openAI, anthropic, bedrock, gemini, azure, custom"],
+    );
     assert_says(
         &entry("provider: {cohere: {}}"),
-        &["unknown value `cohere`; known: openAI, anthropic, bedrock, custom"],
+        &["unknown value `cohere`; known: openAI, anthropic, bedrock, gemini, azure, custom"],
     );
     assert_says(&entry("provider: {openAI: {}, anthropic: {}}"), &["must have exactly one key", "{bedrock: ..}"]);
     assert_says(&entry("provider: anthropic"), &["must be a mapping; write {anthropic: {}}"]);

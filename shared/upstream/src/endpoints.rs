@@ -1,0 +1,257 @@
+//! Where the endpoints of each kind of provider are: its host, the paths below it, and what of them the configuration replaces.
+
+use tollgate_config::{Azure, AzureResourceType, Custom, CustomDialect, Provider, ProviderEntry};
+use tollgate_wire::codec::Dialect;
+
+use crate::address::Address;
+use crate::error::SetupError;
+
+/// The endpoints of a provider that speaks HTTP, by dialect, the preferred one first.
+pub(crate) fn of(entry: &ProviderEntry) -> Result<Vec<(Dialect, Address)>, SetupError> {
+    let plan = Plan::of(&entry.provider);
+    let base = base(entry).or(plan.host).ok_or_else(|| SetupError::NoAddress(entry.name.clone()))?;
+    plan.paths.iter().map(|path| Ok((path.dialect, path.below(&base, entry)?))).collect()
+}
+
+/// Scheme, host, port and prefix from the configuration.
+pub(crate) fn base(entry: &ProviderEntry) -> Option<String> {
+    let host_override = || {
+        let host = entry.host_override.as_deref()?;
+        let tls = host.ends_with(":443") || entry.policies.backend_tls.is_some();
+        Some(format!("{}://{host}", if tls { "https" } else { "http" }))
+    };
+    entry.base_url.clone().or_else(host_override)
+}
+
+/// What a kind of provider has where.
+struct Plan {
+    /// Scheme and host; none: the configuration has to name them.
+    host: Option<String>,
+    paths: Vec<Path>,
+}
+
+/// A path: the provider's base path, which `pathPrefix` replaces, and what stands below it. `{model}` is the model.
+struct Path {
+    dialect: Dialect,
+    root: String,
+    tail: String,
+    /// Where a stream is asked for, if not at the same place.
+    stream: Option<String>,
+}
+
+impl Plan {
+    fn of(provider: &Provider) -> Self {
+        match provider {
+            Provider::OpenAi(_) => Self::at("https://api.openai.com", vec![Path::openai("/v1", "")]),
+            Provider::Anthropic(_) => Self::at("https://api.anthropic.com", vec![Path::messages("/v1")]),
+            Provider::Gemini(_) => {
+                Self::at("https://generativelanguage.googleapis.com", vec![Path::gemini("/v1beta", "")])
+            }
+            Provider::Azure(azure) => Self::azure(azure),
+            Provider::Custom(custom) => Self { host: None, paths: custom_paths(custom) },
+            Provider::Bedrock(_) => Self { host: None, paths: Vec::new() },
+        }
+    }
+
+    fn at(host: &str, paths: Vec<Path>) -> Self {
+        Self { host: Some(host.to_owned()), paths }
+    }
+
+    /// The v1 API, or the dated one, which has the deployment in its path:
+    /// <https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle>,
+    /// <https://learn.microsoft.com/azure/ai-foundry/openai/reference#rest-api-versioning>. Claude in Foundry:
+    /// <https://learn.microsoft.com/azure/ai-foundry/foundry-models/how-to/use-foundry-models-claude>.
+    fn azure(azure: &Azure) -> Self {
+        let foundry = azure.resource_type == AzureResourceType::Foundry;
+        let suffix = if foundry { "services.ai.azure.com" } else { "openai.azure.com" };
+        let host = azure.resource_name.as_ref().map(|name| format!("https://{name}.{suffix}"));
+        let root = match azure.project_name.as_ref().filter(|_| foundry) {
+            Some(project) => format!("/api/projects/{project}/openai"),
+            None => "/openai".to_owned(),
+        };
+        let chat = match azure.api_version.as_deref() {
+            None | Some("v1") => Path::openai(&format!("{root}/v1"), ""),
+            Some("preview") => Path::openai(&format!("{root}/v1"), "?api-version=preview"),
+            Some(dated) => Path::openai(&format!("{root}/deployments/{{model}}"), &format!("?api-version={dated}")),
+        };
+        let mut paths = vec![chat];
+        if foundry {
+            paths.push(Path::messages("/anthropic/v1"));
+        }
+        Self { host, paths }
+    }
+}
+
+fn custom_paths(custom: &Custom) -> Vec<Path> {
+    let path = |kind| {
+        let format = custom.formats.iter().find(|format| format.kind == kind);
+        let path = match kind {
+            CustomDialect::Completions => Path::openai("/v1", ""),
+            CustomDialect::Messages => Path::messages("/v1"),
+        };
+        match format.and_then(|format| format.path.as_deref()) {
+            Some(text) => path.moved(text),
+            None => path,
+        }
+    };
+    custom.dialects().map(path).collect()
+}
+
+impl Path {
+    fn openai(root: &str, query: &str) -> Self {
+        let tail = format!("/chat/completions{query}");
+        Self { dialect: Dialect::Chat, root: root.to_owned(), tail, stream: None }
+    }
+
+    fn messages(root: &str) -> Self {
+        Self { dialect: Dialect::Messages, root: root.to_owned(), tail: "/messages".to_owned(), stream: None }
+    }
+
+    /// <https://ai.google.dev/api/generate-content#method:-models.generatecontent>; without `alt=sse` a stream is one JSON array.
+    fn gemini(root: &str, below: &str) -> Self {
+        Self {
+            dialect: Dialect::GenerateContent,
+            root: root.to_owned(),
+            tail: format!("{below}/models/{{model}}:generateContent"),
+            stream: Some(format!("{below}/models/{{model}}:streamGenerateContent?alt=sse")),
+        }
+    }
+
+    /// The same at another path.
+    fn moved(self, path: &str) -> Self {
+        match path.strip_prefix("/v1") {
+            Some(tail) => Self { root: "/v1".to_owned(), tail: tail.to_owned(), ..self },
+            None => Self { root: String::new(), tail: path.to_owned(), ..self },
+        }
+    }
+
+    fn below(&self, base: &str, entry: &ProviderEntry) -> Result<Address, SetupError> {
+        let whole = self.text(base, &self.tail, entry);
+        let stream = self.stream.as_ref().map(|tail| self.text(base, tail, entry));
+        Address::parse(&whole, stream.as_deref()).map_err(|cause| SetupError::Url {
+            provider: entry.name.clone(),
+            url: whole,
+            cause,
+        })
+    }
+
+    /// Base and path put together. A base that already ends in the provider's base path (`.../v1`) does not get it twice.
+    fn text(&self, base: &str, tail: &str, entry: &ProviderEntry) -> String {
+        let (base, root) = (base.trim_end_matches('/'), &self.root);
+        match (&entry.path_override, &entry.path_prefix) {
+            (Some(path), _) => format!("{base}/{}", path.trim_start_matches('/')),
+            (None, Some(prefix)) => format!("{base}/{}{tail}", prefix.trim_matches('/')),
+            (None, None) if base.ends_with(root.as_str()) => format!("{base}{tail}"),
+            (None, None) => format!("{base}{root}{tail}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(yaml: &str) -> ProviderEntry {
+        let yaml = format!("ai: {{groups: [{{providers: [{{name: a, {yaml}}}]}}]}}");
+        tollgate_config::parse(&yaml, "test").unwrap().ai.groups[0].providers[0].clone()
+    }
+
+    /// The address of each endpoint for a model, whole and streamed.
+    fn urls(yaml: &str) -> Vec<(Dialect, String, String)> {
+        let url = |address: &Address, stream| address.of("m/1", stream).unwrap().to_string();
+        let endpoints = of(&entry(yaml)).unwrap();
+        endpoints.iter().map(|(dialect, address)| (*dialect, url(address, false), url(address, true))).collect()
+    }
+
+    #[track_caller]
+    fn is_at(yaml: &str, dialect: Dialect, expected: &str) {
+        let urls = urls(yaml);
+        let found = urls.iter().find(|(known, ..)| *known == dialect).expect(yaml);
+        assert_eq!(found.1, expected, "{yaml}");
+    }
+
+    #[test]
+    fn addresses_are_put_together_from_what_the_entry_says() {
+        for (extra, expected) in [
+            ("baseUrl: 'http://h:1'", "http://h:1/v1/chat/completions"),
+            ("baseUrl: 'https://h/openai/v1/'", "https://h/openai/v1/chat/completions"),
+            ("hostOverride: 'h:8080'", "http://h:8080/v1/chat/completions"),
+            ("hostOverride: 'h:443'", "https://h/v1/chat/completions"),
+            ("baseUrl: 'http://h', pathPrefix: /api/v2", "http://h/api/v2/chat/completions"),
+            ("baseUrl: 'http://h', pathOverride: /x/y", "http://h/x/y"),
+        ] {
+            is_at(&format!("provider: {{custom: {{}}}}, {extra}"), Dialect::Chat, expected);
+        }
+    }
+
+    #[test]
+    fn a_custom_format_has_a_path_of_its_own_in_which_the_model_may_stand() {
+        for (path, base, expected) in [
+            ("/v1/m", "http://h/v1", "http://h/v1/m"),
+            ("/c", "http://h/v1", "http://h/v1/c"),
+            ("/c", "http://h", "http://h/c"),
+            ("/models/{model}/chat", "http://h", "http://h/models/m%2F1/chat"),
+        ] {
+            let yaml = format!(
+                "provider: {{custom: {{formats: [{{type: completions, path: '{path}'}}]}}}}, baseUrl: '{base}'"
+            );
+            is_at(&yaml, Dialect::Chat, expected);
+        }
+    }
+
+    #[test]
+    fn gemini_has_the_model_in_its_path_and_streams_elsewhere() {
+        let host = "https://generativelanguage.googleapis.com/v1beta/models/m%2F1";
+        let whole = (Dialect::GenerateContent, format!("{host}:generateContent"));
+        let stream = format!("{host}:streamGenerateContent?alt=sse");
+        assert_eq!(urls("provider: {gemini: {}}"), [(whole.0, whole.1, stream)]);
+        is_at(
+            "provider: {gemini: {}}, baseUrl: 'http://h:1/v1beta'",
+            Dialect::GenerateContent,
+            "http://h:1/v1beta/models/m%2F1:generateContent",
+        );
+        is_at(
+            "provider: {gemini: {}}, baseUrl: 'http://h:1', pathPrefix: /v1",
+            Dialect::GenerateContent,
+            "http://h:1/v1/models/m%2F1:generateContent",
+        );
+    }
+
+    #[test]
+    fn azure_is_found_by_resource_project_and_version() {
+        for (settings, extra, expected) in [
+            ("resourceName: r", "", "https://r.openai.azure.com/openai/v1/chat/completions"),
+            ("resourceName: r, apiVersion: v1", "", "https://r.openai.azure.com/openai/v1/chat/completions"),
+            (
+                "resourceName: r, apiVersion: preview",
+                "",
+                "https://r.openai.azure.com/openai/v1/chat/completions?api-version=preview",
+            ),
+            (
+                "resourceName: r, apiVersion: 2024-10-21",
+                "",
+                "https://r.openai.azure.com/openai/deployments/m%2F1/chat/completions?api-version=2024-10-21",
+            ),
+            (
+                "resourceName: r, resourceType: foundry",
+                "",
+                "https://r.services.ai.azure.com/openai/v1/chat/completions",
+            ),
+            (
+                "resourceName: r, resourceType: foundry, projectName: p",
+                "",
+                "https://r.services.ai.azure.com/api/projects/p/openai/v1/chat/completions",
+            ),
+            ("", ", baseUrl: 'http://h:1'", "http://h:1/openai/v1/chat/completions"),
+            ("", ", baseUrl: 'https://h/openai/v1'", "https://h/openai/v1/chat/completions"),
+        ] {
+            is_at(&format!("provider: {{azure: {{{settings}}}}}{extra}"), Dialect::Chat, expected);
+        }
+        is_at(
+            "provider: {azure: {resourceName: r, resourceType: foundry, projectName: p}}",
+            Dialect::Messages,
+            "https://r.services.ai.azure.com/anthropic/v1/messages",
+        );
+        assert_eq!(urls("provider: {azure: {resourceName: r}}").len(), 1, "Claude is in Foundry only");
+    }
+}
