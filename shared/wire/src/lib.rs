@@ -26,4 +26,5 @@ pub mod ir;
 pub mod json;
 pub mod messages;
 pub mod names;
+pub mod realtime;
 pub mod sse;
