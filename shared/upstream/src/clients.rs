@@ -19,6 +19,8 @@ use crate::error::SetupError;
 pub(crate) struct Clients {
     pools: BTreeMap<(Duration, Option<String>), reqwest::Client>,
     aws: BTreeMap<Duration, reqwest::Client>,
+    #[cfg(feature = "realtime")]
+    upgrading: BTreeMap<(Duration, Option<String>), reqwest::Client>,
     tls: BTreeMap<Option<String>, ClientConfig>,
 }
 
@@ -36,6 +38,25 @@ impl Clients {
         }
         let client = built(builder(connect, self.tls(provider, root)?))?;
         self.pools.insert(key, client.clone());
+        Ok(client)
+    }
+
+    /// A client for connections that become WebSockets: those of HTTP/2 cannot.
+    #[cfg(feature = "realtime")]
+    pub(crate) fn upgrading(
+        &mut self,
+        provider: &str,
+        connect: Duration,
+        root: Option<&str>,
+    ) -> Result<reqwest::Client, SetupError> {
+        let key = (connect, root.map(str::to_owned));
+        if let Some(client) = self.upgrading.get(&key) {
+            return Ok(client.clone());
+        }
+        let mut tls = self.tls(provider, root)?;
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let client = built(builder(connect, tls).http1_only())?;
+        self.upgrading.insert(key, client.clone());
         Ok(client)
     }
 

@@ -62,6 +62,22 @@ pub struct Attempt {
     pub usage: Usage,
 }
 
+impl Attempt {
+    /// A call that begins.
+    pub(crate) fn begin(provider: &Arc<Provider>, model: String, begun: std::time::Instant) -> Self {
+        let usage = Usage::default();
+        Self {
+            provider: Arc::clone(provider),
+            model,
+            status: None,
+            class: None,
+            begun,
+            duration: Duration::ZERO,
+            usage,
+        }
+    }
+}
+
 /// How it went.
 #[derive(Debug)]
 pub struct Outcome {
@@ -134,15 +150,7 @@ pub async fn dispatch_into(job: &Job<'_>, chain: &Chain, outcome: &mut Outcome) 
         };
         let dropped = started.dropped.clone();
         let begun = std::time::Instant::now();
-        outcome.attempts.push(Attempt {
-            provider: Arc::clone(provider),
-            model: model.clone(),
-            status: None,
-            class: None,
-            begun,
-            duration: Duration::ZERO,
-            usage: Usage::default(),
-        });
+        outcome.attempts.push(Attempt::begin(provider, model.clone(), begun));
         let ended = attempt(job, provider, &target, started).await;
         if let Some(record) = outcome.attempts.last_mut() {
             record.status = ended.status;
@@ -178,7 +186,7 @@ fn no_provider() -> Fault {
     Fault::new(FaultKind::Overloaded, "no provider could take this request").with_code("no_provider")
 }
 
-fn candidates(chain: &Chain) -> Vec<Candidate> {
+pub(crate) fn candidates(chain: &Chain) -> Vec<Candidate> {
     let now = std::time::Instant::now();
     let groups = chain.groups.iter().enumerate();
     groups
@@ -192,19 +200,19 @@ fn candidates(chain: &Chain) -> Vec<Candidate> {
         .collect()
 }
 
-fn at(chain: &Chain, place: Place) -> Option<(&Arc<Provider>, crate::failover::Retries)> {
+pub(crate) fn at(chain: &Chain, place: Place) -> Option<(&Arc<Provider>, crate::failover::Retries)> {
     let group = chain.groups.get(place.group)?;
     Some((group.providers.get(place.provider)?, group.retries))
 }
 
 /// A failed attempt.
 #[derive(Debug)]
-struct Failure {
-    class: FaultClass,
-    fault: Fault,
-    cause: String,
+pub(crate) struct Failure {
+    pub(crate) class: FaultClass,
+    pub(crate) fault: Fault,
+    pub(crate) cause: String,
     /// Nothing came back on a connection that may have been dead already: worth a second try at the same provider.
-    stale: bool,
+    pub(crate) stale: bool,
 }
 
 impl From<TransportError> for Failure {
@@ -280,7 +288,7 @@ async fn refusal(job: &Job<'_>, provider: &Provider, target: &Target<'_>, mut re
 }
 
 /// For the log: a provider's words only where they are about us. Its other errors may quote the prompt.
-fn cause_of(fault: &Fault, status: ::http::StatusCode) -> String {
+pub(crate) fn cause_of(fault: &Fault, status: ::http::StatusCode) -> String {
     let code = fault.code.as_deref().unwrap_or_default();
     match FaultClass::of(fault) {
         FaultClass::Auth | FaultClass::RateLimited => {
@@ -339,7 +347,7 @@ fn stream_failure(fault: Fault) -> Failure {
 }
 
 /// What a failure means for the provider's health, and the night shift.
-fn note(provider: &Provider, failure: &Failure, begun: std::time::Instant) {
+pub(crate) fn note(provider: &Provider, failure: &Failure, begun: std::time::Instant) {
     let now = std::time::Instant::now();
     // A 403 may be about this model only: whoever asks for it must not take the provider away from everybody else.
     let counts = failure.fault.kind != FaultKind::Permission;
@@ -361,7 +369,7 @@ fn note(provider: &Provider, failure: &Failure, begun: std::time::Instant) {
 }
 
 /// The provider's refusal of *our* credentials must not read as a refusal of the client's.
-fn for_client(class: FaultClass, fault: Fault) -> Fault {
+pub(crate) fn for_client(class: FaultClass, fault: Fault) -> Fault {
     if class != FaultClass::Auth {
         return fault;
     }

@@ -13,6 +13,16 @@ pub(crate) fn of(entry: &ProviderEntry) -> Result<Vec<(Dialect, Address)>, Setup
     plan.paths.iter().map(|path| Ok((path.dialect, path.below(&base, entry)?))).collect()
 }
 
+/// What a path that is passed through is put behind in place of its `/v1`. `None`: the provider has no such place, because the model is in its paths or because
+/// one path stands for all.
+pub(crate) fn root(entry: &ProviderEntry) -> Option<String> {
+    let plan = Plan::of(&entry.provider);
+    let base = base(entry).or(plan.host).filter(|_| entry.path_override.is_none())?;
+    let path = plan.paths.iter().find(|path| matches!(path.dialect, Dialect::Chat | Dialect::Messages))?;
+    let root = path.text(&base, "", entry);
+    (!root.contains("{model}")).then_some(root)
+}
+
 /// Scheme, host, port and prefix from the configuration.
 pub(crate) fn base(entry: &ProviderEntry) -> Option<String> {
     let host_override = || {
@@ -181,6 +191,22 @@ mod tests {
             ("baseUrl: 'http://h', pathOverride: /x/y", "http://h/x/y"),
         ] {
             is_at(&format!("provider: {{custom: {{}}}}, {extra}"), Dialect::Chat, expected);
+        }
+    }
+
+    #[test]
+    fn what_is_passed_through_goes_below_the_providers_own_root() {
+        for (yaml, expected) in [
+            ("provider: {openAI: {}}", Some("https://api.openai.com/v1")),
+            ("provider: {anthropic: {}}", Some("https://api.anthropic.com/v1")),
+            ("provider: {custom: {}}, baseUrl: 'http://h/api/v1/'", Some("http://h/api/v1")),
+            ("provider: {custom: {}}, baseUrl: 'http://h', pathPrefix: /api/v2", Some("http://h/api/v2")),
+            ("provider: {custom: {}}, baseUrl: 'http://h', pathOverride: /x", None),
+            ("provider: {azure: {resourceName: r}}", Some("https://r.openai.azure.com/openai/v1")),
+            ("provider: {azure: {resourceName: r, apiVersion: '2024-10-21'}}", None),
+            ("provider: {gemini: {}}", None),
+        ] {
+            assert_eq!(root(&entry(yaml)).as_deref(), expected, "{yaml}");
         }
     }
 

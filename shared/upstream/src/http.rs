@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use ::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use ::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
+use reqwest::Url;
 use tollgate_wire::codec::Dialect;
 
 use crate::address::Address;
 use crate::auth::Auth;
 use crate::body::{Body, Reply, source_text};
 use crate::error::TransportError;
+use crate::forward::Forward;
 
 /// The version of the API when the client named none: <https://docs.anthropic.com/en/api/versioning>.
 const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
@@ -35,7 +37,12 @@ pub(crate) struct HttpTransport {
     pub(crate) client: reqwest::Client,
     /// What it can be asked in which dialect, and where; the preferred one first.
     pub(crate) endpoints: Vec<(Dialect, Address)>,
+    /// What a path of the client's is put behind in place of its `/v1`; none: it takes only what the endpoints name.
+    pub(crate) root: Option<String>,
     pub(crate) auth: Auth,
+    /// Connections that can become WebSockets.
+    #[cfg(feature = "realtime")]
+    pub(crate) upgrading: reqwest::Client,
     pub(crate) connect_timeout: Duration,
     /// It has answered, so there may be connections that are used again.
     pub(crate) answered: AtomicBool,
@@ -52,6 +59,43 @@ impl HttpTransport {
             return self.send_once(call).await;
         }
         Ok(reply)
+    }
+
+    /// Sends a request as it is. Credentials that are refused are fetched again and tried once more.
+    pub(crate) async fn forward(&self, request: &Forward<'_>, url: Url, body: Bytes) -> Result<Reply, TransportError> {
+        let reply = self.forward_once(request, url.clone(), body.clone()).await?;
+        if reply.status == ::http::StatusCode::UNAUTHORIZED && self.auth.refused() {
+            return self.forward_once(request, url, body).await;
+        }
+        Ok(reply)
+    }
+
+    async fn forward_once(&self, request: &Forward<'_>, url: Url, body: Bytes) -> Result<Reply, TransportError> {
+        let mut sent = reqwest::Request::new(request.method.clone(), url);
+        *sent.headers_mut() = request.headers.clone();
+        self.auth.apply(request.dialect, sent.headers_mut()).await?;
+        if !body.is_empty() {
+            *sent.body_mut() = Some(body.into());
+        }
+        let client = self.client_for(request);
+        let begun = Instant::now();
+        let response = client.execute(sent).await.map_err(|e| self.error(&e, begun))?;
+        self.answered.store(true, Ordering::Relaxed);
+        Ok(Reply {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: Body::Http(Box::new(response)),
+        })
+    }
+
+    #[cfg(feature = "realtime")]
+    fn client_for(&self, request: &Forward<'_>) -> &reqwest::Client {
+        if request.upgrade { &self.upgrading } else { &self.client }
+    }
+
+    #[cfg(not(feature = "realtime"))]
+    fn client_for(&self, _: &Forward<'_>) -> &reqwest::Client {
+        &self.client
     }
 
     async fn send_once(&self, call: &Call<'_>) -> Result<Reply, TransportError> {

@@ -6,6 +6,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ::http::HeaderName;
+use bytes::Bytes;
+use reqwest::Url;
 use tokio::runtime::Handle;
 use tollgate_config::{BackendAuth, Config, Group, ProviderEntry, SecretRef, Timeouts, pattern};
 use tollgate_wire::codec::{Carrier, Dialect, Target};
@@ -18,6 +20,7 @@ use crate::clients::Clients;
 use crate::endpoints;
 use crate::error::{SetupError, TransportError};
 use crate::failover::Retries;
+use crate::forward::Forward;
 use crate::health::Health;
 use crate::http::{Call, HttpTransport};
 use crate::secrets::Secrets;
@@ -131,6 +134,26 @@ impl Provider {
             Kind::Http(http, _) => http.send(call).await,
             // In a box, that is: the SDK's future takes 30 KiB, which every call to any provider would move around.
             Kind::Bedrock(bedrock) => bedrock.send(call.dialect, call.model, call.body.clone(), call.stream).await,
+        }
+    }
+
+    /// Where a request that is passed through goes. `None`: this provider does not take it.
+    pub(crate) fn forward_address(&self, request: &Forward<'_>, model: &str) -> Option<Url> {
+        request.address(self.http()?.root.as_deref()?, model)
+    }
+
+    /// Sends a request as it is, and waits for the head of the answer.
+    pub(crate) async fn forward(&self, request: &Forward<'_>, url: Url, body: Bytes) -> Result<Reply, TransportError> {
+        match self.http() {
+            Some(http) => http.forward(request, url, body).await,
+            None => Err(TransportError::Connect("the provider takes no requests as they are".to_owned())),
+        }
+    }
+
+    fn http(&self) -> Option<&HttpTransport> {
+        match &self.kind {
+            Kind::Http(http, _) => Some(http),
+            Kind::Bedrock(_) => None,
         }
     }
 
@@ -261,6 +284,9 @@ impl Builder {
         Ok(HttpTransport {
             client: self.clients.get(&entry.name, entry.timeouts.connect(), root)?,
             endpoints: endpoints::of(entry)?,
+            root: endpoints::root(entry),
+            #[cfg(feature = "realtime")]
+            upgrading: self.clients.upgrading(&entry.name, entry.timeouts.connect(), root)?,
             auth: self.auth(entry),
             connect_timeout: entry.timeouts.connect(),
             answered: AtomicBool::new(false),

@@ -119,10 +119,10 @@ pub fn client_event(text: &str) -> ClientEvent {
     match event.kind.as_ref() {
         "response.create" => ClientEvent::ResponseCreate {
             event_id: event.event_id.map(Cow::into_owned),
-            cap: event.response.and_then(|response| read::<Settings>(response)).and_then(Settings::cap),
+            cap: event.response.and_then(read::<Settings>).and_then(Settings::cap),
         },
         "session.update" => {
-            let settings = event.session.and_then(|session| read::<Settings>(session)).unwrap_or_default();
+            let settings = event.session.and_then(read::<Settings>).unwrap_or_default();
             let transcription_model = settings.transcription_model();
             ClientEvent::SessionUpdate { cap: settings.cap(), transcription_model }
         }
@@ -138,7 +138,7 @@ pub fn server_event(text: &str) -> ServerEvent {
     let owned = |id: Option<Cow<'_, str>>| id.map(Cow::into_owned).unwrap_or_default();
     match event.kind.as_ref() {
         "response.created" | "response.done" => {
-            let response = event.response.and_then(|response| read::<Response>(response)).unwrap_or_default();
+            let response = event.response.and_then(read::<Response>).unwrap_or_default();
             if event.kind == "response.created" {
                 return ServerEvent::ResponseCreated(response.id);
             }
@@ -155,11 +155,11 @@ pub fn server_event(text: &str) -> ServerEvent {
             tokens: tokens(event.delta, TEXT_BYTES_PER_TOKEN),
         },
         "conversation.item.input_audio_transcription.completed" => {
-            let usage = event.usage.and_then(|usage| read::<WireUsage>(usage)).map(Usage::from).unwrap_or_default();
+            let usage = event.usage.and_then(read::<WireUsage>).map(Usage::from).unwrap_or_default();
             ServerEvent::Transcribed { item_id: owned(event.item_id), usage }
         }
         "error" => {
-            let error = event.error.and_then(|error| read::<Refusal>(error)).unwrap_or_default();
+            let error = event.error.and_then(read::<Refusal>).unwrap_or_default();
             ServerEvent::Refused { event_id: error.event_id }
         }
         _ => ServerEvent::Other,
