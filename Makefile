@@ -6,10 +6,13 @@ SHELL := /bin/bash
 TOOLS := $(CURDIR)/.tools
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
+SAM := SAM_CLI_TELEMETRY=0 $(TOOLS)/infra/bin/sam
+# What `make smoke` reads.
+export STACK URL TOKEN_URL CLIENT_ID CLIENT_SECRET MODEL LIMIT_MODEL LIMIT_REQUESTS
 FUZZ_SECONDS ?= 60
 FUZZ_SEEDS := seeds $(wildcard $(foreach kind,requests responses answers streams,$(CURDIR)/shared/wire/tests/*/$(kind)))
 
-.PHONY: help run test check format e2e bench build fuzz model clean-tools
+.PHONY: help run test check format e2e infra bench build deploy destroy smoke fuzz model clean-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -34,6 +37,10 @@ e2e: ## The real binary with the official SDKs against mocks that others wrote (
 	cargo build --locked -p tollgate-gateway -p tollgate-rate-limiter -p tollgate-budget -p tollgate-test-servers
 	tests/e2e/run.sh
 
+infra: ## Check the templates and test them against the code, without an AWS account (installs SAM, cfn-lint, checkov into .tools/)
+	cargo build --locked -p tollgate-gateway -p tollgate-rate-limiter -p tollgate-budget
+	tests/infra/run.sh
+
 bench: ## Instructions per request, throughput beside a bare proxy, cold start (figures: docs/performance.md); needs valgrind
 	cargo build --release --locked -p tollgate-gateway --no-default-features
 	cargo build --release --locked -p tollgate-bench-hello
@@ -44,6 +51,17 @@ build: ## The Lambda zips for x86-64 (ARCH=arm64 where that target is installed)
 	tests/e2e/setup.sh lambda
 	PATH="$(TOOLS)/venv/bin:$$PATH" cargo lambda build --release --locked --compiler cargo --output-format zip --no-default-features -p tollgate-gateway -p tollgate-rate-limiter -p tollgate-budget $(if $(filter arm64,$(ARCH)),--arm64)
 	@ls -l target/lambda/*/bootstrap.zip
+
+deploy: build ## Build and deploy to AWS by infra/samconfig.toml (PARAMS='Name=value ...' instead of its parameters); docs/operations.md
+	tests/infra/run.sh tools
+	$(SAM) deploy --config-file $(CURDIR)/infra/samconfig.toml --template-file infra/template.yaml $(if $(PARAMS),--parameter-overrides $(PARAMS))
+
+destroy: ## Take the deployment away; asks first, and leaves the ledger's table
+	tests/infra/run.sh tools
+	$(SAM) delete --config-file $(CURDIR)/infra/samconfig.toml
+
+smoke: ## Try a deployment: STACK=tollgate, or URL=... TOKEN_URL=... CLIENT_ID=... CLIENT_SECRET=... (and MODEL=... LIMIT_MODEL=...)
+	@$(if $(STACK),tests/infra/run.sh tools && $(TOOLS)/infra/bin/python,python3) infra/smoke.py
 
 fuzz: $(TOOLS)/bin/cargo-fuzz ## Fuzz every decoder for FUZZ_SECONDS each (needs a nightly toolchain)
 	cd tests/fuzz && export PATH="$(TOOLS)/bin:$$PATH" && for target in $$(cargo fuzz list --fuzz-dir .); do mkdir -p corpus/$$target; \
