@@ -1,6 +1,7 @@
 """The stacks fit together: parameters, outputs, options; and what section by section was asked of them."""
 
 import re
+import tomllib
 
 import pytest
 
@@ -181,3 +182,12 @@ def test_zips_have_the_names_that_make_build_gives_them():
             if "CodeUri" in node:
                 name = re.fullmatch(r"\.\./target/lambda/([a-z-]+)/bootstrap\.zip", node["CodeUri"])[1]
                 assert f"-p tollgate-{name}" in makefile
+
+
+def test_samconfig_names_parameters_that_there_are():
+    from samcli.cli.types import CfnParameterOverridesType
+
+    written = tomllib.loads((ROOT / "infra/samconfig.toml").read_text())["default"]["deploy"]["parameters"]["parameter_overrides"]
+    read = CfnParameterOverridesType().convert(written, None, None)
+    parameters = load("template.yaml")["Parameters"]
+    assert read.keys() <= parameters.keys() and re.fullmatch(parameters["Teams"]["AllowedPattern"], read["Teams"])
