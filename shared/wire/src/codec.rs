@@ -5,7 +5,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::error::WireError;
 use crate::ir;
-use crate::{chat, converse, messages};
+use crate::{chat, converse, gemini, messages};
 
 /// A wire format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -88,9 +88,8 @@ pub fn decode_request(dialect: Dialect, body: &[u8]) -> Result<ir::Request, Wire
     match dialect {
         Dialect::Chat => chat::decode_request(body),
         Dialect::Messages => messages::decode_request(body),
-        Dialect::Responses | Dialect::GenerateContent | Dialect::Converse => {
-            Err(WireError::invalid("", "no client speaks this dialect here"))
-        }
+        Dialect::GenerateContent => gemini::decode_request(body),
+        Dialect::Responses | Dialect::Converse => Err(WireError::invalid("", "no client speaks this dialect here")),
     }
 }
 
@@ -100,18 +99,16 @@ pub fn encode_request(request: &ir::Request, target: &Target<'_>) -> Result<Enco
         Dialect::Chat => chat::encode_request(request, target),
         Dialect::Messages => messages::encode_request(request, target),
         Dialect::Converse => converse::encode_request(request, target),
-        Dialect::Responses | Dialect::GenerateContent => {
-            Err(WireError::invalid("", "no upstream speaks this dialect here"))
-        }
+        Dialect::GenerateContent => gemini::encode_request(request, target),
+        Dialect::Responses => Err(WireError::invalid("", "no upstream speaks this dialect here")),
     }
 }
 
 /// Writes a whole answer for a client.
 pub fn encode_response(dialect: Dialect, response: &ir::Response, seed: &Seed) -> Bytes {
     match dialect {
-        Dialect::Chat | Dialect::Responses | Dialect::GenerateContent | Dialect::Converse => {
-            chat::encode_response(response, seed)
-        }
+        Dialect::Chat | Dialect::Responses | Dialect::Converse => chat::encode_response(response, seed),
+        Dialect::GenerateContent => gemini::encode_response(response, seed),
         Dialect::Messages => messages::encode_response(response, seed),
     }
 }
@@ -119,7 +116,8 @@ pub fn encode_response(dialect: Dialect, response: &ir::Response, seed: &Seed) -
 /// Writes an error body for a client.
 pub fn encode_error(dialect: Dialect, fault: &ir::Fault, request_id: &str) -> Bytes {
     match dialect {
-        Dialect::Chat | Dialect::Responses | Dialect::GenerateContent | Dialect::Converse => chat::encode_error(fault),
+        Dialect::Chat | Dialect::Responses | Dialect::Converse => chat::encode_error(fault),
+        Dialect::GenerateContent => gemini::encode_error(fault, request_id),
         Dialect::Messages => messages::encode_error(fault, request_id),
     }
 }
@@ -127,9 +125,10 @@ pub fn encode_error(dialect: Dialect, fault: &ir::Fault, request_id: &str) -> By
 /// A writer for a client's stream. `include_usage`: the client asked for usage (OpenAI only; Anthropic's streams always have it).
 pub fn stream_writer(dialect: Dialect, seed: &Seed, include_usage: bool) -> Box<dyn StreamWriter> {
     match dialect {
-        Dialect::Chat | Dialect::Responses | Dialect::GenerateContent | Dialect::Converse => {
+        Dialect::Chat | Dialect::Responses | Dialect::Converse => {
             Box::new(chat::Writer::new(seed.clone(), include_usage))
         }
+        Dialect::GenerateContent => Box::new(gemini::Writer::new(seed.clone())),
         Dialect::Messages => Box::new(messages::Writer::new(seed.clone())),
     }
 }
@@ -137,7 +136,8 @@ pub fn stream_writer(dialect: Dialect, seed: &Seed, include_usage: bool) -> Box<
 /// Reads an upstream's non-2xx answer.
 pub fn decode_fault(dialect: Dialect, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ir::Fault {
     match dialect {
-        Dialect::Chat | Dialect::Responses | Dialect::GenerateContent => chat::decode_fault(status, headers, body),
+        Dialect::Chat | Dialect::Responses => chat::decode_fault(status, headers, body),
+        Dialect::GenerateContent => gemini::decode_fault(status, headers, body),
         Dialect::Messages => messages::decode_fault(status, headers, body),
         Dialect::Converse => converse::decode_fault(status, headers, body),
     }

@@ -8,6 +8,8 @@
 //! | `model`, `stream` out, `anthropic_version`, `anthropic_beta` in | Claude on Bedrock |
 //! | beta flags that Bedrock refuses, and the fields that they gate, out (reported) | Claude on Bedrock |
 //! | blank text blocks out (reported) | Claude on Bedrock |
+//!
+//! Gemini's body has neither model nor `stream`, so it goes as it came.
 
 use std::sync::LazyLock;
 
@@ -23,7 +25,7 @@ use crate::exchange::Relayed;
 use crate::ir::{Dropped, Fault, Usage};
 use crate::messages::bedrock;
 use crate::sse::{SseEvent, SseParser};
-use crate::{chat, json, messages};
+use crate::{chat, gemini, json, messages};
 
 /// The upstream's body of a request in the same dialect.
 pub fn edit_request(
@@ -34,6 +36,7 @@ pub fn edit_request(
     dropped: &mut Vec<Dropped>,
 ) -> Result<Bytes, WireError> {
     match target.carrier {
+        _ if target.dialect == Dialect::GenerateContent => Ok(body.clone()),
         Carrier::Direct => edit_direct(body, envelope, target),
         Carrier::Bedrock => edit_for_bedrock(body, betas, target.model, dropped),
     }
@@ -154,6 +157,8 @@ pub struct Sniffer {
     dialect: Dialect,
     /// The client did not ask for usage: what [`edit_request`] added is taken out again.
     hide_usage: bool,
+    /// How many answers have not ended yet (Gemini): nothing else marks the end of its stream.
+    unfinished: u64,
     parser: SseParser,
     finish_reason: bool,
     /// Usage so far.
@@ -203,6 +208,7 @@ impl Sniffer {
         Self {
             dialect,
             hide_usage,
+            unfinished: 1,
             parser: SseParser::new(),
             finish_reason: false,
             usage: Usage::default(),
@@ -213,9 +219,20 @@ impl Sniffer {
         }
     }
 
+    /// So many answers will come at once.
+    #[must_use]
+    pub fn expecting(self, choices: u64) -> Self {
+        Self { unfinished: choices, ..self }
+    }
+
     /// A whole 2xx body: checks that it is an answer of the dialect, and keeps its usage.
     pub fn response(&mut self, body: &[u8]) -> Result<(), WireError> {
         let bad = |text: &str| WireError::BadAnswer(text.to_owned());
+        if self.dialect == Dialect::GenerateContent {
+            let sniffed = self.gemini_answer(body).map_err(|fault| bad(&fault.message))?;
+            (self.content, self.done) = (true, true);
+            return if sniffed { Ok(()) } else { Err(bad("it has no `candidates`")) };
+        }
         let sniffed: Sniffed<'_> = serde_json::from_slice(body).map_err(|e| WireError::BadAnswer(e.to_string()))?;
         match self.dialect {
             Dialect::Chat if sniffed.choices.is_none() => return Err(bad("it has no `choices`")),
@@ -253,6 +270,10 @@ impl Sniffer {
             out.extend_from_slice(b"data: [DONE]\n\n");
             return Ok(());
         }
+        if self.finish_reason && self.dialect == Dialect::GenerateContent {
+            self.done = true;
+            return Ok(());
+        }
         Err(WireError::Incomplete.into_fault())
     }
 
@@ -260,7 +281,8 @@ impl Sniffer {
         let data = event.data();
         let forward = match self.dialect {
             _ if data.is_empty() || self.done => !self.done,
-            Dialect::Chat | Dialect::Responses | Dialect::GenerateContent => self.chat_event(&data)?,
+            Dialect::Chat | Dialect::Responses => self.chat_event(&data)?,
+            Dialect::GenerateContent => self.gemini_answer(&data).map(|_| true)?,
             Dialect::Messages | Dialect::Converse => self.messages_event(event, &data)?,
         };
         if !forward {
@@ -312,6 +334,25 @@ impl Sniffer {
         Ok(!(self.hide_usage && choices.is_empty() && sniffed.usage.is_some_and(|u| u.get() != "null")))
     }
 
+    /// An answer of Gemini's, or a chunk of one: is it one at all? The stream is over when every candidate has ended and the counts are there.
+    fn gemini_answer(&mut self, data: &[u8]) -> Result<bool, Fault> {
+        let sniffed: gemini::Sniffed<'_> =
+            serde_json::from_slice(data).map_err(|e| WireError::BadAnswer(e.to_string()).into_fault())?;
+        if sniffed.error.is_some_and(|e| e.get() != "null") {
+            return Err(self.fault_event(data));
+        }
+        self.content |= sniffed.has_content() || sniffed.finished() > 0;
+        self.unfinished = self.unfinished.saturating_sub(sniffed.finished());
+        self.finish_reason |= sniffed.finished() > 0;
+        if let Some(counts) = &sniffed.usage_metadata {
+            self.usage.update(&counts.to_ir());
+            self.done |= self.unfinished == 0;
+        }
+        let is_answer = sniffed.is_answer();
+        self.model = self.model.take().or(sniffed.model_version);
+        Ok(is_answer)
+    }
+
     fn messages_event(&mut self, event: &SseEvent, data: &[u8]) -> Result<bool, Fault> {
         if event.name() == Some(b"content_block_delta") {
             self.content = true;
@@ -353,10 +394,10 @@ impl Sniffer {
     fn take_usage(&mut self, usage: Option<&RawValue>) {
         let Some(usage) = usage.filter(|usage| usage.get() != "null") else { return };
         match self.dialect {
-            Dialect::Chat | Dialect::Responses | Dialect::GenerateContent => {
-                chat::merge_usage(usage.get(), &mut self.usage);
-            }
+            Dialect::Chat | Dialect::Responses => chat::merge_usage(usage.get(), &mut self.usage),
             Dialect::Messages | Dialect::Converse => messages::merge_usage(usage.get(), &mut self.usage),
+            // Its counts stand elsewhere: see `gemini_answer`.
+            Dialect::GenerateContent => {}
         }
     }
 }

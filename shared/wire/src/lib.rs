@@ -20,6 +20,7 @@ pub mod error;
 pub mod exchange;
 pub mod fault;
 mod frames;
+pub mod gemini;
 pub mod identity;
 pub mod invoke;
 pub mod ir;

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::error::fault_of;
 use super::types::{
-    AnswerIn, AnswerMessageOut, AnswerOut, CallFunctionIn, CallFunctionOut, CallIn, CallOut, ChoiceOut, MessageIn,
-    ThinkingOut, UsageOut, input_of,
+    AnswerIn, AnswerMessageOut, AnswerOut, CallFunctionIn, CallFunctionOut, CallIn, CallOut, ChoiceOut, ExtraContent,
+    MessageIn, ThinkingOut, UsageOut, input_of,
 };
 use crate::codec::Seed;
 use crate::error::WireError;
@@ -60,8 +60,10 @@ fn blocks_of(mut message: MessageIn, answer_id: Option<&str>, names: &ToolNames)
     blocks.extend(message.refusal.map(Block::Refusal));
     let legacy = message.function_call.map(|function| CallIn { function, ..CallIn::default() });
     for (index, call) in message.tool_calls.into_iter().chain(legacy).enumerate() {
+        let signature = call.extra_content.signature();
         let CallFunctionIn { name, arguments } = call.function;
         let Some(name) = name else { continue };
+        blocks.extend(signature.map(|signature| Block::Thinking { text: String::new(), signature: Some(signature) }));
         let id = call.id.unwrap_or_else(|| call_id(answer_id, index));
         let (input, _) = input_of(&arguments);
         blocks.push(Block::ToolUse { id, name: names.decode(&name).to_owned(), input });
@@ -245,6 +247,7 @@ fn message_of(blocks: &[Block]) -> AnswerMessageOut<'_> {
         reasoning_content: None,
         thinking_blocks: Vec::new(),
     };
+    let mut of_call = None;
     for block in blocks {
         match block {
             Block::Text(text) => message.content.get_or_insert_default().push_str(text),
@@ -252,6 +255,11 @@ fn message_of(blocks: &[Block]) -> AnswerMessageOut<'_> {
             Block::Thinking { text, signature } => {
                 if !text.is_empty() {
                     message.reasoning_content.get_or_insert_default().push_str(text);
+                }
+                // Gemini's signature of the call behind it goes with the call.
+                if let Some(extra) = ExtraContent::of(signature.as_deref()) {
+                    of_call = Some(extra);
+                    continue;
                 }
                 let (thinking, signature) = (text.as_str(), signature.as_deref());
                 message.thinking_blocks.push(ThinkingOut::Thinking { thinking, signature });
@@ -262,6 +270,7 @@ fn message_of(blocks: &[Block]) -> AnswerMessageOut<'_> {
                 id: Some(Cow::Borrowed(id)),
                 kind: Some("function"),
                 function: CallFunctionOut { name: Some(Cow::Borrowed(name)), arguments: Cow::Owned(input.to_string()) },
+                extra_content: of_call.take(),
             }),
             // No model answers with these in a dialect that comes here.
             Block::Image(_)

@@ -6,11 +6,12 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::gemini;
 use crate::ir::Usage;
 
 /// The text of a call's arguments as an object, and whether it was one. Empty text is a call without arguments (case 5); text that is no
 /// JSON object is kept under `INVALID_JSON`, so that the model sees what it wrote.
-pub(super) fn input_of(arguments: &str) -> (Value, bool) {
+pub(crate) fn input_of(arguments: &str) -> (Value, bool) {
     if arguments.trim().is_empty() {
         return (Value::Object(Map::new()), true);
     }
@@ -169,6 +170,35 @@ pub(super) struct CallOut<'a> {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub(super) kind: Option<&'static str>,
     pub(super) function: CallFunctionOut<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) extra_content: Option<ExtraContent>,
+}
+
+/// Where Google's own OpenAI layer has the signature of a call: <https://ai.google.dev/gemini-api/docs/openai>.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct ExtraContent {
+    google: Google,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Google {
+    thought_signature: Option<String>,
+}
+
+impl ExtraContent {
+    /// Of a signature of the IR, if it is a call's.
+    pub(super) fn of(signature: Option<&str>) -> Option<Self> {
+        let thought_signature = Some(gemini::of_call(signature?)?.to_owned());
+        Some(Self { google: Google { thought_signature } })
+    }
+
+    /// The signature for the IR.
+    pub(super) fn signature(&self) -> Option<String> {
+        let signature = self.google.thought_signature.as_deref().filter(|signature| !signature.is_empty())?;
+        Some(gemini::mark_call(signature))
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -383,6 +413,8 @@ pub(super) struct CallIn {
     pub(super) id: Option<String>,
     #[serde(default, deserialize_with = "nullable")]
     pub(super) function: CallFunctionIn,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) extra_content: ExtraContent,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -404,6 +436,13 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
 /// `null` is the default.
 fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// What is not of this form is the default: it is somebody else's.
+fn lenient<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(T::deserialize(Value::deserialize(deserializer)?).unwrap_or_default())
 }
 
 /// JSON text; some servers send the object itself.

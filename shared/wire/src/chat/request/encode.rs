@@ -36,8 +36,11 @@ pub fn encode_request(request: &Request, target: &Target<'_>) -> Result<Encoded,
     };
     let mut out = RequestOut { model: target.model, ..RequestOut::default() };
     out.tools = encoder.tools();
-    out.messages =
-        turns::encode(request, encoder.family.has_breakpoints(target.model), &mut encoder.names, &mut encoder.dropped)?;
+    let model = turns::Takes {
+        breakpoints: encoder.family.has_breakpoints(target.model),
+        signed_calls: encoder.family.signs_calls(target.model),
+    };
+    out.messages = turns::encode(request, model, &mut encoder.names, &mut encoder.dropped)?;
     encoder.tool_options(&mut out);
     encoder.effort(&mut out);
     encoder.sampling(&mut out);

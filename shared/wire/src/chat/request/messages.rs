@@ -4,12 +4,13 @@
 //! - Consecutive `tool` messages are one user turn (case 1).
 //! - A cache mark stands behind the block that carries it; one on a message stands behind the message's last block.
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::decode::unknown;
 use super::fields::{Path, array, object, string};
 use super::parts;
-use crate::chat::types::input_of;
+use crate::chat::types::{ExtraContent, input_of};
 use crate::error::WireError;
 use crate::ir::{Block, CacheTtl, Dropped, Message, Request, Role};
 
@@ -180,7 +181,7 @@ fn tool_calls(items: Vec<Value>, path: &Path<'_>, unmapped: &mut Vec<Dropped>) -
         if fields.get("type").is_some_and(|kind| kind == "custom") {
             return Err(WireError::unsupported(path.to_string(), "calls of custom tools are not translated"));
         }
-        let (mut id, mut call) = (None, None);
+        let (mut id, mut call, mut signature) = (None, None, None);
         for (key, value) in fields {
             let path = path.key(&key);
             match key.as_str() {
@@ -188,12 +189,19 @@ fn tool_calls(items: Vec<Value>, path: &Path<'_>, unmapped: &mut Vec<Dropped>) -
                 // `index` is left over from joined stream deltas.
                 "type" | "index" => {}
                 "id" => id = Some(string(value, &path)?),
+                "extra_content" => match ExtraContent::deserialize(&value).ok().and_then(|extra| extra.signature()) {
+                    Some(found) => signature = Some(found),
+                    None => unmapped.push(unknown(&path)),
+                },
                 "function" => call = Some(function_call(object(value, &path)?, &path, unmapped)?),
                 _ => unmapped.push(unknown(&path)),
             }
         }
         let id = id.ok_or_else(|| path.missing("id"))?;
         let (name, input) = call.ok_or_else(|| path.missing("function"))?;
+        if signature.is_some() {
+            calls.push(Block::Thinking { text: String::new(), signature });
+        }
         calls.push(Block::ToolUse { id, name, input });
     }
     Ok(calls)

@@ -76,6 +76,11 @@ impl Family {
         !model.contains('/') && matches!(self, Self::Gpt(major, minor) if (major, minor) >= (5, 6))
     }
 
+    /// Takes Gemini's signatures of calls back: it is Google's own OpenAI layer, by whichever name.
+    pub(super) fn signs_calls(self, model: &str) -> bool {
+        self == Self::Other && model.contains("gemini")
+    }
+
     /// Takes temperature and the like with this effort (`None`: nothing is said, the model's default).
     pub(super) fn samples(self, effort: Option<&str>) -> bool {
         match (self, effort) {

@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 
 use crate::chat::types::{
-    AudioOut, BreakpointOut, CallFunctionOut, CallOut, ContentOut, FileOut, MessageOut, PartKind, PartOut, UrlOut,
+    AudioOut, BreakpointOut, CallFunctionOut, CallOut, ContentOut, ExtraContent, FileOut, MessageOut, PartKind,
+    PartOut, UrlOut,
 };
 use crate::error::WireError;
 use crate::ir::{Block, Dropped, Message, Request, Role, Source};
@@ -14,15 +15,23 @@ use crate::names::ToolNames;
 
 const MAX_CALL_ID_LEN: usize = 40;
 
-/// `breakpoints`: the model honours `prompt_cache_breakpoint`.
+/// What the model takes beside plain messages.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Takes {
+    /// It honours `prompt_cache_breakpoint`.
+    pub(super) breakpoints: bool,
+    /// Gemini's signatures of calls.
+    pub(super) signed_calls: bool,
+}
+
 pub(super) fn encode<'a>(
     request: &'a Request,
-    breakpoints: bool,
+    takes: Takes,
     names: &mut ToolNames,
     dropped: &mut Vec<Dropped>,
 ) -> Result<Vec<MessageOut<'a>>, WireError> {
     let mut turns =
-        Turns { breakpoints, names, dropped, out: Vec::with_capacity(request.messages.len() + 1), thinking: None };
+        Turns { takes, names, dropped, out: Vec::with_capacity(request.messages.len() + 1), thinking: None };
     turns.system("system", &request.system)?;
     for (index, message) in request.messages.iter().enumerate() {
         let path = format!("messages[{index}]");
@@ -49,7 +58,7 @@ pub(super) fn encode<'a>(
 }
 
 struct Turns<'a, 'b> {
-    breakpoints: bool,
+    takes: Takes,
     names: &'b mut ToolNames,
     dropped: &'b mut Vec<Dropped>,
     out: Vec<MessageOut<'a>>,
@@ -105,7 +114,7 @@ impl<'a> Turns<'a, '_> {
             texts.insert(0, text_part(Cow::Borrowed("The tool call failed:")));
         }
         if mark
-            && self.breakpoints
+            && self.takes.breakpoints
             && let Some(last) = texts.last_mut()
         {
             last.prompt_cache_breakpoint = Some(BreakpointOut { mode: "explicit" });
@@ -124,6 +133,7 @@ impl<'a> Turns<'a, '_> {
     fn assistant(&mut self, path: &str, message: &'a Message) {
         let mut out = MessageOut { role: "assistant", ..MessageOut::default() };
         let mut text = Cow::Borrowed("");
+        let mut of_call = None;
         for (index, block) in message.blocks.iter().enumerate() {
             match block {
                 // One text again: it was one, and several servers take no parts here.
@@ -137,7 +147,11 @@ impl<'a> Turns<'a, '_> {
                         name: Some(Cow::Owned(self.names.encode(name))),
                         arguments: Cow::Owned(input.to_string()),
                     },
+                    extra_content: of_call.take(),
                 }),
+                Block::Thinking { signature, text } if self.takes.signed_calls && text.is_empty() => {
+                    of_call = ExtraContent::of(signature.as_deref());
+                }
                 Block::Thinking { .. } | Block::RedactedThinking(_) => {
                     let first = || (format!("{path}.content[{index}]"), 0);
                     self.thinking.get_or_insert_with(first).1 += 1;
@@ -186,7 +200,7 @@ impl<'a> Turns<'a, '_> {
                 }
                 Block::CacheMark(_) => {
                     // A mark behind a result belongs to the result.
-                    if self.breakpoints
+                    if self.takes.breakpoints
                         && !marked_result
                         && let Some(last) = parts.last_mut()
                     {

@@ -167,7 +167,7 @@ impl Reader {
             self.refused = true;
             self.piece(Open::Refusal, Delta::Text(text), out);
         }
-        let legacy = delta.function_call.map(|function| CallIn { index: Some(0), id: None, function });
+        let legacy = delta.function_call.map(|function| CallIn { index: Some(0), function, ..CallIn::default() });
         for call in delta.tool_calls.into_iter().chain(legacy) {
             self.call(call, out);
         }
@@ -227,6 +227,7 @@ impl Reader {
     fn call(&mut self, delta: CallIn, out: &mut Vec<Event>) {
         let slot = self.slot(&delta);
         let number = self.calls.len();
+        let signature = delta.extra_content.signature();
         let name = delta.function.name;
         let arguments = delta.function.arguments;
         let slot = match slot {
@@ -242,6 +243,9 @@ impl Reader {
             let Some(name) = name else { return };
             let id = call.id.clone().unwrap_or_else(|| call_id(self.id.as_deref(), slot));
             let name = self.names.decode(&name).to_owned();
+            if let Some(signature) = signature {
+                self.piece(Open::Thinking, Delta::Signature(signature), out);
+            }
             let index = self.begin(Open::Call, BlockKind::ToolUse { id, name }, out);
             if let Some(call) = self.calls.get_mut(slot) {
                 call.block = Some(index);

@@ -3,7 +3,7 @@
 //! 1. The first chunk has the role and empty content (case 8). Every chunk has id, object, created and model.
 //! 2. Thinking is `reasoning_content`. When its signature is there, the whole block comes once more in `thinking_blocks`, so that a client that joins those
 //!    lists can replay it.
-//! 3. A call begins with id, name and empty arguments; one without any arguments gets `{}` before the end.
+//! 3. A call begins with id, name, Gemini's signature if it has one, and empty arguments; one without any arguments gets `{}` before the end.
 //! 4. `Stop` is the chunk with `finish_reason`. At the end, if the client asked for it, a chunk without choices has the usage, and every
 //!    chunk before has `"usage": null` (case 15); then `[DONE]`.
 //! 5. A fault is `data: {"error": {...}}`, on which the official SDKs raise
@@ -13,7 +13,9 @@ use std::borrow::Cow;
 
 use crate::chat::error::encode_error;
 use crate::chat::response::{answer_id, finish_reason};
-use crate::chat::types::{AnswerOut, CallFunctionOut, CallOut, ChoiceOut, DeltaOut, ThinkingOut, UsageOut};
+use crate::chat::types::{
+    AnswerOut, CallFunctionOut, CallOut, ChoiceOut, DeltaOut, ExtraContent, ThinkingOut, UsageOut,
+};
 use crate::codec::{Seed, StreamWriter};
 use crate::ir::{BlockKind, Delta, Event, Fault, Stop, Usage};
 use crate::sse::write_event;
@@ -28,6 +30,8 @@ pub struct Writer {
     started: bool,
     blocks: Vec<Written>,
     calls: usize,
+    /// Goes with the call that comes next.
+    of_call: Option<ExtraContent>,
     usage: Usage,
 }
 
@@ -51,6 +55,7 @@ impl Writer {
             started: false,
             blocks: Vec::new(),
             calls: 0,
+            of_call: None,
             usage: Usage::default(),
         }
     }
@@ -107,8 +112,13 @@ impl Writer {
                 let number = self.calls;
                 self.calls += 1;
                 let function = CallFunctionOut { name: Some(Cow::Borrowed(name)), arguments: Cow::Borrowed("") };
-                let call =
-                    CallOut { index: Some(number), id: Some(Cow::Borrowed(id)), kind: Some("function"), function };
+                let call = CallOut {
+                    index: Some(number),
+                    id: Some(Cow::Borrowed(id)),
+                    kind: Some("function"),
+                    function,
+                    extra_content: self.of_call.take(),
+                };
                 self.delta(DeltaOut { tool_calls: Some([call]), ..DeltaOut::default() }, out);
                 Written::Call { number, has_arguments: false }
             }
@@ -148,6 +158,10 @@ impl Writer {
             return;
         }
         let (text, signature) = (std::mem::take(text), std::mem::take(signature));
+        if let Some(extra) = ExtraContent::of(Some(&signature)) {
+            self.of_call = Some(extra);
+            return;
+        }
         self.thinking_block(ThinkingOut::Thinking { thinking: &text, signature: Some(&signature) }, out);
     }
 
@@ -168,7 +182,7 @@ impl Writer {
 
 fn arguments(number: usize, text: &str) -> CallOut<'_> {
     let function = CallFunctionOut { name: None, arguments: Cow::Borrowed(text) };
-    CallOut { index: Some(number), id: None, kind: None, function }
+    CallOut { index: Some(number), id: None, kind: None, function, extra_content: None }
 }
 
 impl StreamWriter for Writer {

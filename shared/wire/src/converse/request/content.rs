@@ -12,6 +12,7 @@ use super::super::types::{
 };
 use super::{Encoder, is_blank, leading_instructions};
 use crate::error::WireError;
+use crate::gemini::is_geminis;
 use crate::ir::{self, Block, Role};
 
 /// Stands where Converse wants text and the client has none: beside a document, and in an empty tool result.
@@ -199,6 +200,10 @@ impl<'r> Encoder<'r> {
             self.report(path(), "reasoning without a signature is refused by the upstream: left out");
             return None;
         };
+        if is_geminis(signature) {
+            self.report(path(), "Gemini's signature means nothing to this model: left out with its reasoning");
+            return None;
+        }
         if !self.family.replays_reasoning() {
             self.report(path(), "this model takes no earlier reasoning: left out");
             return None;

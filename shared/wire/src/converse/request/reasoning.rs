@@ -20,6 +20,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::family::Family;
 use super::Encoder;
+use crate::gemini::is_geminis;
 use crate::ir::{Block, Role, ThinkingMode};
 use crate::messages::models::{Model, Off, Thinks};
 
@@ -270,7 +271,7 @@ impl Encoder<'_> {
             .flat_map(|message| &message.blocks)
             .find(|block| !matches!(block, Block::CacheMark(_)))
             .is_some_and(|block| match block {
-                Block::Thinking { signature, .. } => signature.as_ref().is_some_and(|signature| !signature.is_empty()),
+                Block::Thinking { signature: Some(signature), .. } => !signature.is_empty() && !is_geminis(signature),
                 Block::RedactedThinking(_) => true,
                 _ => false,
             });

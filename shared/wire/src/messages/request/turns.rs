@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::plan::Plan;
 use crate::codec::Carrier;
 use crate::error::WireError;
+use crate::gemini::is_geminis;
 use crate::ir::{Block, CacheTtl, Dropped, Message, Role, Source};
 use crate::messages::bedrock::is_blank;
 use crate::messages::models::Model;
@@ -47,7 +48,8 @@ pub(super) fn lost_thinking_in_tool_loop(messages: &[Message]) -> bool {
     let start = start.filter(|at| messages.iter().skip(at + 1).any(|message| message.role == Role::Assistant));
     let mut answers = messages.iter().skip(start.map_or(0, |at| at + 1)).filter(|m| m.role == Role::Assistant);
     let first = answers.find_map(|message| message.blocks.first());
-    !matches!(first, Some(Block::Thinking { signature: Some(_), .. } | Block::RedactedThinking(_)))
+    !matches!(first, Some(Block::Thinking { signature: Some(signature), .. }) if !is_geminis(signature))
+        && !matches!(first, Some(Block::RedactedThinking(_)))
 }
 
 impl Encoder<'_> {
@@ -172,6 +174,9 @@ impl Encoder<'_> {
         let reason = match block {
             _ if role != Role::Assistant => "only the model thinks",
             _ if self.model.thinks() == crate::messages::models::Thinks::Never => "this model cannot think",
+            Block::Thinking { signature: Some(signature), .. } if is_geminis(signature) => {
+                "Gemini's signature means nothing to Claude: left out with its thinking"
+            }
             Block::Thinking { text, signature: Some(signature) } => {
                 return Some(json!({ "type": "thinking", "thinking": text, "signature": signature }));
             }

@@ -1,0 +1,66 @@
+//! Functions, and which of them may be called: <https://ai.google.dev/api/caching#Tool>, <https://ai.google.dev/api/caching#ToolConfig>.
+//!
+//! A function's schema goes as the client wrote it, in `parametersJsonSchema`: that field takes JSON Schema, while `parameters` takes a subset of
+//! OpenAPI's without `$ref`, `additionalProperties` and lists of types. A function without arguments has neither.
+
+use serde_json::{Map, Value, json};
+
+use super::encode::Encoder;
+use crate::gemini::set;
+use crate::ir::{Tool, ToolChoice};
+
+impl Encoder<'_> {
+    pub(super) fn tools(&mut self, body: &mut Map<String, Value>) {
+        let request = self.request;
+        if request.tools.is_empty() {
+            if matches!(request.tool_choice, Some(ToolChoice::Any | ToolChoice::Tool(_))) {
+                self.report("tool_choice", "there are no tools to choose from");
+            }
+            return;
+        }
+        let declarations: Vec<Value> = request.tools.iter().map(|tool| self.declaration(tool)).collect();
+        body.insert("tools".to_owned(), json!([{ "functionDeclarations": declarations }]));
+        if let Some(index) = request.tools.iter().position(|tool| tool.strict == Some(true)) {
+            self.report(format!("tools[{index}].strict"), "Gemini does not promise to follow a function's schema");
+        }
+        let config = request.tool_choice.as_ref().map(|choice| match choice {
+            ToolChoice::Auto => json!({ "mode": "AUTO" }),
+            ToolChoice::None => json!({ "mode": "NONE" }),
+            ToolChoice::Any => json!({ "mode": "ANY" }),
+            ToolChoice::Tool(name) => json!({ "mode": "ANY", "allowedFunctionNames": [self.names.encode(name)] }),
+        });
+        if let Some(config) = config {
+            body.insert("toolConfig".to_owned(), json!({ "functionCallingConfig": config }));
+        }
+        if request.parallel_tool_calls == Some(false) {
+            self.report("parallel_tool_calls", "Gemini has no such field: the model may call several at once");
+        }
+    }
+
+    fn declaration(&mut self, tool: &Tool) -> Value {
+        let mut declaration = json!({ "name": self.names.encode(&tool.name) });
+        if let Some(description) = &tool.description {
+            set(&mut declaration, "description", description.as_str());
+        }
+        if !is_empty(&tool.schema) {
+            set(&mut declaration, "parametersJsonSchema", tool.schema.clone());
+        }
+        declaration
+    }
+}
+
+/// An object without properties: older models refuse it.
+fn is_empty(schema: &Value) -> bool {
+    let Some(members) = schema.as_object() else { return true };
+    let known =
+        |key: &String| matches!(key.as_str(), "type" | "properties" | "required" | "additionalProperties" | "$schema");
+    let none = |key: &str| match members.get(key) {
+        Some(Value::Object(inner)) => inner.is_empty(),
+        Some(Value::Array(inner)) => inner.is_empty(),
+        _ => true,
+    };
+    members.keys().all(known)
+        && none("properties")
+        && none("required")
+        && members.get("additionalProperties") != Some(&json!(true))
+}

@@ -1,0 +1,149 @@
+//! Writes a client's stream.
+//!
+//! 1. Each piece of text or thinking is a chunk of its own. A signature comes in an empty part behind what it signs.
+//! 2. Calls are whole in Gemini, and an upstream may interleave its own: they are gathered, and written when the answer stops.
+//! 3. The last chunk has the reason and the counts. Nothing marks the end of the stream.
+//! 4. A fault is a chunk with `error`, on which the official SDK raises.
+
+use serde_json::{Value, json};
+
+use crate::codec::{Seed, StreamWriter};
+use crate::gemini::error::encode_error;
+use crate::gemini::response::{call, redacted, thought};
+use crate::gemini::set;
+use crate::gemini::signature;
+use crate::gemini::types::{finish_of, usage_value};
+use crate::ir::{BlockKind, Delta, Event, Fault, Stop, Usage};
+use crate::sse::write_event;
+
+/// Writes a stream for a client.
+#[derive(Debug)]
+pub struct Writer {
+    id: String,
+    model: String,
+    blocks: Vec<Written>,
+    /// The signature of the call that comes next.
+    of_call: Option<String>,
+    usage: Usage,
+    stop: Stop,
+}
+
+/// What is known of a block: its place in the list is its index.
+#[derive(Debug)]
+enum Written {
+    Text,
+    Thinking { signature: String },
+    Call { id: String, name: String, args: String, signature: Option<String> },
+}
+
+impl Writer {
+    /// At the start of a stream.
+    pub fn new(seed: Seed) -> Self {
+        Self {
+            id: seed.request_id,
+            model: String::new(),
+            blocks: Vec::new(),
+            of_call: None,
+            usage: Usage::default(),
+            stop: Stop::default(),
+        }
+    }
+
+    fn parts(&self, parts: Vec<Value>, out: &mut Vec<u8>) {
+        let candidate = json!({ "content": { "parts": parts, "role": "model" }, "index": 0 });
+        self.chunk(json!({ "candidates": [candidate] }), out);
+    }
+
+    fn chunk(&self, mut chunk: Value, out: &mut Vec<u8>) {
+        set(&mut chunk, "modelVersion", self.model.as_str());
+        set(&mut chunk, "responseId", self.id.as_str());
+        write_event(None, chunk.to_string().as_bytes(), out);
+    }
+
+    fn block_start(&mut self, kind: &BlockKind, out: &mut Vec<u8>) {
+        let written = match kind {
+            BlockKind::Text | BlockKind::Refusal => Written::Text,
+            BlockKind::Thinking => Written::Thinking { signature: String::new() },
+            BlockKind::RedactedThinking(data) => {
+                self.parts(vec![redacted(data)], out);
+                Written::Text
+            }
+            BlockKind::ToolUse { id, name } => Written::Call {
+                id: id.clone(),
+                name: name.clone(),
+                args: String::new(),
+                signature: self.of_call.take(),
+            },
+        };
+        self.blocks.push(written);
+    }
+
+    fn delta(&mut self, index: usize, delta: &Delta, out: &mut Vec<u8>) {
+        match (delta, self.blocks.get_mut(index)) {
+            (Delta::Text(text), _) if !text.is_empty() => self.parts(vec![json!({ "text": text })], out),
+            (Delta::Thinking(text), _) => self.parts(thought(text, None).into_iter().collect(), out),
+            (Delta::Signature(more), Some(Written::Thinking { signature })) => signature.push_str(more),
+            (Delta::ToolInput(more), Some(Written::Call { args, .. })) => args.push_str(more),
+            // A reader that gives such events breaks the agreement of `Event`.
+            (Delta::Text(_) | Delta::Signature(_) | Delta::ToolInput(_), _) => {}
+        }
+    }
+
+    fn block_stop(&mut self, index: usize, out: &mut Vec<u8>) {
+        let Some(Written::Thinking { signature }) = self.blocks.get_mut(index) else { return };
+        let signature = std::mem::take(signature);
+        match signature::of_call(&signature) {
+            Some(of_call) => self.of_call = Some(of_call.to_owned()),
+            None if signature.is_empty() => {}
+            None => self.parts(thought("", Some(&signature)).into_iter().collect(), out),
+        }
+    }
+
+    fn calls(&self) -> Vec<Value> {
+        let calls = self.blocks.iter().filter_map(|block| match block {
+            Written::Call { id, name, args, signature } => {
+                let (args, _) = crate::chat::input_of(args);
+                Some(call(id, name, &args, signature.as_deref()))
+            }
+            _ => None,
+        });
+        calls.collect()
+    }
+}
+
+impl StreamWriter for Writer {
+    fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
+        match event {
+            Event::Start { id, model } => {
+                if let Some(id) = id.as_deref().filter(|id| !id.is_empty()) {
+                    id.clone_into(&mut self.id);
+                }
+                self.model = model.clone().unwrap_or_default();
+            }
+            Event::BlockStart { kind, .. } => self.block_start(kind, out),
+            Event::Delta { index, delta } => self.delta(*index, delta, out),
+            Event::BlockStop { index } => self.block_stop(*index, out),
+            Event::Usage(usage) => self.usage.update(usage),
+            Event::Stop(stop) => self.stop = stop.clone(),
+            // The gateway calls `fault`, which knows the request's id.
+            Event::Fault(_) => {}
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        let candidate = json!({
+            "content": { "parts": self.calls(), "role": "model" },
+            "finishReason": finish_of(self.stop.reason),
+            "index": 0,
+        });
+        let mut chunk = json!({ "candidates": [candidate] });
+        if self.usage.is_reported() {
+            set(&mut chunk, "usageMetadata", usage_value(&self.usage));
+        }
+        self.chunk(chunk, out);
+    }
+
+    fn fault(&mut self, fault: &Fault, request_id: &str, out: &mut Vec<u8>) {
+        write_event(None, &encode_error(fault, request_id), out);
+    }
+}
