@@ -1,11 +1,13 @@
 //! The dialects, and the one place that chooses between them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::error::WireError;
 use crate::ir;
-use crate::{chat, converse, gemini, messages};
+use crate::{chat, converse, gemini, messages, responses};
 
 /// A wire format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,9 +89,10 @@ pub trait StreamWriter: Send + std::fmt::Debug {
 pub fn decode_request(dialect: Dialect, body: &[u8]) -> Result<ir::Request, WireError> {
     match dialect {
         Dialect::Chat => chat::decode_request(body),
+        Dialect::Responses => responses::decode_request(body),
         Dialect::Messages => messages::decode_request(body),
         Dialect::GenerateContent => gemini::decode_request(body),
-        Dialect::Responses | Dialect::Converse => Err(WireError::invalid("", "no client speaks this dialect here")),
+        Dialect::Converse => Err(WireError::invalid("", "no client speaks this dialect here")),
     }
 }
 
@@ -100,14 +103,15 @@ pub fn encode_request(request: &ir::Request, target: &Target<'_>) -> Result<Enco
         Dialect::Messages => messages::encode_request(request, target),
         Dialect::Converse => converse::encode_request(request, target),
         Dialect::GenerateContent => gemini::encode_request(request, target),
-        Dialect::Responses => Err(WireError::invalid("", "no upstream speaks this dialect here")),
+        Dialect::Responses => responses::encode_request(request, target),
     }
 }
 
-/// Writes a whole answer for a client.
-pub fn encode_response(dialect: Dialect, response: &ir::Response, seed: &Seed) -> Bytes {
+/// Writes a whole answer for a client. `echo`: of its request.
+pub fn encode_response(dialect: Dialect, response: &ir::Response, seed: &Seed, echo: &ir::Echo) -> Bytes {
     match dialect {
-        Dialect::Chat | Dialect::Responses | Dialect::Converse => chat::encode_response(response, seed),
+        Dialect::Chat | Dialect::Converse => chat::encode_response(response, seed),
+        Dialect::Responses => responses::encode_response(response, seed, echo),
         Dialect::GenerateContent => gemini::encode_response(response, seed),
         Dialect::Messages => messages::encode_response(response, seed),
     }
@@ -122,12 +126,17 @@ pub fn encode_error(dialect: Dialect, fault: &ir::Fault, request_id: &str) -> By
     }
 }
 
-/// A writer for a client's stream. `include_usage`: the client asked for usage (OpenAI only; Anthropic's streams always have it).
-pub fn stream_writer(dialect: Dialect, seed: &Seed, include_usage: bool) -> Box<dyn StreamWriter> {
+/// A writer for a client's stream. `include_usage`: the client asked for usage (chat completions only; other streams always have it). `echo`: of the
+/// request.
+pub fn stream_writer(
+    dialect: Dialect,
+    seed: &Seed,
+    include_usage: bool,
+    echo: &Arc<ir::Echo>,
+) -> Box<dyn StreamWriter> {
     match dialect {
-        Dialect::Chat | Dialect::Responses | Dialect::Converse => {
-            Box::new(chat::Writer::new(seed.clone(), include_usage))
-        }
+        Dialect::Chat | Dialect::Converse => Box::new(chat::Writer::new(seed.clone(), include_usage)),
+        Dialect::Responses => Box::new(responses::Writer::new(seed.clone(), Arc::clone(echo))),
         Dialect::GenerateContent => Box::new(gemini::Writer::new(seed.clone())),
         Dialect::Messages => Box::new(messages::Writer::new(seed.clone())),
     }

@@ -34,11 +34,9 @@ impl Envelope {
         let members = json::members(body)?;
         let find = |key: &str| members.iter().find(|m| m.key == key && m.value != "null");
         let model_member = find("model").ok_or_else(|| WireError::invalid("model", "required: name a model"))?;
-        let messages =
-            find("messages").ok_or_else(|| WireError::invalid("messages", "required: an array of messages"))?;
-        expect(messages, "an array", messages.value.starts_with('['))?;
-        if messages.value.bytes().skip(1).find(|byte| !byte.is_ascii_whitespace()) == Some(b']') {
-            return Err(WireError::invalid("messages", "expected at least one message, got none"));
+        match dialect {
+            Dialect::Responses => check_input(find)?,
+            Dialect::Chat | Dialect::Messages | Dialect::GenerateContent | Dialect::Converse => check_messages(find)?,
         }
         let stream = find("stream").map(boolean).transpose()?.unwrap_or(false);
         let stream_options = find("stream_options").filter(|_| dialect == Dialect::Chat);
@@ -48,14 +46,15 @@ impl Envelope {
         };
         let caps: &[&str] = match dialect {
             Dialect::Chat => &["max_completion_tokens", "max_tokens"],
-            Dialect::Responses | Dialect::GenerateContent => &[],
+            Dialect::Responses => &["max_output_tokens"],
+            Dialect::GenerateContent => &[],
             Dialect::Messages | Dialect::Converse => &["max_tokens"],
         };
         let mut max_output_tokens = None;
         for member in caps.iter().filter_map(|cap| find(cap)) {
             let value = unsigned(member)?;
             // Anthropic takes 0: it fills the prompt cache.
-            if value == 0 && dialect == Dialect::Chat {
+            if value == 0 && matches!(dialect, Dialect::Chat | Dialect::Responses) {
                 return Err(WireError::invalid(member.key.as_ref(), "expected at least 1, got 0"));
             }
             max_output_tokens = max_output_tokens.or(Some(value));
@@ -71,6 +70,38 @@ impl Envelope {
             stream_options_span: stream_options.map(|m| m.value_span.clone()),
         })
     }
+}
+
+fn check_messages<'a>(find: impl Fn(&str) -> Option<&'a Member<'a>>) -> Result<(), WireError> {
+    let messages = find("messages").ok_or_else(|| WireError::invalid("messages", "required: an array of messages"))?;
+    expect(messages, "an array", messages.value.starts_with('['))?;
+    if is_empty(messages) {
+        return Err(WireError::invalid("messages", "expected at least one message, got none"));
+    }
+    Ok(())
+}
+
+/// The input may be elsewhere: in the response that it continues, in a conversation or a template of the upstream's. An answer that nobody waits for
+/// is not served: nobody would see what it cost.
+fn check_input<'a>(find: impl Fn(&str) -> Option<&'a Member<'a>>) -> Result<(), WireError> {
+    if find("background").is_some_and(|member| member.value != "false") {
+        let message = "answers in the background are not served, because nothing says what they cost; leave it out";
+        return Err(WireError::invalid("background", message));
+    }
+    let elsewhere = ["previous_response_id", "conversation", "prompt"].iter().any(|key| find(key).is_some());
+    let Some(input) = find("input") else {
+        let missing = || WireError::invalid("input", "required: a text or an array of items");
+        return if elsewhere { Ok(()) } else { Err(missing()) };
+    };
+    expect(input, "a string or an array", input.value.starts_with(['[', '"']))?;
+    if !elsewhere && input.value.starts_with('[') && is_empty(input) {
+        return Err(WireError::invalid("input", "expected at least one item, got none"));
+    }
+    Ok(())
+}
+
+fn is_empty(array: &Member<'_>) -> bool {
+    array.value.bytes().skip(1).find(|byte| !byte.is_ascii_whitespace()) == Some(b']')
 }
 
 fn expect(member: &Member<'_>, expected: &str, fits: bool) -> Result<(), WireError> {

@@ -1,6 +1,6 @@
 //! One request and its attempts: what the pipeline holds. It never sees a dialect.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -68,13 +68,15 @@ impl Inbound {
             let hide_usage = self.dialect == Dialect::Chat && !self.envelope.include_usage;
             (body, self.betas.clone(), Kind::Identity(Box::new(Sniffer::new(self.dialect, hide_usage))))
         } else {
-            let encoded = codec::encode_request(self.request()?, target)?;
+            let request = self.request()?;
+            let encoded = codec::encode_request(request, target)?;
             dropped = encoded.dropped;
-            let writer = codec::stream_writer(self.dialect, seed, self.envelope.include_usage);
+            let writer = codec::stream_writer(self.dialect, seed, self.envelope.include_usage, &request.echo);
             let translation = Translation {
                 client: self.dialect,
                 asked: self.envelope.model.clone(),
                 seed: seed.clone(),
+                echo: Arc::clone(&request.echo),
                 reader: encoded.reader,
                 writer,
                 events: Vec::new(),
@@ -84,14 +86,13 @@ impl Inbound {
         if strict && !dropped.is_empty() {
             return Err(WireError::lossy(&dropped));
         }
-        Ok(Started { body, betas, dropped, relay: Relay { client: self.dialect, kind, state: State::default() } })
+        Ok(Started { body, betas, dropped, relay: Relay { kind, state: State::default() } })
     }
 }
 
 /// Turns one upstream answer into the client's, and keeps the books on it. Owned by one attempt.
 #[derive(Debug)]
 pub struct Relay {
-    client: Dialect,
     kind: Kind,
     state: State,
 }
@@ -108,6 +109,7 @@ struct Translation {
     /// What the client asked for: the answer's model where the upstream names none.
     asked: String,
     seed: Seed,
+    echo: Arc<ir::Echo>,
     reader: Box<dyn ResponseReader>,
     writer: Box<dyn StreamWriter>,
     events: Vec<Event>,
@@ -185,7 +187,7 @@ impl Relay {
                 response.model.get_or_insert_with(|| translation.asked.clone());
                 self.state.usage.update(&response.usage);
                 self.state.model.clone_from(&response.model);
-                codec::encode_response(translation.client, &response, &translation.seed)
+                codec::encode_response(translation.client, &response, &translation.seed, &translation.echo)
             }
         };
         self.state.content = true;
@@ -230,10 +232,7 @@ impl Relay {
     /// Ends the client's stream with an error event in its dialect.
     pub fn fail(&mut self, fault: &Fault, request_id: &str, out: &mut Vec<u8>) {
         match &mut self.kind {
-            Kind::Identity(_) => {
-                let seed = Seed { created_unix_s: 0, request_id: request_id.to_owned() };
-                codec::stream_writer(self.client, &seed, false).fault(fault, request_id, out);
-            }
+            Kind::Identity(sniffer) => sniffer.fail(fault, request_id, out),
             Kind::Translated(translation) => translation.writer.fault(fault, request_id, out),
         }
     }

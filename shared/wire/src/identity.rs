@@ -8,24 +8,27 @@
 //! | `model`, `stream` out, `anthropic_version`, `anthropic_beta` in | Claude on Bedrock |
 //! | beta flags that Bedrock refuses, and the fields that they gate, out (reported) | Claude on Bedrock |
 //! | blank text blocks out (reported) | Claude on Bedrock |
+//! | reasoning of another provider's model out (reported) | Responses |
 //!
 //! Gemini's body has neither model nor `stream`, so it goes as it came.
 
-use std::sync::LazyLock;
+mod responses;
+
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::codec::{self, Carrier, Dialect, Target};
+use crate::codec::{self, Carrier, Dialect, Seed, Target};
 use crate::envelope::Envelope;
 use crate::error::WireError;
 use crate::exchange::Relayed;
 use crate::ir::{Dropped, Fault, Usage};
 use crate::messages::bedrock;
 use crate::sse::{SseEvent, SseParser};
-use crate::{chat, gemini, json, messages};
+use crate::{chat, gemini, json, messages, responses as responses_dialect};
 
 /// The upstream's body of a request in the same dialect.
 pub fn edit_request(
@@ -37,6 +40,7 @@ pub fn edit_request(
 ) -> Result<Bytes, WireError> {
     match target.carrier {
         _ if target.dialect == Dialect::GenerateContent => Ok(body.clone()),
+        Carrier::Direct if target.dialect == Dialect::Responses => edit_responses(body, envelope, target, dropped),
         Carrier::Direct => edit_direct(body, envelope, target),
         Carrier::Bedrock => edit_for_bedrock(body, betas, target.model, dropped),
     }
@@ -69,6 +73,23 @@ fn edit_direct(body: &Bytes, envelope: &Envelope, target: &Target<'_>) -> Result
     }
     out.extend_from_slice(body.get(at..).unwrap_or_default());
     Ok(out.into())
+}
+
+/// A conversation that began at another provider has reasoning in it that this one would refuse.
+fn edit_responses(
+    body: &Bytes,
+    envelope: &Envelope,
+    target: &Target<'_>,
+    dropped: &mut Vec<Dropped>,
+) -> Result<Bytes, WireError> {
+    match responses_dialect::without_foreign(body, dropped) {
+        None => edit_direct(body, envelope, target),
+        Some(edited) => {
+            let edited = Bytes::from(edited);
+            let envelope = Envelope::decode(Dialect::Responses, &edited)?;
+            edit_direct(&edited, &envelope, target)
+        }
+    }
 }
 
 fn with_usage(options: &[u8]) -> Result<String, WireError> {
@@ -161,6 +182,10 @@ pub struct Sniffer {
     unfinished: u64,
     parser: SseParser,
     finish_reason: bool,
+    /// Events of a Responses stream that have passed: the number of the next one.
+    events: u64,
+    /// The event with which a Responses stream says that its answer failed.
+    failed: Option<Bytes>,
     /// Usage so far.
     pub usage: Usage,
     /// The model that answers.
@@ -173,7 +198,7 @@ pub struct Sniffer {
     pub relayed: Relayed,
 }
 
-/// What all answers and events of both dialects may hold, as far as it is looked at.
+/// What all answers, and the events of Chat and Messages, may hold, as far as it is looked at.
 #[derive(Deserialize)]
 struct Sniffed<'a> {
     #[serde(rename = "type", borrow, default)]
@@ -184,6 +209,8 @@ struct Sniffed<'a> {
     choices: Option<Vec<Choice<'a>>>,
     #[serde(borrow, default)]
     content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    output: Option<&'a RawValue>,
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -211,6 +238,8 @@ impl Sniffer {
             unfinished: 1,
             parser: SseParser::new(),
             finish_reason: false,
+            events: 0,
+            failed: None,
             usage: Usage::default(),
             model: None,
             content: false,
@@ -237,6 +266,10 @@ impl Sniffer {
         match self.dialect {
             Dialect::Chat if sniffed.choices.is_none() => return Err(bad("it has no `choices`")),
             Dialect::Messages if sniffed.content.is_none() => return Err(bad("it has no `content`")),
+            Dialect::Responses if sniffed.error.is_some_and(|e| e.get() != "null") => {
+                return Err(WireError::BadAnswer(responses_dialect::fault_of_event(body).message));
+            }
+            Dialect::Responses if sniffed.output.is_none() => return Err(bad("it has no `output`")),
             _ => {}
         }
         self.content = true;
@@ -277,11 +310,25 @@ impl Sniffer {
         Err(WireError::Incomplete.into_fault())
     }
 
+    /// Ends the client's stream with an error event in its dialect.
+    pub fn fail(&mut self, fault: &Fault, request_id: &str, out: &mut Vec<u8>) {
+        if self.dialect == Dialect::Responses {
+            match self.failed.take() {
+                Some(event) => out.extend_from_slice(&event),
+                None => responses_dialect::write_fault(fault, self.events, out),
+            }
+            return;
+        }
+        let seed = Seed { created_unix_s: 0, request_id: request_id.to_owned() };
+        codec::stream_writer(self.dialect, &seed, false, &Arc::default()).fault(fault, request_id, out);
+    }
+
     fn event(&mut self, event: &SseEvent, out: &mut Vec<u8>) -> Result<(), Fault> {
         let data = event.data();
         let forward = match self.dialect {
             _ if data.is_empty() || self.done => !self.done,
-            Dialect::Chat | Dialect::Responses => self.chat_event(&data)?,
+            Dialect::Chat => self.chat_event(&data)?,
+            Dialect::Responses => self.responses_event(event, &data)?,
             Dialect::GenerateContent => self.gemini_answer(&data).map(|_| true)?,
             Dialect::Messages | Dialect::Converse => self.messages_event(event, &data)?,
         };
@@ -394,7 +441,8 @@ impl Sniffer {
     fn take_usage(&mut self, usage: Option<&RawValue>) {
         let Some(usage) = usage.filter(|usage| usage.get() != "null") else { return };
         match self.dialect {
-            Dialect::Chat | Dialect::Responses => chat::merge_usage(usage.get(), &mut self.usage),
+            Dialect::Chat => chat::merge_usage(usage.get(), &mut self.usage),
+            Dialect::Responses => responses_dialect::merge_usage(usage.get(), &mut self.usage),
             Dialect::Messages | Dialect::Converse => messages::merge_usage(usage.get(), &mut self.usage),
             // Its counts stand elsewhere: see `gemini_answer`.
             Dialect::GenerateContent => {}

@@ -4,10 +4,14 @@
 //! dialects never come here (see `exchange`), so the IR holds what at least two dialects can say. What a decoder finds and the IR
 //! cannot hold is listed in [`Request::unmapped`]: every encoder reports it.
 
+mod echo;
 mod fault;
+
+use std::sync::Arc;
 
 use serde_json::Value;
 
+pub use echo::{Echo, ToolForm};
 pub use fault::{Fault, FaultKind};
 
 /// A request for one answer.
@@ -55,6 +59,8 @@ pub struct Request {
     pub user: Option<String>,
     /// What the client said and the IR cannot hold, by its path in the client's body.
     pub unmapped: Vec<Dropped>,
+    /// What the answer has to know of the request.
+    pub echo: Arc<Echo>,
 }
 
 /// Who speaks.

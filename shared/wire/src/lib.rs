@@ -28,4 +28,5 @@ pub mod json;
 pub mod messages;
 pub mod names;
 pub mod realtime;
+pub mod responses;
 pub mod sse;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde_json::Value;
 use tollgate_wire::codec::{self, Carrier, Dialect, Seed, Target};
@@ -51,7 +52,7 @@ fn reader() -> Box<dyn codec::ResponseReader> {
 
 fn answer(body: &str) -> String {
     let response = reader().response(body.as_bytes()).unwrap();
-    let written = codec::encode_response(Dialect::Messages, &response, &seed());
+    let written = codec::encode_response(Dialect::Messages, &response, &seed(), &Default::default());
     format!("# upstream\n{body}\n# meaning\n{response:#?}\n\n# client\n{}\n", pretty(&written))
 }
 
@@ -61,7 +62,7 @@ fn stream(body: &str) -> String {
     reader.chunk(body.as_bytes(), &mut events).unwrap();
     reader.finish(&mut events).unwrap();
     let mut written = Vec::new();
-    let mut writer = codec::stream_writer(Dialect::Messages, &seed(), true);
+    let mut writer = codec::stream_writer(Dialect::Messages, &seed(), true, &Arc::default());
     let mut shown = String::new();
     for event in &events {
         writeln!(shown, "{event:?}").unwrap();

@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tollgate_wire::codec::{self, Carrier, Dialect, ResponseReader, Seed, Target};
@@ -56,7 +58,7 @@ fn usage(events: &[Event]) -> Usage {
 
 fn write(events: &[Event]) -> Vec<Value> {
     let seed = Seed { created_unix_s: 1, request_id: "r1".to_owned() };
-    let mut writer = codec::stream_writer(Dialect::Messages, &seed, true);
+    let mut writer = codec::stream_writer(Dialect::Messages, &seed, true, &Arc::default());
     let mut out = Vec::new();
     events.iter().for_each(|event| writer.event(event, &mut out));
     writer.finish(&mut out);

@@ -19,6 +19,8 @@ mod pairs {
 
     pub(crate) const CHAT: Target<'static> =
         Target { dialect: Dialect::Chat, carrier: Carrier::Direct, model: "gpt-4.1" };
+    pub(crate) const RESPONSES: Target<'static> =
+        Target { dialect: Dialect::Responses, carrier: Carrier::Direct, model: "gpt-5-codex" };
     pub(crate) const MESSAGES: Target<'static> =
         Target { dialect: Dialect::Messages, carrier: Carrier::Direct, model: "claude-sonnet-4-5" };
     pub(crate) const BEDROCK: Target<'static> = Target {

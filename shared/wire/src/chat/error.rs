@@ -57,7 +57,7 @@ pub fn decode_fault(status: StatusCode, _headers: &HeaderMap, body: &[u8]) -> Fa
 }
 
 /// Reads an error object, of an answer (`status`) or inside a stream (no status of its own, but several servers put one into `code`).
-pub(super) fn fault_of(status: Option<StatusCode>, error: &Value) -> Fault {
+pub(crate) fn fault_of(status: Option<StatusCode>, error: &Value) -> Fault {
     let text = |key: &str| error.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let code = match error.get("code") {
         Some(Value::String(code)) if !code.is_empty() => Some(code.clone()),
@@ -176,7 +176,7 @@ pub fn encode_error(fault: &Fault) -> Bytes {
     serde_json::to_vec(&ErrorOut { error }).unwrap_or_default().into()
 }
 
-fn names_of(kind: FaultKind) -> (&'static str, Option<&'static str>) {
+pub(crate) fn names_of(kind: FaultKind) -> (&'static str, Option<&'static str>) {
     const INVALID: &str = "invalid_request_error";
     match kind {
         FaultKind::InvalidRequest

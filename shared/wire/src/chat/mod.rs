@@ -1,10 +1,10 @@
 //! OpenAI Chat Completions.
 
-mod error;
-mod request;
-mod response;
+pub(crate) mod error;
+pub(crate) mod request;
+pub(crate) mod response;
 mod stream;
-mod types;
+pub(crate) mod types;
 
 pub use error::{decode_fault, encode_error};
 pub use request::{decode_request, encode_request};

@@ -1,13 +1,13 @@
 //! Requests: a client's to the IR, the IR's to an upstream.
 
-mod decode;
+pub(crate) mod decode;
 mod encode;
-mod fields;
+pub(crate) mod fields;
 mod messages;
-mod model;
-mod parts;
+pub(crate) mod model;
+pub(crate) mod parts;
 mod tools;
-mod turns;
+pub(crate) mod turns;
 
 pub use decode::decode_request;
 pub use encode::encode_request;

@@ -162,7 +162,7 @@ struct Details {
     audio_tokens: Option<u64>,
 }
 
-fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let value = Value::deserialize(deserializer)?;
     Ok(value.as_u64().or_else(|| value.as_f64().filter(|count| *count >= 0.0).map(|count| count as u64)))
 }

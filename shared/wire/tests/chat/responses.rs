@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 use tollgate_wire::codec::{Dialect, encode_response};
 use tollgate_wire::error::WireError;
-use tollgate_wire::ir::{Block, Response, Stop, StopReason, Usage};
+use tollgate_wire::ir::{Block, Echo, Response, Stop, StopReason, Usage};
 
 use super::{fixture, read_whole, seed, text};
 
 fn encode(response: &Response) -> Value {
-    serde_json::from_slice(&encode_response(Dialect::Chat, response, &seed())).unwrap()
+    serde_json::from_slice(&encode_response(Dialect::Chat, response, &seed(), &Echo::default())).unwrap()
 }
 
 fn stopped(reason: StopReason) -> Response {

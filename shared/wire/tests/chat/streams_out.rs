@@ -1,5 +1,7 @@
 //! Events to clients' streams.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tollgate_wire::codec::{Dialect, stream_writer};
 use tollgate_wire::ir::{BlockKind, Delta, Event, Fault, FaultKind, Stop, StopReason, Usage};
@@ -7,7 +9,7 @@ use tollgate_wire::ir::{BlockKind, Delta, Event, Fault, FaultKind, Stop, StopRea
 use super::{lines, read, seed};
 
 fn write(events: &[Event], include_usage: bool) -> String {
-    let mut writer = stream_writer(Dialect::Chat, &seed(), include_usage);
+    let mut writer = stream_writer(Dialect::Chat, &seed(), include_usage, &Arc::default());
     let mut out = Vec::new();
     for event in events {
         writer.event(event, &mut out);
@@ -186,7 +188,7 @@ fn a_refusal_is_a_refusal() {
 
 #[test]
 fn a_fault_is_an_error_object_on_which_the_sdks_raise() {
-    let mut writer = stream_writer(Dialect::Chat, &seed(), true);
+    let mut writer = stream_writer(Dialect::Chat, &seed(), true, &Arc::default());
     let mut out = Vec::new();
     writer.event(&start(), &mut out);
     out.clear();

@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use tollgate_wire::codec::Dialect;
 
-use super::pairs::{BEDROCK, CHAT, CONVERSE, MESSAGES, fixture, golden, inbound, seed};
+use super::pairs::{BEDROCK, CHAT, CONVERSE, MESSAGES, RESPONSES, fixture, golden, inbound, seed};
 
 fn shown(dialect: Dialect, path: &str) -> String {
     let client = fixture(path);
     let inbound = inbound(dialect, &client);
     let mut out = format!("# {dialect:?} client\n{client}");
-    for target in [CHAT, MESSAGES, BEDROCK, CONVERSE] {
+    for target in [CHAT, RESPONSES, MESSAGES, BEDROCK, CONVERSE] {
         write!(out, "\n# {:?} {:?}, {}\n", target.dialect, target.carrier, target.model).unwrap();
         match inbound.start(&target, &seed(), false) {
             Ok(started) => {
@@ -52,5 +52,8 @@ golden! {
     messages_parallel_tools: Messages("pairs/requests/messages_parallel_tools.json");
     messages_thinking_replay_and_cache_marks: Messages("converse/client_messages.json");
     messages_tools_gone_and_thinking_stripped: Messages("pairs/requests/messages_tools_gone.json");
+    responses_text: Responses("pairs/requests/responses_text.json");
+    responses_agent: Responses("pairs/requests/responses_agent.json");
+    responses_media: Responses("pairs/requests/responses_media.json");
     messages_remote_image: Messages("pairs/requests/messages_remote_image.json");
 }

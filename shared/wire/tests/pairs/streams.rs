@@ -8,12 +8,16 @@ use serde_json::{Value, json};
 use tollgate_wire::codec::{Dialect, Target};
 use tollgate_wire::exchange::{Relay, State};
 
-use super::pairs::{CHAT, CONVERSE, MESSAGES, fixture, golden, inbound, seed};
+use super::pairs::{CHAT, CONVERSE, MESSAGES, RESPONSES, fixture, golden, inbound, seed};
 
-const STREAMS: [(&str, Target<'static>, &str); 9] = [
+const STREAMS: [(&str, Target<'static>, &str); 13] = [
     ("chat_text", CHAT, "pairs/streams/chat_text.sse"),
     ("chat_thinking", CHAT, "chat/streams/signed_thinking.sse"),
     ("chat_parallel_tools", CHAT, "chat/streams/parallel_tools.sse"),
+    ("responses_text", RESPONSES, "pairs/streams/responses_text.sse"),
+    ("responses_thinking_and_parallel_tools", RESPONSES, "pairs/streams/responses_thinking_and_parallel_tools.sse"),
+    ("responses_cut", RESPONSES, "pairs/streams/responses_cut.sse"),
+    ("responses_failed", RESPONSES, "pairs/streams/responses_failed.sse"),
     ("messages_text", MESSAGES, "pairs/streams/messages_text.sse"),
     ("messages_thinking_and_parallel_tools", MESSAGES, "messages/streams/thinking_and_tools.sse"),
     ("messages_by_bedrock", MESSAGES, "messages/streams/bedrock_metrics.sse"),
@@ -21,6 +25,8 @@ const STREAMS: [(&str, Target<'static>, &str); 9] = [
     ("converse_thinking_and_parallel_tools", CONVERSE, "converse/stream_tools.json"),
     ("converse_throttled", CONVERSE, "converse/stream_throttled.json"),
 ];
+
+const CLIENTS: [Dialect; 3] = [Dialect::Chat, Dialect::Responses, Dialect::Messages];
 
 /// The upstream's bytes: text, or frames of the pairs of a type and its payload.
 fn bytes_of(target: &Target<'_>, path: &str) -> Vec<u8> {
@@ -47,6 +53,7 @@ fn relay(client: Dialect, target: &Target<'_>) -> Relay {
         .iter()
         .map(|name| match client {
             Dialect::Messages => json!({"name": name, "input_schema": {"type": "object", "properties": {}}}),
+            Dialect::Responses => json!({"type": "function", "name": name}),
             _ => json!({"type": "function", "function": {"name": name}}),
         })
         .collect();
@@ -55,6 +62,9 @@ fn relay(client: Dialect, target: &Target<'_>) -> Relay {
     });
     if client == Dialect::Chat {
         body["stream_options"] = json!({"include_usage": true});
+    }
+    if client == Dialect::Responses {
+        body = json!({"model": "client-model", "stream": true, "input": "Hi", "reasoning": {"summary": "auto"}, "tools": tools});
     }
     inbound(client, &body.to_string()).start(target, &seed(), false).unwrap().relay
 }
@@ -72,7 +82,7 @@ fn written<'a>(mut relay: Relay, pieces: impl IntoIterator<Item = &'a [u8]>) -> 
 #[test]
 fn streams_for_each_client() {
     for (name, target, path) in STREAMS {
-        for client in [Dialect::Chat, Dialect::Messages].into_iter().filter(|client| *client != target.dialect) {
+        for client in CLIENTS.into_iter().filter(|client| *client != target.dialect) {
             let bytes = bytes_of(&target, path);
             let (text, state) = written(relay(client, &target), [bytes.as_slice()]);
             let to = format!("{client:?}").to_lowercase();
@@ -93,7 +103,7 @@ proptest! {
     #[test]
     fn any_split_of_any_stream_gives_any_client_the_same_bytes(cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20)) {
         for (name, target, path) in STREAMS {
-            for client in [Dialect::Chat, Dialect::Messages] {
+            for client in CLIENTS {
                 let bytes = bytes_of(&target, path);
                 let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
                 cuts.extend([0, bytes.len()]);
@@ -109,12 +119,14 @@ proptest! {
 #[test]
 fn a_stream_that_ends_early_ends_with_an_error_for_any_client() {
     for (name, target, path) in STREAMS {
-        for client in [Dialect::Chat, Dialect::Messages] {
+        for client in CLIENTS {
             let bytes = bytes_of(&target, path);
             let (text, state) = written(relay(client, &target), [&bytes[..bytes.len() * 2 / 5]]);
             let last = text.split_terminator("\n\n").last().unwrap_or_default();
             assert!(last.contains("\"error\""), "{name} to {client:?}: {text}");
-            assert!(!state.done && !text.contains("[DONE]") && !text.contains("message_stop"), "{name}: {text}");
+            assert!(!state.done, "{name}: {text}");
+            let ends = ["[DONE]", "message_stop", "response.completed"];
+            assert!(!ends.iter().any(|end| text.contains(end)), "{name}: {text}");
         }
     }
 }

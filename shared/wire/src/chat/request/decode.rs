@@ -28,7 +28,7 @@ pub fn decode_request(body: &[u8]) -> Result<ir::Request, WireError> {
     decoder.finish()
 }
 
-fn not_json(error: &serde_json::Error) -> WireError {
+pub(crate) fn not_json(error: &serde_json::Error) -> WireError {
     let text = error.to_string();
     let message = if text.starts_with("recursion limit") { format!("nested too deeply: {text}") } else { text };
     WireError::NotJson { message }
@@ -123,7 +123,7 @@ fn stop(value: Value, path: &Path<'_>) -> Result<Vec<String>, WireError> {
     }
 }
 
-fn include_usage(value: Value, path: &Path<'_>, unmapped: &mut Vec<Dropped>) -> Result<bool, WireError> {
+pub(crate) fn include_usage(value: Value, path: &Path<'_>, unmapped: &mut Vec<Dropped>) -> Result<bool, WireError> {
     let mut include = false;
     for (key, value) in object(value, path)? {
         let path = path.key(&key);
@@ -195,7 +195,7 @@ fn output_format(
     }
 }
 
-fn schema_format(
+pub(crate) fn schema_format(
     fields: Map<String, Value>,
     path: &Path<'_>,
     unmapped: &mut Vec<Dropped>,
@@ -217,7 +217,7 @@ fn schema_format(
 }
 
 /// A field that no other dialect knows.
-pub(super) fn unknown(path: &Path<'_>) -> Dropped {
+pub(crate) fn unknown(path: &Path<'_>) -> Dropped {
     Dropped::new(path.to_string(), "unknown field")
 }
 

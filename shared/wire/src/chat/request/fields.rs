@@ -9,7 +9,7 @@ use crate::json::kind_of;
 
 /// Where in the client's body. It costs nothing until someone prints it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Path<'a> {
+pub(crate) struct Path<'a> {
     parent: Option<&'a Path<'a>>,
     segment: Segment<'a>,
 }
@@ -23,29 +23,29 @@ enum Segment<'a> {
 
 impl<'a> Path<'a> {
     /// The body itself.
-    pub(super) const ROOT: Path<'static> = Path { parent: None, segment: Segment::Root };
+    pub(crate) const ROOT: Path<'static> = Path { parent: None, segment: Segment::Root };
 
-    pub(super) fn key(&'a self, key: &'a str) -> Path<'a> {
+    pub(crate) fn key(&'a self, key: &'a str) -> Path<'a> {
         Path { parent: Some(self), segment: Segment::Key(key) }
     }
 
-    pub(super) fn index(&'a self, index: usize) -> Path<'a> {
+    pub(crate) fn index(&'a self, index: usize) -> Path<'a> {
         Path { parent: Some(self), segment: Segment::Index(index) }
     }
 
     /// The value here is not what it should be.
-    pub(super) fn invalid(&self, message: impl Into<String>) -> WireError {
+    pub(crate) fn invalid(&self, message: impl Into<String>) -> WireError {
         let path = self.to_string();
         WireError::invalid(if path.is_empty() { "body".to_owned() } else { path }, message)
     }
 
     /// The type of the value here is wrong.
-    pub(super) fn expected(&self, what: &str, got: &Value) -> WireError {
+    pub(crate) fn expected(&self, what: &str, got: &Value) -> WireError {
         self.invalid(format!("expected {what}, got {}", kind_of(got)))
     }
 
     /// A field of the object here is missing.
-    pub(super) fn missing(&self, key: &str) -> WireError {
+    pub(crate) fn missing(&self, key: &str) -> WireError {
         self.key(key).invalid("required")
     }
 }
@@ -63,43 +63,43 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-pub(super) fn string(value: Value, path: &Path<'_>) -> Result<String, WireError> {
+pub(crate) fn string(value: Value, path: &Path<'_>) -> Result<String, WireError> {
     match value {
         Value::String(text) => Ok(text),
         other => Err(path.expected("a string", &other)),
     }
 }
 
-pub(super) fn array(value: Value, path: &Path<'_>) -> Result<Vec<Value>, WireError> {
+pub(crate) fn array(value: Value, path: &Path<'_>) -> Result<Vec<Value>, WireError> {
     match value {
         Value::Array(items) => Ok(items),
         other => Err(path.expected("an array", &other)),
     }
 }
 
-pub(super) fn object(value: Value, path: &Path<'_>) -> Result<Map<String, Value>, WireError> {
+pub(crate) fn object(value: Value, path: &Path<'_>) -> Result<Map<String, Value>, WireError> {
     match value {
         Value::Object(fields) => Ok(fields),
         other => Err(path.expected("an object", &other)),
     }
 }
 
-pub(super) fn boolean(value: &Value, path: &Path<'_>) -> Result<bool, WireError> {
+pub(crate) fn boolean(value: &Value, path: &Path<'_>) -> Result<bool, WireError> {
     value.as_bool().ok_or_else(|| path.expected("a boolean", value))
 }
 
-pub(super) fn number(value: &Value, path: &Path<'_>) -> Result<f64, WireError> {
+pub(crate) fn number(value: &Value, path: &Path<'_>) -> Result<f64, WireError> {
     value.as_f64().ok_or_else(|| path.expected("a number", value))
 }
 
-pub(super) fn unsigned(value: &Value, path: &Path<'_>) -> Result<u64, WireError> {
+pub(crate) fn unsigned(value: &Value, path: &Path<'_>) -> Result<u64, WireError> {
     value.as_u64().ok_or_else(|| match value {
         Value::Number(number) => path.invalid(format!("expected a non-negative integer, got {number}")),
         other => path.expected("a non-negative integer", other),
     })
 }
 
-pub(super) fn integer(value: &Value, path: &Path<'_>) -> Result<i64, WireError> {
+pub(crate) fn integer(value: &Value, path: &Path<'_>) -> Result<i64, WireError> {
     value.as_i64().ok_or_else(|| match value {
         Value::Number(number) => path.invalid(format!("expected an integer, got {number}")),
         other => path.expected("an integer", other),

@@ -21,7 +21,7 @@ const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh",
 
 /// What is known of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
+pub(crate) enum Family {
     /// `o1`, `o3`, `o4-mini`.
     OSeries,
     /// `gpt-5` and later, major and minor.
@@ -36,7 +36,7 @@ pub(super) enum Family {
 
 impl Family {
     /// By name; a router's prefix (`openai/gpt-5`) is left out.
-    pub(super) fn of(model: &str) -> Self {
+    pub(crate) fn of(model: &str) -> Self {
         let name = model.rsplit('/').next().unwrap_or(model);
         if let Some(rest) = name.strip_prefix('o') {
             let number = rest.split('-').next().unwrap_or_default();
@@ -57,22 +57,22 @@ impl Family {
     }
 
     /// Reasons, and refuses what disturbs that.
-    pub(super) fn reasons(self) -> bool {
+    pub(crate) fn reasons(self) -> bool {
         matches!(self, Self::OSeries | Self::Gpt(..))
     }
 
     /// Knows the cap by its new name only.
-    pub(super) fn caps_completion(self) -> bool {
+    pub(crate) fn caps_completion(self) -> bool {
         self.reasons() || self == Self::Chat
     }
 
     /// Takes function tools only where it does not reason. A router (`openai/gpt-5.6`) may take another endpoint for it.
-    pub(super) fn tools_exclude_effort(self, model: &str) -> bool {
+    pub(crate) fn tools_exclude_effort(self, model: &str) -> bool {
         !model.contains('/') && matches!(self, Self::Gpt(major, minor) if (major, minor) >= (5, 4))
     }
 
     /// Honours `prompt_cache_breakpoint`.
-    pub(super) fn has_breakpoints(self, model: &str) -> bool {
+    pub(crate) fn has_breakpoints(self, model: &str) -> bool {
         !model.contains('/') && matches!(self, Self::Gpt(major, minor) if (major, minor) >= (5, 6))
     }
 
@@ -82,7 +82,7 @@ impl Family {
     }
 
     /// Takes temperature and the like with this effort (`None`: nothing is said, the model's default).
-    pub(super) fn samples(self, effort: Option<&str>) -> bool {
+    pub(crate) fn samples(self, effort: Option<&str>) -> bool {
         match (self, effort) {
             (Self::OSeries, _) => false,
             (Self::Gpt(5, minor), None) => (1..=4).contains(&minor),
@@ -105,7 +105,7 @@ impl Family {
 
     /// The effort to ask for: the wanted one if the model has it, else the next one below, else the least. `None`: the model has none,
     /// or nobody knows what is wanted.
-    pub(super) fn effort(self, wanted: &str) -> Option<&'static str> {
+    pub(crate) fn effort(self, wanted: &str) -> Option<&'static str> {
         let rank = |effort: &str| EFFORTS.iter().position(|known| *known == effort);
         let wanted = rank(wanted)?;
         let below = self.efforts().iter().rev().find(|effort| rank(effort).is_some_and(|rank| rank <= wanted));
@@ -114,7 +114,7 @@ impl Family {
 }
 
 /// A thinking budget as an effort: up to 4,096 tokens `low`, up to 16,384 `medium`, above it `high`.
-pub(super) fn effort_of_budget(tokens: u64) -> &'static str {
+pub(crate) fn effort_of_budget(tokens: u64) -> &'static str {
     match tokens {
         0..=4_096 => "low",
         4_097..=16_384 => "medium",

@@ -90,7 +90,7 @@ fn part(
 
 /// `cache_control`, or OpenAI's own `prompt_cache_breakpoint`
 /// (<https://platform.openai.com/docs/guides/prompt-caching>), whose lifetimes are 30 minutes and 12 hours.
-fn mark(
+pub(crate) fn mark(
     fields: &mut Map<String, Value>,
     path: &Path<'_>,
     unmapped: &mut Vec<Dropped>,
@@ -133,7 +133,11 @@ fn image(value: Value, path: &Path<'_>, unmapped: &mut Vec<Dropped>) -> Result<B
     Ok(Block::Image(source(string(url, &path)?, &path)?))
 }
 
-fn audio(fields: Map<String, Value>, path: &Path<'_>, unmapped: &mut Vec<Dropped>) -> Result<Block, WireError> {
+pub(crate) fn audio(
+    fields: Map<String, Value>,
+    path: &Path<'_>,
+    unmapped: &mut Vec<Dropped>,
+) -> Result<Block, WireError> {
     let (mut data, mut format) = (None, None);
     for (key, value) in fields {
         let path = path.key(&key);
@@ -176,16 +180,16 @@ fn starts_with(text: &str, prefix: &str) -> bool {
     text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-fn is_data_url(text: &str) -> bool {
+pub(crate) fn is_data_url(text: &str) -> bool {
     starts_with(text, "data:")
 }
 
-fn is_url(text: &str) -> bool {
+pub(crate) fn is_url(text: &str) -> bool {
     starts_with(text, "https://") || starts_with(text, "http://")
 }
 
 /// `data:<media type>[;parameters];base64,<data>` or `http(s)://`.
-fn source(mut url: String, path: &Path<'_>) -> Result<Source, WireError> {
+pub(crate) fn source(mut url: String, path: &Path<'_>) -> Result<Source, WireError> {
     if is_url(&url) {
         return Ok(Source::Url(url));
     }

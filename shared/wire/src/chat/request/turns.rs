@@ -221,7 +221,7 @@ impl<'a> Turns<'a, '_> {
 }
 
 /// OpenAI refuses a call's id over 40 characters; a longer one becomes the same shorter one in the call and in its result.
-fn call_id(id: &str) -> Cow<'_, str> {
+pub(crate) fn call_id(id: &str) -> Cow<'_, str> {
     if id.len() <= MAX_CALL_ID_LEN { Cow::Borrowed(id) } else { Cow::Owned(ToolNames::new(MAX_CALL_ID_LEN).encode(id)) }
 }
 
@@ -298,6 +298,6 @@ fn document<'a>(
     }
 }
 
-fn data_url(media_type: &str, data: &str) -> String {
+pub(crate) fn data_url(media_type: &str, data: &str) -> String {
     format!("data:{media_type};base64,{data}")
 }

@@ -1,0 +1,224 @@
+//! The IR to an upstream's body.
+//!
+//! 1. Instructions become `instructions`, turns become items (`turns.rs`).
+//! 2. What the model refuses by its name (`Family`) is left out and reported.
+//! 3. The upstream keeps nothing (`store: false`), so a model that reasons is asked for its reasoning in a form that can come back.
+
+use serde_json::{Map, Value, json};
+
+use super::turns;
+use crate::chat::request::model::{Family, effort_of_budget};
+use crate::codec::{Encoded, Target};
+use crate::error::WireError;
+use crate::ir::{Block, Dropped, OutputFormat, Request, ThinkingMode, ToolChoice};
+use crate::names::ToolNames;
+use crate::responses::stream::Reader;
+
+/// `[a-zA-Z0-9_-]{1,64}`: <https://platform.openai.com/docs/api-reference/responses/create>.
+const MAX_NAME_LEN: usize = 64;
+/// OpenAI refuses a smaller cap.
+const MIN_OUTPUT_TOKENS: u64 = 16;
+/// OpenAI refuses a longer `safety_identifier`.
+const MAX_USER_LEN: usize = 64;
+
+/// Writes a request for an upstream.
+pub fn encode_request(request: &Request, target: &Target<'_>) -> Result<Encoded, WireError> {
+    let mut encoder = Encoder {
+        request,
+        family: Family::of(target.model),
+        names: ToolNames::new(MAX_NAME_LEN),
+        dropped: request.unmapped.clone(),
+        out: Map::new(),
+    };
+    encoder.set("model", target.model);
+    if let Some(text) = instructions(&request.system) {
+        encoder.set("instructions", text);
+    }
+    let breakpoints = encoder.family.has_breakpoints(target.model);
+    let input = turns::encode(request, breakpoints, &mut encoder.names, &mut encoder.dropped)?;
+    encoder.set("input", input);
+    encoder.tools();
+    encoder.reasoning();
+    encoder.sampling();
+    encoder.format();
+    encoder.rest();
+    let body = Value::Object(encoder.out).to_string();
+    Ok(Encoded { body: body.into(), dropped: encoder.dropped, reader: Box::new(Reader::new(encoder.names)) })
+}
+
+/// Cache marks have no place in it: what stands before the first turn is cached by itself.
+fn instructions(system: &[Block]) -> Option<String> {
+    let texts = system.iter().filter_map(|block| match block {
+        Block::Text(text) if !text.trim().is_empty() => Some(text.as_str()),
+        _ => None,
+    });
+    let texts: Vec<&str> = texts.collect();
+    (!texts.is_empty()).then(|| texts.join("\n\n"))
+}
+
+struct Encoder<'a> {
+    request: &'a Request,
+    family: Family,
+    names: ToolNames,
+    dropped: Vec<Dropped>,
+    out: Map<String, Value>,
+}
+
+impl Encoder<'_> {
+    fn set(&mut self, key: &str, value: impl Into<Value>) {
+        self.out.insert(key.to_owned(), value.into());
+    }
+
+    fn drop(&mut self, path: &str, reason: impl Into<String>) {
+        self.dropped.push(Dropped::new(path, reason));
+    }
+
+    fn tools(&mut self) {
+        let choice = self.request.tool_choice.as_ref();
+        if self.request.tools.is_empty() {
+            if matches!(choice, Some(ToolChoice::Any | ToolChoice::Tool(_))) {
+                self.drop("tool_choice", "there are no tools to choose from");
+            }
+            return;
+        }
+        let names = &mut self.names;
+        let tools = self.request.tools.iter().map(|tool| {
+            let mut out = Map::new();
+            out.insert("type".to_owned(), "function".into());
+            out.insert("name".to_owned(), names.encode(&tool.name).into());
+            if let Some(description) = &tool.description {
+                out.insert("description".to_owned(), description.as_str().into());
+            }
+            out.insert("parameters".to_owned(), tool.schema.clone());
+            // Left out, it means yes here and no in every other dialect.
+            out.insert("strict".to_owned(), tool.strict.unwrap_or(false).into());
+            Value::Object(out)
+        });
+        let tools: Vec<Value> = tools.collect();
+        self.set("tools", tools);
+        if let Some(choice) = choice {
+            let choice = match choice {
+                ToolChoice::Auto => Value::from("auto"),
+                ToolChoice::None => Value::from("none"),
+                ToolChoice::Any => Value::from("required"),
+                ToolChoice::Tool(name) => json!({"type": "function", "name": self.names.encode(name)}),
+            };
+            self.set("tool_choice", choice);
+        }
+        if let Some(parallel) = self.request.parallel_tool_calls {
+            self.set("parallel_tool_calls", parallel);
+        }
+    }
+
+    /// Effort, from what the client said of effort or thinking. A client that asked to think gets to see it, as a summary.
+    fn reasoning(&mut self) {
+        let shown = matches!(self.request.thinking, Some(ThinkingMode::Budget(_) | ThinkingMode::Adaptive));
+        let (path, wanted) = match (&self.request.effort, self.request.thinking) {
+            (_, Some(ThinkingMode::Disabled)) => ("thinking", "none"),
+            (Some(effort), _) => ("effort", effort.as_str()),
+            (None, Some(ThinkingMode::Budget(tokens))) => ("thinking", effort_of_budget(tokens)),
+            (None, Some(ThinkingMode::Adaptive)) => ("thinking", "medium"),
+            (None, None) => ("", ""),
+        };
+        let mut reasoning = Map::new();
+        if !wanted.is_empty() {
+            match self.family.effort(wanted) {
+                Some(sent) => {
+                    if sent != wanted {
+                        self.drop(path, format!("this model has no effort {wanted:?}; {sent:?} is sent"));
+                    }
+                    reasoning.insert("effort".to_owned(), sent.into());
+                }
+                None if wanted == "none" => {}
+                None => self.drop(path, "this model is not known to take an effort"),
+            }
+        }
+        if self.family.reasons() {
+            if shown {
+                reasoning.insert("summary".to_owned(), "auto".into());
+            }
+            self.set("include", vec!["reasoning.encrypted_content"]);
+        }
+        if !reasoning.is_empty() {
+            self.set("reasoning", reasoning);
+        }
+    }
+
+    fn sampling(&mut self) {
+        let effort = self.out.get("reasoning").and_then(|reasoning| reasoning.get("effort")).and_then(Value::as_str);
+        let samples = self.family.samples(effort);
+        for (key, value) in [("temperature", self.request.temperature), ("top_p", self.request.top_p)] {
+            match value {
+                Some(value) if samples => {
+                    let most = if key == "temperature" { 2.0 } else { 1.0 };
+                    let sent = value.clamp(0.0, most);
+                    if sent != value {
+                        self.drop(key, format!("clamped to 0 to {most}"));
+                    }
+                    self.set(key, sent);
+                }
+                // Its default is what the model does anyway.
+                Some(value) if value != 1.0 => self.drop(key, "this model refuses it while it reasons"),
+                _ => {}
+            }
+        }
+        let penalties = [
+            ("frequency_penalty", self.request.frequency_penalty),
+            ("presence_penalty", self.request.presence_penalty),
+        ];
+        for (key, value) in penalties {
+            if value.is_some_and(|value| value != 0.0) {
+                self.drop(key, "the Responses API has no such field");
+            }
+        }
+        let absent = [
+            ("top_k", self.request.top_k.is_some()),
+            ("seed", self.request.seed.is_some()),
+            ("stop", !self.request.stop.is_empty()),
+        ];
+        for (key, _) in absent.into_iter().filter(|(_, said)| *said) {
+            self.drop(key, "the Responses API has no such field");
+        }
+    }
+
+    fn format(&mut self) {
+        let format = match &self.request.output_format {
+            None => return,
+            Some(OutputFormat::JsonObject) => json!({"type": "json_object"}),
+            Some(OutputFormat::JsonSchema { name, description, schema, strict }) => {
+                // The name must look like a tool's, and it is required.
+                let name = ToolNames::new(MAX_NAME_LEN).encode(name.as_deref().unwrap_or("response"));
+                let mut format = Map::new();
+                format.insert("type".to_owned(), "json_schema".into());
+                format.insert("name".to_owned(), name.into());
+                if let Some(description) = description {
+                    format.insert("description".to_owned(), description.as_str().into());
+                }
+                format.insert("schema".to_owned(), schema.clone());
+                format.insert("strict".to_owned(), strict.unwrap_or(false).into());
+                Value::Object(format)
+            }
+        };
+        self.set("text", json!({ "format": format }));
+    }
+
+    fn rest(&mut self) {
+        if let Some(cap) = self.request.max_output_tokens {
+            if cap < MIN_OUTPUT_TOKENS {
+                self.drop("max_tokens", format!("the smallest cap is {MIN_OUTPUT_TOKENS}, which is sent"));
+            }
+            self.set("max_output_tokens", cap.max(MIN_OUTPUT_TOKENS));
+        }
+        match self.request.user.as_deref() {
+            Some(user) if user.chars().count() > MAX_USER_LEN => {
+                self.drop("user", format!("longer than {MAX_USER_LEN} characters"));
+            }
+            Some(user) => self.set("safety_identifier", user),
+            None => {}
+        }
+        if self.request.stream {
+            self.set("stream", true);
+        }
+        self.set("store", false);
+    }
+}

@@ -1,0 +1,355 @@
+//! Writes a client's stream.
+//!
+//! 1. `response.created`, `response.in_progress`. Every event is numbered, from 0.
+//! 2. Each block is an item: `output_item.added`, its parts and deltas, `output_item.done`. A text or reasoning item begins with its first
+//!    delta, so that a block without any leaves no trace.
+//! 3. Calls are closed at the end, because a late piece of an earlier one is legal. What is no function for the client (a custom tool, its
+//!    shell) is written when its arguments are complete.
+//! 4. `response.completed` or `response.incomplete` has the whole answer and the usage. There is no `[DONE]`.
+//! 5. A fault is an `error` event; in an answer that has begun `response.failed` follows, which ends it. Nothing is written after it.
+//!
+//! <https://platform.openai.com/docs/api-reference/responses-streaming>
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use crate::codec::{Seed, StreamWriter};
+use crate::ir::{BlockKind, Delta, Echo, Event, Fault, Stop, ToolForm, Usage};
+use crate::responses::error::{error_json, write_fault};
+use crate::responses::reasoning::{seal_redacted, seal_signature};
+use crate::responses::response::{Answer, Ending, answer_id};
+use crate::responses::types::{Item, ItemKind, custom_input};
+use crate::sse::write_event;
+
+/// Writes a stream for a client.
+#[derive(Debug)]
+pub struct Writer {
+    seed: Seed,
+    echo: Arc<Echo>,
+    id: String,
+    model: String,
+    started: bool,
+    sequence: u64,
+    /// By index: what a block is, and its item once it has one.
+    blocks: Vec<(Waiting, Option<usize>)>,
+    items: Vec<Item>,
+    usage: Usage,
+    stop: Stop,
+}
+
+/// A block without an item yet.
+#[derive(Debug, Clone, Copy)]
+enum Waiting {
+    Text,
+    Refusal,
+    Thinking,
+    /// It has one from its start.
+    Nothing,
+}
+
+impl Writer {
+    /// At the start of a stream.
+    pub fn new(seed: Seed, echo: Arc<Echo>) -> Self {
+        Self {
+            id: answer_id(None, &seed),
+            seed,
+            echo,
+            model: String::new(),
+            started: false,
+            sequence: 0,
+            blocks: Vec::new(),
+            items: Vec::new(),
+            usage: Usage::default(),
+            stop: Stop::default(),
+        }
+    }
+
+    fn answer(&self) -> Answer<'_> {
+        Answer {
+            id: &self.id,
+            created: self.seed.created_unix_s,
+            model: &self.model,
+            echo: &self.echo,
+            usage: &self.usage,
+        }
+    }
+
+    fn emit(&mut self, kind: &str, fields: Value, out: &mut Vec<u8>) {
+        let mut event = Map::new();
+        event.insert("type".to_owned(), kind.into());
+        event.insert("sequence_number".to_owned(), self.sequence.into());
+        if let Value::Object(fields) = fields {
+            event.extend(fields);
+        }
+        self.sequence += 1;
+        write_event(Some(kind), Value::Object(event).to_string().as_bytes(), out);
+    }
+
+    fn start(&mut self, id: Option<&str>, model: Option<&str>, out: &mut Vec<u8>) {
+        if self.started {
+            return;
+        }
+        self.started = true;
+        self.id = answer_id(id, &self.seed);
+        self.model = model.unwrap_or_default().to_owned();
+        for kind in ["response.created", "response.in_progress"] {
+            let response = self.answer().begun();
+            self.emit(kind, json!({ "response": response }), out);
+        }
+    }
+
+    fn block_start(&mut self, kind: &BlockKind, out: &mut Vec<u8>) {
+        let block = match kind {
+            BlockKind::Text => (Waiting::Text, None),
+            BlockKind::Refusal => (Waiting::Refusal, None),
+            BlockKind::Thinking => (Waiting::Thinking, None),
+            BlockKind::RedactedThinking(data) => {
+                let encrypted = Some(seal_redacted(data));
+                let kind = ItemKind::Reasoning { text: String::new(), summary: self.echo.summaries, encrypted };
+                (Waiting::Nothing, Some(self.open(kind, out)))
+            }
+            BlockKind::ToolUse { id, name } => {
+                let form = self.echo.tools.get(name).cloned();
+                let (call_id, name) = (id.clone(), name.clone());
+                let kind = ItemKind::Call { call_id, name, form, arguments: String::new() };
+                (Waiting::Nothing, Some(self.open(kind, out)))
+            }
+        };
+        self.blocks.push(block);
+    }
+
+    /// Adds an item, and says where it is.
+    fn open(&mut self, kind: ItemKind, out: &mut Vec<u8>) -> usize {
+        let at = self.items.len();
+        let item = Item::new(&self.id, at, kind);
+        let json = item.json("in_progress");
+        let part = match &item.kind {
+            ItemKind::Text(_) | ItemKind::Refusal(_) => item.part(),
+            ItemKind::Reasoning { .. } | ItemKind::Call { .. } => None,
+        };
+        let id = item.id.clone();
+        self.items.push(item);
+        self.emit("response.output_item.added", json!({"output_index": at, "item": json}), out);
+        if let Some(part) = part {
+            let fields = json!({"item_id": id, "output_index": at, "content_index": 0, "part": part});
+            self.emit("response.content_part.added", fields, out);
+        }
+        at
+    }
+
+    /// The item of a block, which begins now if it has not begun.
+    fn item_of(&mut self, block: usize, out: &mut Vec<u8>) -> Option<usize> {
+        let (waiting, item) = *self.blocks.get(block)?;
+        if item.is_some() {
+            return item;
+        }
+        let text = String::new();
+        let kind = match waiting {
+            Waiting::Text => ItemKind::Text(text),
+            Waiting::Refusal => ItemKind::Refusal(text),
+            Waiting::Thinking => ItemKind::Reasoning { text, summary: self.echo.summaries, encrypted: None },
+            Waiting::Nothing => return None,
+        };
+        let at = self.open(kind, out);
+        if let Some((_, item)) = self.blocks.get_mut(block) {
+            *item = Some(at);
+        }
+        Some(at)
+    }
+
+    fn block_delta(&mut self, block: usize, delta: &Delta, out: &mut Vec<u8>) {
+        if matches!(delta, Delta::Text(more) | Delta::Thinking(more) if more.is_empty()) {
+            return;
+        }
+        let Some(at) = self.item_of(block, out) else { return };
+        let Some(Item { id, kind }) = self.items.get_mut(at) else { return };
+        let place = json!({"item_id": id, "output_index": at});
+        match (delta, kind) {
+            (Delta::Text(more), ItemKind::Text(text)) => {
+                text.push_str(more);
+                let fields = with(place, json!({"content_index": 0, "delta": more, "logprobs": []}));
+                self.emit("response.output_text.delta", fields, out);
+            }
+            (Delta::Text(more), ItemKind::Refusal(text)) => {
+                text.push_str(more);
+                let fields = with(place, json!({"content_index": 0, "delta": more}));
+                self.emit("response.refusal.delta", fields, out);
+            }
+            (Delta::Thinking(more), ItemKind::Reasoning { text, summary, .. }) => {
+                let first = text.is_empty();
+                text.push_str(more);
+                let names = Reasoning::of(*summary);
+                if first {
+                    let part = json!({"type": names.part_type, "text": ""});
+                    let fields = with(place.clone(), json!({(names.index): 0, "part": part}));
+                    self.emit(names.added, fields, out);
+                }
+                self.emit(names.delta, with(place, json!({(names.index): 0, "delta": more})), out);
+            }
+            (Delta::Signature(more), ItemKind::Reasoning { encrypted, .. }) => match encrypted {
+                Some(sealed) => sealed.push_str(more),
+                None => *encrypted = Some(seal_signature(more)),
+            },
+            (Delta::ToolInput(more), ItemKind::Call { arguments, form, .. }) => {
+                arguments.push_str(more);
+                if is_function(form.as_ref()) {
+                    let fields = with(place, json!({"delta": more}));
+                    self.emit("response.function_call_arguments.delta", fields, out);
+                }
+            }
+            // A reader that gives such events breaks the agreement of `Event`.
+            _ => {}
+        }
+    }
+
+    fn block_stop(&mut self, block: usize, out: &mut Vec<u8>) {
+        let Some((_, Some(at))) = self.blocks.get(block).copied() else { return };
+        let Some(Item { id, kind }) = self.items.get(at) else { return };
+        let place = json!({"item_id": id, "output_index": at});
+        let part = self.items.get(at).and_then(Item::part);
+        match kind {
+            ItemKind::Text(text) => {
+                let fields = with(place.clone(), json!({"content_index": 0, "text": text, "logprobs": []}));
+                self.emit("response.output_text.done", fields, out);
+                self.emit("response.content_part.done", with(place, json!({"content_index": 0, "part": part})), out);
+            }
+            ItemKind::Refusal(refusal) => {
+                let fields = with(place.clone(), json!({"content_index": 0, "refusal": refusal}));
+                self.emit("response.refusal.done", fields, out);
+                self.emit("response.content_part.done", with(place, json!({"content_index": 0, "part": part})), out);
+            }
+            ItemKind::Reasoning { text, summary, .. } => {
+                let names = Reasoning::of(*summary);
+                if part.is_some() {
+                    let fields = with(place.clone(), json!({(names.index): 0, "text": text}));
+                    self.emit(names.done, fields, out);
+                    self.emit(names.part_done, with(place, json!({(names.index): 0, "part": part})), out);
+                }
+            }
+            ItemKind::Call { .. } => return,
+        }
+        self.item_done(at, "completed", out);
+    }
+
+    fn item_done(&mut self, at: usize, status: &str, out: &mut Vec<u8>) {
+        let Some(item) = self.items.get(at).map(|item| item.json(status)) else { return };
+        self.emit("response.output_item.done", json!({"output_index": at, "item": item}), out);
+    }
+
+    /// Closes the calls. One that was cut off is incomplete: its arguments are not to be used.
+    fn stop(&mut self, stop: &Stop, out: &mut Vec<u8>) {
+        self.stop = stop.clone();
+        let ending = Ending::of(stop, &self.items);
+        for at in 0..self.items.len() {
+            let last = at + 1 == self.items.len();
+            let Some(Item { id, kind: ItemKind::Call { arguments, form, name, .. } }) = self.items.get_mut(at) else {
+                continue;
+            };
+            if arguments.trim().is_empty() {
+                "{}".clone_into(arguments);
+            }
+            let place = json!({"item_id": id, "output_index": at});
+            match form {
+                Some(ToolForm::Custom) => {
+                    let input = custom_input(arguments);
+                    let delta = with(place.clone(), json!({"delta": input}));
+                    self.emit("response.custom_tool_call_input.delta", delta, out);
+                    let done = with(place, json!({"input": input}));
+                    self.emit("response.custom_tool_call_input.done", done, out);
+                }
+                Some(ToolForm::LocalShell) => {}
+                Some(ToolForm::Member { .. }) | None => {
+                    let name = match form {
+                        Some(ToolForm::Member { name, .. }) => name,
+                        _ => name,
+                    };
+                    let done = with(place, json!({"name": name, "arguments": arguments}));
+                    self.emit("response.function_call_arguments.done", done, out);
+                }
+            }
+            self.item_done(at, if last { ending.status() } else { "completed" }, out);
+        }
+    }
+}
+
+fn is_function(form: Option<&ToolForm>) -> bool {
+    matches!(form, None | Some(ToolForm::Member { .. }))
+}
+
+fn with(mut place: Value, more: Value) -> Value {
+    if let (Value::Object(fields), Value::Object(more)) = (&mut place, more) {
+        fields.extend(more);
+    }
+    place
+}
+
+/// The events of reasoning: of a summary, or of the text itself.
+struct Reasoning {
+    part_type: &'static str,
+    index: &'static str,
+    added: &'static str,
+    delta: &'static str,
+    done: &'static str,
+    part_done: &'static str,
+}
+
+impl Reasoning {
+    fn of(summary: bool) -> Self {
+        if summary {
+            Self {
+                part_type: "summary_text",
+                index: "summary_index",
+                added: "response.reasoning_summary_part.added",
+                delta: "response.reasoning_summary_text.delta",
+                done: "response.reasoning_summary_text.done",
+                part_done: "response.reasoning_summary_part.done",
+            }
+        } else {
+            Self {
+                part_type: "reasoning_text",
+                index: "content_index",
+                added: "response.content_part.added",
+                delta: "response.reasoning_text.delta",
+                done: "response.reasoning_text.done",
+                part_done: "response.content_part.done",
+            }
+        }
+    }
+}
+
+impl StreamWriter for Writer {
+    fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
+        if let Event::Usage(usage) = event {
+            self.usage.update(usage);
+            return;
+        }
+        match event {
+            Event::Start { id, model } => return self.start(id.as_deref(), model.as_deref(), out),
+            Event::Fault(fault) => return self.fault(fault, "", out),
+            _ => self.start(None, None, out),
+        }
+        match event {
+            Event::BlockStart { kind, .. } => self.block_start(kind, out),
+            Event::Delta { index, delta } => self.block_delta(*index, delta, out),
+            Event::BlockStop { index } => self.block_stop(*index, out),
+            Event::Stop(stop) => self.stop(stop, out),
+            Event::Start { .. } | Event::Usage(_) | Event::Fault(_) => {}
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        let ending = Ending::of(&self.stop, &self.items);
+        let response = self.answer().ended(ending, &self.items);
+        self.emit(&format!("response.{}", ending.status()), json!({ "response": response }), out);
+    }
+
+    fn fault(&mut self, fault: &Fault, _request_id: &str, out: &mut Vec<u8>) {
+        write_fault(fault, self.sequence, out);
+        self.sequence += 1;
+        if self.started {
+            let response = self.answer().failed(error_json(fault), &self.items);
+            self.emit("response.failed", json!({ "response": response }), out);
+        }
+    }
+}

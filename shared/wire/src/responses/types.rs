@@ -1,0 +1,283 @@
+//! Wire shapes: an answer's items as they are written to clients, and what is read from upstreams.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value, json};
+
+use crate::chat::response::count;
+use crate::chat::types::{arguments, nullable, text};
+use crate::ir::{ToolForm, Usage};
+
+// ---- An answer to a client ----
+
+/// One item of an answer's output, as far as it has come.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) id: String,
+    pub(super) kind: ItemKind,
+}
+
+/// What an item is.
+#[derive(Debug)]
+pub(super) enum ItemKind {
+    /// A message with one text.
+    Text(String),
+    /// A message with one refusal.
+    Refusal(String),
+    /// Reasoning: as a summary, or as the text itself.
+    Reasoning { text: String, summary: bool, encrypted: Option<String> },
+    /// A call; `form`: it is no function for the client.
+    Call { call_id: String, name: String, form: Option<ToolForm>, arguments: String },
+}
+
+/// OpenAI refuses an item whose id is longer than 64 characters.
+const MAX_ID_TAIL: usize = 40;
+
+impl Item {
+    /// The `number`th item of an answer.
+    pub(super) fn new(answer_id: &str, number: usize, kind: ItemKind) -> Self {
+        let prefix = match &kind {
+            ItemKind::Text(_) | ItemKind::Refusal(_) => "msg",
+            ItemKind::Reasoning { .. } => "rs",
+            ItemKind::Call { form: None | Some(ToolForm::Member { .. }), .. } => "fc",
+            ItemKind::Call { form: Some(ToolForm::Custom), .. } => "ctc",
+            ItemKind::Call { form: Some(ToolForm::LocalShell), .. } => "lsh",
+        };
+        let letters: Vec<char> = answer_id.chars().filter(char::is_ascii_alphanumeric).collect();
+        let tail: String = letters.iter().skip(letters.len().saturating_sub(MAX_ID_TAIL)).collect();
+        Self { id: format!("{prefix}_{tail}_{number}"), kind }
+    }
+
+    /// Its content part, if it has one: the text of it so far.
+    pub(super) fn part(&self) -> Option<Value> {
+        match &self.kind {
+            ItemKind::Text(text) => {
+                Some(json!({"type": "output_text", "annotations": [], "logprobs": [], "text": text}))
+            }
+            ItemKind::Refusal(refusal) => Some(json!({"type": "refusal", "refusal": refusal})),
+            ItemKind::Reasoning { text, .. } if text.is_empty() => None,
+            ItemKind::Reasoning { text, summary: true, .. } => Some(json!({"type": "summary_text", "text": text})),
+            ItemKind::Reasoning { text, .. } => Some(json!({"type": "reasoning_text", "text": text})),
+            ItemKind::Call { .. } => None,
+        }
+    }
+
+    /// As it stands in an answer. `status`: `in_progress` (without content), `completed`, `incomplete`.
+    pub(super) fn json(&self, status: &str) -> Value {
+        let begun = status == "in_progress";
+        let parts: Vec<Value> = self.part().into_iter().filter(|_| !begun).collect();
+        let id = &self.id;
+        match &self.kind {
+            ItemKind::Text(_) | ItemKind::Refusal(_) => {
+                json!({"id": id, "type": "message", "status": status, "role": "assistant", "content": parts})
+            }
+            ItemKind::Reasoning { summary, encrypted, .. } => {
+                let (summaries, content) = if *summary { (parts, Vec::new()) } else { (Vec::new(), parts) };
+                let mut item = Map::new();
+                let mut set = |key: &str, value: Value| item.insert(key.to_owned(), value);
+                set("id", id.as_str().into());
+                set("type", "reasoning".into());
+                set("status", status.into());
+                set("summary", summaries.into());
+                if !content.is_empty() {
+                    set("content", content.into());
+                }
+                set("encrypted_content", encrypted.as_deref().into());
+                Value::Object(item)
+            }
+            ItemKind::Call { call_id, name, form, arguments } => match form {
+                Some(ToolForm::Custom) => {
+                    let input = if begun { String::new() } else { custom_input(arguments) };
+                    json!({"id": id, "type": "custom_tool_call", "status": status, "call_id": call_id, "name": name, "input": input})
+                }
+                Some(ToolForm::LocalShell) => json!({
+                    "id": id, "type": "local_shell_call", "status": status, "call_id": call_id, "action": shell_action(arguments),
+                }),
+                Some(ToolForm::Member { namespace, name }) => json!({
+                    "id": id, "type": "function_call", "status": status, "arguments": arguments, "call_id": call_id, "name": name,
+                    "namespace": namespace,
+                }),
+                None => json!({
+                    "id": id, "type": "function_call", "status": status, "arguments": arguments, "call_id": call_id, "name": name,
+                }),
+            },
+        }
+    }
+}
+
+/// The text that a custom tool is called with. A model that did not keep to the function's schema is shown as it is.
+pub(super) fn custom_input(arguments: &str) -> String {
+    match serde_json::from_str::<Value>(arguments) {
+        Ok(Value::Object(mut fields)) if fields.len() == 1 => match fields.shift_remove("input") {
+            Some(Value::String(text)) => text,
+            _ => arguments.to_owned(),
+        },
+        _ => arguments.to_owned(),
+    }
+}
+
+fn shell_action(arguments: &str) -> Value {
+    let mut action = Map::new();
+    action.insert("type".to_owned(), "exec".into());
+    action.insert("command".to_owned(), json!([]));
+    action.insert("env".to_owned(), json!({}));
+    if let Ok(Value::Object(fields)) = serde_json::from_str(arguments) {
+        action.extend(fields.into_iter().filter(|(key, _)| key != "type"));
+    }
+    Value::Object(action)
+}
+
+/// Usage as a client gets it; `null` where nothing was reported.
+pub(super) fn usage_json(usage: &Usage) -> Value {
+    if !usage.is_reported() {
+        return Value::Null;
+    }
+    let (input, output) = (usage.total_input(), usage.output.unwrap_or_default());
+    json!({
+        "input_tokens": input,
+        "input_tokens_details": {
+            "cached_tokens": usage.cache_read.unwrap_or_default(),
+            "cache_write_tokens": usage.cache_write.unwrap_or_default(),
+        },
+        "output_tokens": output,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning.unwrap_or_default()},
+        "total_tokens": input.saturating_add(output),
+    })
+}
+
+// ---- An answer of an upstream, whole or in an event ----
+
+/// Everything is optional: servers that copy OpenAI leave out what they like.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct AnswerIn {
+    #[serde(deserialize_with = "text")]
+    pub(super) id: Option<String>,
+    #[serde(deserialize_with = "text")]
+    pub(super) model: Option<String>,
+    #[serde(deserialize_with = "text")]
+    pub(super) status: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) output: Option<Vec<ItemIn>>,
+    pub(super) usage: Value,
+    pub(super) error: Value,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) incomplete_details: IncompleteIn,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct IncompleteIn {
+    #[serde(deserialize_with = "text")]
+    pub(super) reason: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ItemIn {
+    #[serde(rename = "type", deserialize_with = "text")]
+    pub(super) kind: Option<String>,
+    #[serde(deserialize_with = "text")]
+    pub(super) id: Option<String>,
+    #[serde(deserialize_with = "parts")]
+    pub(super) content: Vec<PartIn>,
+    #[serde(deserialize_with = "parts")]
+    pub(super) summary: Vec<PartIn>,
+    #[serde(deserialize_with = "text")]
+    pub(super) encrypted_content: Option<String>,
+    #[serde(deserialize_with = "text")]
+    pub(super) call_id: Option<String>,
+    #[serde(deserialize_with = "text")]
+    pub(super) name: Option<String>,
+    #[serde(deserialize_with = "arguments")]
+    pub(super) arguments: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PartIn {
+    #[serde(rename = "type", deserialize_with = "text")]
+    pub(super) kind: Option<String>,
+    #[serde(deserialize_with = "text")]
+    pub(super) text: Option<String>,
+    #[serde(deserialize_with = "text")]
+    pub(super) refusal: Option<String>,
+}
+
+/// A list of parts; of an item that means something else by this name, nothing.
+fn parts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PartIn>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).unwrap_or_default())
+}
+
+/// An event of a stream.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct EventIn {
+    #[serde(rename = "type", deserialize_with = "text")]
+    pub(super) kind: Option<String>,
+    pub(super) output_index: u64,
+    pub(super) content_index: u64,
+    pub(super) summary_index: u64,
+    #[serde(deserialize_with = "text")]
+    pub(super) delta: Option<String>,
+    #[serde(deserialize_with = "text")]
+    pub(super) text: Option<String>,
+    #[serde(deserialize_with = "text")]
+    pub(super) refusal: Option<String>,
+    #[serde(deserialize_with = "arguments")]
+    pub(super) arguments: String,
+    pub(super) item: Option<ItemIn>,
+    pub(super) response: Option<AnswerIn>,
+}
+
+/// What an answer says that it used. A count of another type counts as not reported.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Reported {
+    #[serde(deserialize_with = "count")]
+    input_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    output_tokens: Option<u64>,
+    #[serde(deserialize_with = "nullable")]
+    input_tokens_details: Details,
+    #[serde(deserialize_with = "nullable")]
+    output_tokens_details: Details,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Details {
+    #[serde(deserialize_with = "count")]
+    cached_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    cache_write_tokens: Option<u64>,
+    #[serde(deserialize_with = "count")]
+    reasoning_tokens: Option<u64>,
+}
+
+/// `input_tokens` includes what was read from and written to the cache; here the three are apart.
+pub(super) fn usage_of(usage: &Value) -> Usage {
+    Reported::deserialize(usage).map(|reported| reported.to_ir()).unwrap_or_default()
+}
+
+/// Takes over the `usage` of an answer, as it stands in its JSON.
+pub(crate) fn merge_usage(json: &str, usage: &mut Usage) {
+    if let Ok(reported) = serde_json::from_str::<Reported>(json) {
+        usage.update(&reported.to_ir());
+    }
+}
+
+impl Reported {
+    fn to_ir(&self) -> Usage {
+        let details = &self.input_tokens_details;
+        let (cache_read, cache_write) = (details.cached_tokens, details.cache_write_tokens);
+        let cached = cache_read.unwrap_or_default().saturating_add(cache_write.unwrap_or_default());
+        Usage {
+            input: self.input_tokens.map(|all| all.saturating_sub(cached)),
+            cache_read,
+            cache_write,
+            output: self.output_tokens,
+            reasoning: self.output_tokens_details.reasoning_tokens,
+            ..Usage::default()
+        }
+    }
+}
