@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
@@ -13,6 +14,8 @@ use tokio::time::Instant;
 use tollgate_config::{Config, RouteType};
 use tollgate_wire::codec::Dialect;
 use tollgate_wire::ir::{Fault, FaultKind};
+
+use crate::app::App;
 
 /// On every answer.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -25,11 +28,21 @@ const REFUSED_DRAIN_BYTES: u64 = 256 * 1024;
 /// And no longer than this.
 const REFUSED_DRAIN: Duration = Duration::from_secs(2);
 
-/// `GET /` and `/healthz`: no token, no dependency, no log line.
+/// `GET /`: no token, no dependency, no log line.
 pub async fn health(headers: HeaderMap) -> Response {
-    let id = HeaderValue::from_str(&request_id(&headers)).unwrap_or(HeaderValue::from_static(""));
+    healthy(&headers, r#"{"status":"ok"}"#.to_owned())
+}
+
+/// `GET /healthz`: the same, with the version of the configuration that serves, which is no secret.
+pub async fn healthz(State(app): State<App>, headers: HeaderMap) -> Response {
+    let version = app.version().map(|version| format!(r#","config":"{version}""#));
+    healthy(&headers, format!(r#"{{"status":"ok"{}}}"#, version.unwrap_or_default()))
+}
+
+fn healthy(headers: &HeaderMap, body: String) -> Response {
+    let id = HeaderValue::from_str(&request_id(headers)).unwrap_or(HeaderValue::from_static(""));
     let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/json")), (X_REQUEST_ID, id)];
-    (headers, r#"{"status":"ok"}"#).into_response()
+    (headers, body).into_response()
 }
 
 /// What a request is for.

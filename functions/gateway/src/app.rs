@@ -1,15 +1,14 @@
-//! What every request needs, built once.
+//! What every request needs, built once per configuration.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio_util::task::TaskTracker;
 use tollgate_auth::{Authenticator, Options};
 use tollgate_config::Config;
-use tollgate_limits::Limiter;
 pub use tollgate_limits::unix_s;
-use tollgate_telemetry::Metrics;
-use tollgate_upstream::{Chains, SetupError};
+use tollgate_limits::{Limiter, SdkSource};
+use tollgate_upstream::{Base, Chains, SetupError};
 
 use crate::guard::Guards;
 use crate::record::Recorder;
@@ -33,15 +32,20 @@ pub struct Shared {
     /// Checks tokens.
     pub auth: Authenticator,
     /// Webhooks that see requests and answers.
-    pub guards: Guards,
+    pub guards: Arc<Guards>,
     /// Rate limits and budgets; `None`: there are none.
-    pub limiter: Option<Limiter>,
-    /// Access log and metrics.
+    pub limiter: Option<Arc<Limiter>>,
+    /// Access log, metrics and traces.
     pub recorder: Recorder,
     /// Settlements that are being written.
     pub settlements: TaskTracker,
     /// Seconds since the epoch at the start: `created` of the models that we list.
     pub started_unix_s: u64,
+}
+
+/// What the ledger asks AWS with.
+fn sdk_for(config: &Config, chains: &Chains) -> SdkSource {
+    chains.aws().source(config.limits.as_ref().is_some_and(|limits| limits.ledger.is_emulator()))
 }
 
 impl std::ops::Deref for App {
@@ -55,16 +59,47 @@ impl std::ops::Deref for App {
 impl App {
     /// Builds everything; touches no network.
     pub fn new(config: Config) -> Result<Self, SetupError> {
-        let chains = Chains::new(&config)?;
+        Self::on(Base::new()?, config, None)
+    }
+
+    /// The same, on connections that are there already. `version`: of the configuration, for the log.
+    pub fn on(base: Base, config: Config, version: Option<Arc<str>>) -> Result<Self, SetupError> {
+        let chains = Chains::on(base, &config)?;
         let auth = Authenticator::new(&config.auth, chains.client().clone(), Options::default());
-        let guards = Guards::new(&config, &chains);
-        let emulator = config.limits.as_ref().is_some_and(|limits| limits.ledger.is_emulator());
-        let limiter = Limiter::new(config.limits.as_ref(), chains.aws().source(emulator));
-        let metrics = Metrics { on: config.telemetry.metrics(on_lambda()), by_team: config.telemetry.metrics_by_team };
-        let recorder = Recorder::new(None, metrics);
+        let guards = Arc::new(Guards::new(&config, &chains));
+        let limiter = Limiter::new(config.limits.as_ref(), sdk_for(&config, &chains)).map(Arc::new);
+        let recorder = Recorder::new(&config.telemetry, version, chains.base(), None);
         let settlements = TaskTracker::new();
         let started_unix_s = unix_s(SystemTime::now());
         Ok(Self(Arc::new(Shared { config, chains, auth, guards, limiter, recorder, settlements, started_unix_s })))
+    }
+
+    /// The next configuration, with what of this one does not change: connections, health, keys, secrets, the ledger.
+    pub fn succeeded_by(&self, config: Config, version: Arc<str>) -> Result<Self, SetupError> {
+        let chains = self.chains.succeeded_by(&config)?;
+        let auth = if config.auth == self.config.auth {
+            self.auth.clone()
+        } else {
+            self.auth.succeeded_by(&config.auth, chains.client().clone(), Options::default())
+        };
+        let guards = if config.ai.prompt_guard == self.config.ai.prompt_guard {
+            Arc::clone(&self.guards)
+        } else {
+            Arc::new(Guards::new(&config, &chains))
+        };
+        let limiter = match &self.limiter {
+            limiter if config.limits == self.config.limits => limiter.clone(),
+            Some(limiter) => limiter.succeeded_by(config.limits.as_ref(), sdk_for(&config, &chains)).map(Arc::new),
+            None => Limiter::new(config.limits.as_ref(), sdk_for(&config, &chains)).map(Arc::new),
+        };
+        let recorder = Recorder::new(&config.telemetry, Some(version), chains.base(), Some(&self.recorder));
+        let (settlements, started_unix_s) = (self.settlements.clone(), self.started_unix_s);
+        Ok(Self(Arc::new(Shared { config, chains, auth, guards, limiter, recorder, settlements, started_unix_s })))
+    }
+
+    /// The version of its configuration.
+    pub fn version(&self) -> Option<&Arc<str>> {
+        self.recorder.version()
     }
 
     /// Prepares in the background what the first request would otherwise wait for: the issuers' keys, the providers' secrets, AWS
@@ -82,27 +117,13 @@ impl App {
         });
     }
 
-    /// Tries again every minute what could not be settled. On Lambda the next request does.
-    pub fn keep_settling(&self) {
-        if self.limiter.is_none() {
-            return;
-        }
-        let app = self.clone();
-        tokio::spawn(async move {
-            let mut minutes = tokio::time::interval(Duration::from_secs(60));
-            while let Some(limiter) = &app.limiter {
-                minutes.tick().await;
-                limiter.flush(SystemTime::now()).await;
-            }
-        });
-    }
-
-    /// Writes what is still to be settled: before the process ends.
+    /// Writes what is still to be settled, and told: before the process ends.
     pub async fn settle_up(&self) {
         self.settlements.close();
         self.settlements.wait().await;
         if let Some(limiter) = &self.limiter {
             limiter.flush(SystemTime::now()).await;
         }
+        self.recorder.close().await;
     }
 }

@@ -7,6 +7,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use tollgate_auth::Identity;
 use tollgate_limits::Bill;
+use tollgate_telemetry::otlp::Trace;
 use tollgate_telemetry::{Access, AttemptLine};
 use tollgate_upstream::Outcome;
 use tollgate_wire::envelope::Envelope;
@@ -45,6 +46,7 @@ struct Parts {
     /// What was seen of the answer.
     state: Option<State>,
     recorder: Recorder,
+    trace: Option<Trace>,
     begun: Instant,
     closed: bool,
 }
@@ -56,7 +58,7 @@ impl Books {
             timestamp: timestamp(SystemTime::now()),
             level: "INFO",
             message: "request",
-            config: recorder.version(),
+            config: recorder.version().cloned(),
             request_id: request_id.to_owned(),
             route,
             operation: operation(route),
@@ -71,9 +73,16 @@ impl Books {
             uses: Vec::new(),
             state: None,
             recorder: recorder.clone(),
+            trace: None,
             begun: Instant::now(),
             closed: false,
         }))
+    }
+
+    /// Where it stands in a trace, if traces are exported.
+    pub fn traced(&mut self, headers: &http::HeaderMap) {
+        self.0.trace = self.0.recorder.trace(headers);
+        self.0.access.trace_id = self.0.trace.map(|trace| trace.text());
     }
 
     /// Whose request it is.
@@ -132,6 +141,7 @@ impl Books {
                 model: logged(&attempt.model),
                 status: attempt.status,
                 fault: attempt.class.map(|class| class.name()),
+                start_ms: ms(attempt.begun.saturating_duration_since(self.0.begun)),
                 duration_ms: ms(attempt.duration),
             })
             .collect();
@@ -199,6 +209,7 @@ impl Books {
             let _ = settlement.await;
         }
         self.write(status);
+        self.0.recorder.flush().await;
     }
 
     fn settle(&mut self) -> Option<tokio::task::JoinHandle<()>> {
@@ -238,7 +249,8 @@ impl Books {
         self.0.access.status = status;
         self.0.access.duration_ms = ms(self.0.begun.elapsed());
         self.0.access.overhead_ms = overhead_ms(&self.0.access);
-        self.0.recorder.write(&self.0.access);
+        let Parts { access, recorder, trace, .. } = &mut *self.0;
+        recorder.write(access, *trace);
     }
 }
 

@@ -69,9 +69,11 @@ Usage:
   gateway prices show KIND/MODEL [--config FILE]
 
 serve (the default)
-  --config FILE    the configuration; else TOLLGATE_CONFIG (a path, or the YAML itself); else an embedded default
-                   with a local issuer of tokens, for a laptop: it takes the providers whose keys are in the
-                   environment (OPENAI_API_KEY, ANTHROPIC_API_KEY, AWS credentials), or a built-in demo provider
+  --config FILE    the configuration, which may also be appconfig:APPLICATION/ENVIRONMENT/PROFILE or s3://BUCKET/KEY;
+                   it is looked at again while the gateway runs. Else TOLLGATE_CONFIG (the same, or the YAML itself);
+                   else an embedded default with a local issuer of tokens, for a laptop: it takes the providers whose
+                   keys are in the environment (OPENAI_API_KEY, ANTHROPIC_API_KEY, AWS credentials), or a built-in
+                   demo provider
   --listen ADDR    instead of the configuration's `listen` (127.0.0.1:8787); also TOLLGATE_LISTEN
   --local-issuer   issue tokens at /oauth2/token, beside the issuers of the configuration; loopback addresses only
 

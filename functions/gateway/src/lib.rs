@@ -2,13 +2,15 @@
 //!
 //! The life of a request, file by file:
 //!
-//! 1. [`router`] lists the routes; [`host`] runs it: native server, Lambda behind an ALB (buffered), Lambda with a streaming response.
+//! 1. [`start`] makes a gateway of a configuration; [`router`] lists the routes; [`host`] runs it: native server, Lambda behind an ALB (buffered), Lambda with a streaming response.
 //! 2. [`accept`]: route type, request id, size, content type.
 //! 3. [`pipeline`]: authenticate, decode, route, attempt, relay. It reads top to bottom.
-//! 4. [`books`]: what is known of the request so far; hands it to [`record`] (access log, metrics) when the request is over, however it ended.
+//! 4. [`books`]: what is known of the request so far; hands it to [`record`] (access log, metrics, traces) when the request is over, however it ended.
 //! 5. [`guard`]: webhooks that see requests and answers.
 //! 6. [`meter`]: limits, reserved before the attempts and settled after them.
 //! 7. [`error`]: the one place that turns a fault into an HTTP answer.
+//!
+//! [`reload`] puts another configuration under the requests that come, and leaves those that run alone.
 //!
 //! [`local`] is what a laptop needs and a deployment must not have: an issuer of tokens, a demo provider, a ledger in a file. The Lambda build leaves it out.
 
@@ -17,6 +19,7 @@ pub mod app;
 pub mod books;
 pub mod cli;
 pub mod error;
+pub mod export;
 pub mod guard;
 pub mod host;
 #[cfg(feature = "local")]
@@ -29,4 +32,7 @@ pub mod models;
 pub mod pipeline;
 pub mod record;
 pub mod relay;
+pub mod reload;
 pub mod router;
+mod signer;
+pub mod start;

@@ -13,6 +13,7 @@ use axum::Router;
 use tollgate_config::{Config, Team};
 
 use crate::app::App;
+use crate::reload::Live;
 
 /// Models of the providers, by the variables that hold their credentials.
 const OPENAI: &str = "gpt-*, chatgpt-*, o1*, o3*, o4*";
@@ -82,22 +83,25 @@ fn embedded_yaml(demo: SocketAddr, ledger: &str, has: impl Fn(&str) -> bool) -> 
     yaml
 }
 
-/// Starts the ledger of a laptop where the configuration has one, and tells the configuration where it is.
-async fn embed_ledger(config: &mut Config) -> Result<(), String> {
-    let Some(limits) = config.limits.as_mut().filter(|limits| limits.quota == tollgate_config::Quota::On) else {
-        return Ok(());
-    };
-    if let Some(file) = &limits.ledger.file {
-        limits.ledger.endpoint = Some(ledger::start(file.as_ref()).await?);
-        // A file on a laptop's disk: DynamoDB is faster.
-        limits.timeout_ms = limits.timeout_ms.or(Some(2_000));
-    }
-    Ok(())
+/// Starts the ledger of a laptop where the configuration has one.
+async fn embedded_ledger(config: &Config) -> Result<Option<EmbeddedLedger>, String> {
+    let limits = config.limits.as_ref().filter(|limits| limits.quota == tollgate_config::Quota::On);
+    let Some(file) = limits.and_then(|limits| limits.ledger.file.clone()) else { return Ok(None) };
+    let endpoint = ledger::start(file.as_ref()).await?;
+    Ok(Some(EmbeddedLedger { file, endpoint }))
+}
+
+#[derive(Debug, Clone)]
+struct EmbeddedLedger {
+    file: String,
+    endpoint: String,
 }
 
 /// What only a laptop has.
+#[derive(Clone)]
 pub struct Local {
     issuer: Option<issuer::Issuer>,
+    ledger: Option<EmbeddedLedger>,
 }
 
 /// The configuration with what a laptop adds: without one, the embedded default; then the local issuer, and the ledger in a file.
@@ -107,21 +111,36 @@ pub async fn complete(
     local_issuer: bool,
 ) -> Result<(Config, Local), String> {
     let issuer = (config.is_none() || local_issuer).then(|| issuer::Issuer::start(bound)).transpose()?;
-    let mut config = match config {
+    let config = match config {
         Some(config) => config,
         None => embedded_config().await?,
     };
-    if let Some(issuer) = &issuer {
-        config.auth.issuers.push(issuer.config());
-        // The client's id is another at every start, and its team must stay.
-        let team = Team { team: TEAM.to_owned(), tier: None };
-        config.auth.teams.insert(issuer.client_id().to_owned(), team);
-    }
-    embed_ledger(&mut config).await?;
-    Ok((config, Local { issuer }))
+    let local = Local { issuer, ledger: embedded_ledger(&config).await? };
+    Ok((local.adapt(config)?, local))
 }
 
 impl Local {
+    /// A configuration with what is there already: the issuer, and where the ledger is.
+    pub fn adapt(&self, mut config: Config) -> Result<Config, String> {
+        if let Some(issuer) = &self.issuer {
+            config.auth.issuers.push(issuer.config());
+            // The client's id is another at every start, and its team must stay.
+            let team = Team { team: TEAM.to_owned(), tier: None };
+            config.auth.teams.insert(issuer.client_id().to_owned(), team);
+        }
+        let Some(limits) = config.limits.as_mut().filter(|limits| limits.quota == tollgate_config::Quota::On) else {
+            return Ok(config);
+        };
+        if let Some(file) = &limits.ledger.file {
+            let known = self.ledger.as_ref().filter(|ledger| ledger.file == *file);
+            let known = known.ok_or_else(|| format!("limits.ledger.file: {file}: another file takes a restart"))?;
+            limits.ledger.endpoint = Some(known.endpoint.clone());
+            // A file on a laptop's disk: DynamoDB is faster.
+            limits.timeout_ms = limits.timeout_ms.or(Some(2_000));
+        }
+        Ok(config)
+    }
+
     /// The gateway's routes and the issuer's, and what to tell the person at the terminal.
     pub fn routes(&self, routes: Router, bound: SocketAddr, app: &App) -> (Router, Option<String>) {
         match &self.issuer {
@@ -131,17 +150,21 @@ impl Local {
     }
 
     /// Makes the table of a ledger in a file, and sweeps it every minute, as a deployment's schedule does.
-    pub async fn keep_ledger(&self, app: &App) -> Result<(), String> {
-        let embedded = app.config.limits.as_ref().is_some_and(|limits| limits.ledger.file.is_some());
-        let Some(limiter) = app.limiter.as_ref().filter(|_| embedded) else { return Ok(()) };
-        limiter.ledger().create_table().await.map_err(|error| error.to_string())?;
-        let app = app.clone();
+    pub async fn keep_ledger(&self, live: &Live) -> Result<(), String> {
+        if self.ledger.is_none() {
+            return Ok(());
+        }
+        if let Some(limiter) = &live.app().limiter {
+            limiter.ledger().create_table().await.map_err(|error| error.to_string())?;
+        }
+        let live = live.clone();
         tokio::spawn(async move {
             let mut minutes = tokio::time::interval(Duration::from_secs(60));
             loop {
                 minutes.tick().await;
-                let Some(limiter) = app.limiter.as_ref() else { return };
-                if let Err(error) = ledger::sweep(limiter).await {
+                if let Some(limiter) = &live.app().limiter
+                    && let Err(error) = ledger::sweep(limiter).await
+                {
                     tracing::warn!(error.cause = %error, "the ledger could not be swept");
                 }
             }

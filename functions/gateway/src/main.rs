@@ -7,11 +7,10 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use tollgate_config::Config;
 use tollgate_gateway::app::{App, on_lambda};
 use tollgate_gateway::cli::{self, Command};
-use tollgate_gateway::host::{lambda, native};
-use tollgate_gateway::{local, router};
+use tollgate_gateway::reload::Origin;
+use tollgate_gateway::start;
 
 fn main() -> ExitCode {
     let command = match cli::parse(std::env::args_os().skip(1)) {
@@ -61,11 +60,13 @@ fn serve(file: Option<String>, listen: Option<SocketAddr>, local_issuer: bool) -
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         return fail("another TLS crypto provider is already installed");
     }
-    let on_lambda = on_lambda();
-    let config = match configuration(file.as_deref()) {
-        Ok(config) => config,
+    let named =
+        file.map(|file| named(&file)).or_else(|| std::env::var("TOLLGATE_CONFIG").ok().map(|text| Origin::of(&text)));
+    let origin = match named.transpose() {
+        Ok(origin) => origin,
         Err(message) => return fail(&message),
     };
+    let on_lambda = on_lambda();
     let mut runtime = if on_lambda {
         tokio::runtime::Builder::new_current_thread()
     } else {
@@ -75,13 +76,15 @@ fn serve(file: Option<String>, listen: Option<SocketAddr>, local_issuer: bool) -
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("the runtime could not be started: {error}")),
     };
-    let outcome = match (on_lambda, config) {
-        (true, None) => {
-            Err("no configuration: set TOLLGATE_CONFIG to a file in the bundle, or to the YAML itself".to_owned())
-        }
-        (true, Some(_)) if local_issuer => Err("--local-issuer: not on Lambda".to_owned()),
-        (true, Some(config)) => runtime.block_on(on_lambda_with(config)),
-        (false, config) => runtime.block_on(natively(config, listen, local_issuer)),
+    let print = |text: &str| {
+        say(text);
+    };
+    let outcome = if !on_lambda {
+        runtime.block_on(start::natively(origin, listen, local_issuer, print))
+    } else if local_issuer {
+        Err("--local-issuer: not on Lambda".to_owned())
+    } else {
+        runtime.block_on(start::on_lambda(origin))
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -89,49 +92,12 @@ fn serve(file: Option<String>, listen: Option<SocketAddr>, local_issuer: bool) -
     }
 }
 
-/// From the file, or from `TOLLGATE_CONFIG`: a path, or the YAML itself (it has a line break or a colon and a space).
-fn configuration(file: Option<&str>) -> Result<Option<Config>, String> {
-    if let Some(file) = file {
-        return tollgate_config::load(file).map(Some).map_err(|e| e.to_string());
+/// `--config`: a file, whatever its name, or an origin in the network.
+fn named(text: &str) -> Result<Origin, String> {
+    match Origin::of(text) {
+        Ok(Origin::Inline(_)) => Ok(Origin::File(text.into())),
+        origin => origin,
     }
-    let Ok(text) = std::env::var("TOLLGATE_CONFIG") else { return Ok(None) };
-    let inline = text.contains('\n') || text.contains(": ") || text.trim_start().starts_with('{');
-    let parsed = if inline { tollgate_config::parse(&text, "TOLLGATE_CONFIG") } else { tollgate_config::load(&text) };
-    parsed.map(Some).map_err(|e| e.to_string())
-}
-
-async fn on_lambda_with(config: Config) -> Result<(), String> {
-    config.check_complete().map_err(|e| e.to_string())?;
-    if config.limits.as_ref().is_some_and(|limits| limits.ledger.file.is_some()) {
-        return Err("limits.ledger.file: not on Lambda, where no file stays; name a table".to_owned());
-    }
-    let app = App::new(config).map_err(|e| e.to_string())?;
-    let stream = std::env::var("TOLLGATE_RESPONSE_MODE").is_ok_and(|mode| mode == "stream");
-    lambda::run(app, stream).await.map_err(|e| e.to_string())
-}
-
-async fn natively(config: Option<Config>, listen: Option<SocketAddr>, local_issuer: bool) -> Result<(), String> {
-    let from_environment = std::env::var("TOLLGATE_LISTEN").ok();
-    let from_environment =
-        from_environment.map(|text| text.parse().map_err(|_| format!("TOLLGATE_LISTEN={text}: not an address")));
-    let wanted = config.as_ref().map_or_else(|| Config::default().listen(), Config::listen);
-    let wanted = listen.or(from_environment.transpose()?).unwrap_or(wanted);
-    let listener = native::bind(wanted).await?;
-    let bound = listener.local_addr().map_err(|e| e.to_string())?;
-    let (config, local) = local::complete(config, bound, local_issuer).await?;
-    config.check_complete().map_err(|e| e.to_string())?;
-    let app = App::new(config).map_err(|e| e.to_string())?;
-    let (routes, banner) = local.routes(router::router(app.clone()), bound, &app);
-    local.keep_ledger(&app).await?;
-    app.keep_settling();
-    if let Some(banner) = banner {
-        say(&banner);
-    }
-    tracing::info!(listen = %bound, "listening");
-    app.warm();
-    native::serve(listener, routes, native::signal()).await;
-    app.settle_up().await;
-    Ok(())
 }
 
 fn say(text: &str) -> ExitCode {

@@ -6,9 +6,10 @@ use axum::Router;
 use tollgate_config::Config;
 
 use crate::app::App;
+use crate::reload::Live;
 
 /// Nothing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Local;
 
 /// The configuration, which has to be there.
@@ -17,20 +18,25 @@ pub async fn complete(config: Option<Config>, _: SocketAddr, local_issuer: bool)
     if local_issuer {
         return Err("--local-issuer: this build has none".to_owned());
     }
-    if config.limits.as_ref().is_some_and(|limits| limits.ledger.file.is_some()) {
-        return Err("limits.ledger.file: this build keeps no table of its own; name a table of DynamoDB".to_owned());
-    }
-    Ok((config, Local))
+    Ok((Local.adapt(config)?, Local))
 }
 
 impl Local {
+    /// A configuration that needs nothing of a laptop.
+    pub fn adapt(&self, config: Config) -> Result<Config, String> {
+        if config.limits.as_ref().is_some_and(|limits| limits.ledger.file.is_some()) {
+            return Err("limits.ledger.file: this build keeps no table of its own; name a table of DynamoDB".to_owned());
+        }
+        Ok(config)
+    }
+
     /// The gateway's routes.
     pub fn routes(&self, routes: Router, _: SocketAddr, _: &App) -> (Router, Option<String>) {
         (routes, None)
     }
 
     /// There is none.
-    pub async fn keep_ledger(&self, _: &App) -> Result<(), String> {
+    pub async fn keep_ledger(&self, _: &Live) -> Result<(), String> {
         Ok(())
     }
 }

@@ -72,6 +72,7 @@ async fn respond(
 ) -> Response {
     let path = parts.uri.path();
     let mut books = Books::open(&app.recorder, request_id, route.name(), &parts.method, path);
+    books.traced(&parts.headers);
     match admit(app, parts, route, client, request_id, &mut books).await {
         Err(refusal) => {
             accept::drain_refused(parts, body).await;

@@ -101,6 +101,16 @@ impl Authenticator {
     ///
     /// The client should not follow redirects: an answer from another origin is refused, but only after it was asked for.
     pub fn new(auth: &Auth, client: Client, options: Options) -> Self {
+        Self::build(auth, client, options, &[])
+    }
+
+    /// For the next configuration. The keys of an issuer that has them from the same place stay; tokens are checked again.
+    #[must_use]
+    pub fn succeeded_by(&self, auth: &Auth, client: Client, options: Options) -> Self {
+        Self::build(auth, client, options, &self.inner.issuers)
+    }
+
+    fn build(auth: &Auth, client: Client, options: Options, before: &[Trusted]) -> Self {
         let auth = Arc::new(auth.clone());
         let schedule = Schedule {
             bounds: Bounds { timeout: options.fetch_timeout, max_bytes: options.max_document_bytes },
@@ -109,11 +119,18 @@ impl Authenticator {
             refuse_after: options.refuse_after,
             retry_after: options.retry_after,
         };
+        let keys = |issuer: &tollgate_config::Issuer, source: Source| {
+            let known = before.iter().find(|known| known.issuer == issuer.issuer && *known.keys.source() == source);
+            match known {
+                Some(known) => Arc::clone(&known.keys),
+                None => Arc::new(KeyStore::new(&issuer.issuer, source, client.clone(), schedule)),
+            }
+        };
         let trusted = |issuer: &tollgate_config::Issuer| Trusted {
             issuer: issuer.issuer.clone(),
             algorithms: issuer.algorithms.clone(),
             policy: Policy::new(&auth, issuer, options.leeway),
-            keys: Arc::new(KeyStore::new(&issuer.issuer, Source::of(issuer), client.clone(), schedule)),
+            keys: keys(issuer, Source::of(issuer)),
         };
         let inner = Inner {
             issuers: auth.issuers.iter().map(trusted).collect(),

@@ -106,6 +106,11 @@ impl KeyStore {
         }
     }
 
+    /// Where they come from.
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
     /// How many fetches have begun.
     pub(crate) fn fetches(&self) -> u64 {
         self.fetches.load(Ordering::Relaxed)

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::{Auth, Config, Custom, CustomDialect, Issuer, Limits, RequestBounds, Timeouts};
+use crate::{Auth, Config, Custom, CustomDialect, Issuer, Limits, Reload, RequestBounds, Timeouts};
 
 const MAX_BODY_BYTES: u64 = 32 * 1024 * 1024;
 const REQUEST_TIMEOUT_MS: u64 = 600_000;
@@ -13,6 +13,8 @@ const FIRST_BYTE_MS: u64 = 60_000;
 const IDLE_MS: u64 = 300_000;
 const LEDGER_TIMEOUT_MS: u64 = 250;
 const CACHE_S: u64 = 30;
+const RELOAD_S: u64 = 30;
+const RELOAD_FILE_S: u64 = 1;
 const PROMPT_BYTES_PER_TOKEN: u64 = 3;
 const IMAGE_TOKENS: u64 = 1_600;
 const OUTPUT_TOKENS: u64 = 4_096;
@@ -43,6 +45,14 @@ impl RequestBounds {
     #[must_use]
     pub fn max_attempts(&self) -> u32 {
         self.max_attempts.unwrap_or(MAX_ATTEMPTS)
+    }
+}
+
+impl Reload {
+    /// How often to look.
+    #[must_use]
+    pub fn every(&self, remote: bool) -> Duration {
+        Duration::from_secs(self.every_seconds.unwrap_or(if remote { RELOAD_S } else { RELOAD_FILE_S }))
     }
 }
 

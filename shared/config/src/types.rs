@@ -30,6 +30,8 @@ pub struct Config {
     pub limits: Option<Limits>,
     /// Metrics and traces.
     pub telemetry: Telemetry,
+    /// How another configuration is found.
+    pub reload: Reload,
     /// The webhook functions: whom they believe, and where they read what they are told.
     pub webhooks: Webhooks,
 }
@@ -455,6 +457,15 @@ pub enum SecretRef {
     },
     /// A file; its text, trimmed.
     File(String),
+}
+
+/// How another configuration is found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Reload {
+    /// Looked for so often, in seconds. Default 30; 1 for a file. On Lambda a file is part of the function and does not change.
+    pub every_seconds: Option<u64>,
 }
 
 /// Bounds on one request.

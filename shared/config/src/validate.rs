@@ -5,6 +5,7 @@ mod auth;
 mod guard;
 mod limits;
 mod provider;
+mod telemetry;
 mod webhooks;
 
 use crate::fold::Folded;
@@ -13,6 +14,7 @@ use crate::{Config, ConfigError, Problem, RequestBounds};
 
 /// An hour: longer than any answer, and than Lambda allows.
 const MAX_TIMEOUT_MS: u64 = 3_600_000;
+const MAX_RELOAD_S: u64 = 86_400;
 const MAX_BODY_BYTES: u64 = 1024 * 1024 * 1024;
 const MAX_ATTEMPTS: u32 = 100;
 
@@ -29,9 +31,11 @@ pub(crate) fn check(config: &Config, folded: &Folded, tree: &Node) -> Vec<Proble
         guard::check(guard, &Path::of(place), &mut report);
     }
     check_request(&config.request, &mut report);
+    report.in_range(&Path::of("reload.everySeconds"), config.reload.every_seconds, MAX_RELOAD_S);
     if let Some(limits) = &config.limits {
         limits::check(limits, &mut report);
     }
+    telemetry::check(&config.telemetry, &mut report);
     webhooks::check(&config.webhooks, &mut report);
     report.problems
 }

@@ -117,7 +117,7 @@ pub struct Bill {
 #[derive(Debug)]
 pub struct Limiter {
     limits: Limits,
-    ledger: Ledger,
+    ledger: Arc<Ledger>,
     overrides: Overrides,
     unknown_price: Option<Price>,
 }
@@ -134,10 +134,27 @@ impl Limiter {
     pub fn new(limits: Option<&Limits>, sdk: SdkSource) -> Option<Self> {
         let limits = limits.filter(|limits| limits.quota == Quota::On)?.clone();
         let ledger = Ledger::new(&limits.ledger, limits.timeout(), limits.warn_at().to_vec(), sdk);
+        Some(Self::on(Arc::new(ledger), limits))
+    }
+
+    /// For the next configuration. The ledger stays if it is asked in the same way, with what it still has to write; what the table says of teams and prices is
+    /// read again.
+    #[must_use]
+    pub fn succeeded_by(&self, limits: Option<&Limits>, sdk: SdkSource) -> Option<Self> {
+        let asked = |limits: &Limits| (limits.ledger.clone(), limits.timeout(), limits.warn_at().to_vec());
+        match limits.filter(|limits| limits.quota == Quota::On) {
+            Some(limits) if asked(limits) == asked(&self.limits) => {
+                Some(Self::on(Arc::clone(&self.ledger), limits.clone()))
+            }
+            limits => Self::new(limits, sdk),
+        }
+    }
+
+    fn on(ledger: Arc<Ledger>, limits: Limits) -> Self {
         let base = PriceBook::with(&PriceBook::builtin(), &limits.prices);
         let overrides = Overrides::new(limits.cache_for(), limits.timeout(), base);
         let unknown_price = limits.unknown_model_price.as_ref().map(|entry: &PriceEntry| Price::from(entry));
-        Some(Self { limits, ledger, overrides, unknown_price })
+        Self { limits, ledger, overrides, unknown_price }
     }
 
     /// The ledger.

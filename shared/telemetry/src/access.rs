@@ -153,6 +153,8 @@ pub struct AttemptLine {
     /// How it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<&'static str>,
+    /// When it began, after the head of the request.
+    pub start_ms: f64,
     /// How long it took to its first content or its failure.
     pub duration_ms: f64,
 }
@@ -194,6 +196,7 @@ pub(crate) mod tests {
             model: "gpt-4o".to_owned(),
             status: Some(200),
             fault: Some("stream"),
+            start_ms: 0.5,
             duration_ms: 9.5,
         };
         Access {

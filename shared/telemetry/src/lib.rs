@@ -1,4 +1,4 @@
-//! Access log, operational log and metrics: one JSON line each, on standard output.
+//! Access log, operational log and metrics: one JSON line each, on standard output. Requests as spans ([`otlp`]), for whoever sends them.
 //!
 //! Rules: a message and fields, dotted field names, units in names, every fault logged once; never a body, a prompt, a token or a key. Names
 //! of the GenAI fields are OpenTelemetry's: <https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/>.
@@ -7,10 +7,11 @@ mod access;
 mod emf;
 mod log;
 pub mod metric;
+pub mod otlp;
 
 pub use access::{Access, AttemptLine, Metrics, write};
 pub use log::init;
-pub use metric::{METRICS, Metric, NAMESPACE, count};
+pub use metric::{METRICS, Metric, NAMESPACE, add, count};
 
 #[cfg(test)]
 mod documentation;

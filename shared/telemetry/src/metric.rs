@@ -134,18 +134,23 @@ impl Metric {
 
 /// Counts one event. `values`: of its dimensions, in their order.
 pub fn count(metric: &Metric, values: &[&str]) {
-    let mut line = line(metric, values, SystemTime::now()).to_string();
+    add(metric, values, 1);
+}
+
+/// Counts several of them.
+pub fn add(metric: &Metric, values: &[&str], events: u64) {
+    let mut line = line(metric, values, events, SystemTime::now()).to_string();
     line.push('\n');
     // A log that cannot be written is no reason to fail a request.
     let _ = std::io::stdout().lock().write_all(line.as_bytes());
 }
 
-fn line(metric: &Metric, values: &[&str], now: SystemTime) -> Value {
+fn line(metric: &Metric, values: &[&str], events: u64, now: SystemTime) -> Value {
     let sets = metric.dimensions();
     let names = sets.last().into_iter().flatten();
     let mut fields: Map<String, Value> =
         names.zip(values).map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-    fields.insert(metric.name.to_owned(), json!(1));
+    fields.insert(metric.name.to_owned(), json!(events));
     let metrics =
         json!([{"Namespace": NAMESPACE, "Dimensions": sets, "Metrics": [{"Name": metric.name, "Unit": metric.unit}]}]);
     fields.insert("_aws".to_owned(), json!({"Timestamp": millis(now), "CloudWatchMetrics": metrics}));
@@ -163,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_line_is_an_embedded_metric() {
-        let line = line(&BUDGET_THRESHOLD, &["team#a", "80"], SystemTime::UNIX_EPOCH);
+        let line = line(&BUDGET_THRESHOLD, &["team#a", "80"], 1, SystemTime::UNIX_EPOCH);
         assert_eq!(
             line,
             json!({"scope": "team#a", "percent": "80", "BudgetThreshold": 1, "_aws": {"Timestamp": 0, "CloudWatchMetrics": [

@@ -53,6 +53,11 @@ impl Aws {
         })
     }
 
+    /// The HTTP client by which AWS is asked. It knows no proxy.
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client.0
+    }
+
     /// Our client, and nothing of the environment.
     fn bare(&self) -> SdkConfig {
         SdkConfig::builder().behavior_version(BehaviorVersion::latest()).http_client(self.client.clone()).build()

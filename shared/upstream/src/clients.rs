@@ -15,7 +15,7 @@ use crate::body::source_text;
 use crate::error::SetupError;
 
 /// Clients by connect timeout and roots: providers with the same settings share one pool.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Clients {
     pools: BTreeMap<(Duration, Option<String>), reqwest::Client>,
     aws: BTreeMap<Duration, reqwest::Client>,

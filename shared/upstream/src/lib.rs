@@ -11,6 +11,7 @@
 mod address;
 mod auth;
 mod aws;
+mod base;
 mod bedrock;
 mod body;
 mod clients;
@@ -26,6 +27,7 @@ mod sdk;
 mod secrets;
 
 pub use aws::Aws;
+pub use base::Base;
 pub use dispatch::{Answer, Attempt, Job, LiveStream, Outcome, Step, dispatch, dispatch_into};
 pub use error::SetupError;
 pub use forward::{Forward, Forwarded, ModelPlace, forward, forwardable};

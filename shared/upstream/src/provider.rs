@@ -9,21 +9,20 @@ use ::http::HeaderName;
 use bytes::Bytes;
 use reqwest::Url;
 use tokio::runtime::Handle;
-use tollgate_config::{BackendAuth, Config, Group, ProviderEntry, SecretRef, Timeouts, pattern};
+use tollgate_config::{BackendAuth, Config, Group, ProviderEntry, SecretRef, pattern};
 use tollgate_wire::codec::{Carrier, Dialect, Target};
 
 use crate::auth::{Auth, Key, Place};
 use crate::aws::Aws;
+use crate::base::Base;
 use crate::bedrock::BedrockTransport;
 use crate::body::Reply;
-use crate::clients::Clients;
 use crate::endpoints;
 use crate::error::{SetupError, TransportError};
 use crate::failover::Retries;
 use crate::forward::Forward;
 use crate::health::Health;
 use crate::http::{Call, HttpTransport};
-use crate::secrets::Secrets;
 
 /// A provider, ready to be called. Shared by all chains that name it: so is its health.
 #[derive(Debug)]
@@ -75,8 +74,7 @@ pub struct Chains {
     default: Chain,
     rules: Vec<(Vec<String>, Chain)>,
     providers: HashMap<String, Arc<Provider>>,
-    client: reqwest::Client,
-    aws: Aws,
+    base: Base,
 }
 
 impl Chain {
@@ -196,25 +194,41 @@ fn preferred(http: &HttpTransport, speaks: Speaks, client: Dialect, model: &str)
 impl Chains {
     /// Builds every provider of the configuration. Reads root certificate files; touches no network.
     pub fn new(config: &Config) -> Result<Self, SetupError> {
-        let mut clients = Clients::default();
-        let client = clients.get("", Timeouts::default().connect(), None)?;
-        let aws = Aws::new(clients.for_aws(Timeouts::default().connect())?);
-        let mut builder = Builder { secrets: Secrets::new(aws.clone()), aws, clients, providers: HashMap::new() };
+        Self::on(Base::new()?, config)
+    }
+
+    /// The same, on connections and secrets that are there already.
+    pub fn on(base: Base, config: &Config) -> Result<Self, SetupError> {
+        Self::build(base, &HashMap::new(), config)
+    }
+
+    /// The chains of the next configuration. What both say in the same words stays the same provider: its connections, its health. Secrets stay.
+    pub fn succeeded_by(&self, config: &Config) -> Result<Self, SetupError> {
+        Self::build(self.base.clone(), &self.providers, config)
+    }
+
+    fn build(base: Base, before: &HashMap<String, Arc<Provider>>, config: &Config) -> Result<Self, SetupError> {
+        let mut builder = Builder { base, before, providers: HashMap::new() };
         let default = builder.chain(&config.ai.groups)?;
         let rules = config.ai.models.iter().map(|rule| Ok((rule.matches.clone(), builder.chain(&rule.groups)?)));
         let rules = rules.collect::<Result<_, SetupError>>()?;
-        Ok(Self { default, rules, providers: builder.providers, client, aws: builder.aws })
+        Ok(Self { default, rules, providers: builder.providers, base: builder.base })
     }
 
     /// The HTTP client with default settings, which follows no redirects: most providers share it, and others may. Each client of its own would
     /// have a pool of its own.
     pub fn client(&self) -> &reqwest::Client {
-        &self.client
+        &self.base.client
     }
 
     /// The ambient AWS configuration, loaded at most once.
     pub fn aws(&self) -> &Aws {
-        &self.aws
+        &self.base.aws
+    }
+
+    /// What outlives this configuration.
+    pub fn base(&self) -> &Base {
+        &self.base
     }
 
     /// The chain of a model, after aliasing; `None`: no rule matches and there is no default chain.
@@ -227,7 +241,7 @@ impl Chains {
     /// Prepares in the background what first calls would otherwise wait for: secrets, AWS configuration and clients. Needs a runtime.
     pub fn warm(&self) {
         let providers: Vec<_> = self.providers.values().map(Arc::clone).collect();
-        let (aws, runtime) = (self.aws.clone(), Handle::current());
+        let (aws, runtime) = (self.base.aws.clone(), Handle::current());
         // On a thread of its own: AWS's configuration reads files, and the runtime may have one thread, which has to ask Lambda for work.
         tokio::task::spawn_blocking(move || {
             let _inside = runtime.enter();
@@ -241,14 +255,14 @@ impl Chains {
     }
 }
 
-struct Builder {
-    aws: Aws,
-    secrets: Secrets,
-    clients: Clients,
+struct Builder<'a> {
+    base: Base,
+    /// Those of the configuration before.
+    before: &'a HashMap<String, Arc<Provider>>,
     providers: HashMap<String, Arc<Provider>>,
 }
 
-impl Builder {
+impl Builder<'_> {
     fn chain(&mut self, groups: &[Group]) -> Result<Chain, SetupError> {
         let groups = groups.iter().map(|group| {
             let providers = group.providers.iter().map(|entry| self.provider(entry)).collect::<Result<_, _>>()?;
@@ -262,13 +276,17 @@ impl Builder {
         if let Some(known) = self.providers.get(&entry.name) {
             return Ok(Arc::clone(known));
         }
+        if let Some(same) = self.before.get(&entry.name).filter(|provider| provider.entry == *entry) {
+            self.providers.insert(entry.name.clone(), Arc::clone(same));
+            return Ok(Arc::clone(same));
+        }
         let kind = match &entry.provider {
             tollgate_config::Provider::Bedrock(bedrock) => {
                 let guardrail = bedrock.guardrail_identifier.clone().zip(bedrock.guardrail_version.clone());
                 let endpoint = endpoints::base(entry);
                 let connect = entry.timeouts.connect();
-                let client = self.clients.for_aws(connect)?;
-                let (aws, region) = (self.aws.clone(), bedrock.region.clone());
+                let client = self.base.clients.for_aws(connect)?;
+                let (aws, region) = (self.base.aws.clone(), bedrock.region.clone());
                 Kind::Bedrock(BedrockTransport::new(aws, client, region, endpoint, connect, guardrail))
             }
             tollgate_config::Provider::Azure(_) => Kind::Http(self.http(entry)?, Speaks::MessagesToClaude),
@@ -282,7 +300,7 @@ impl Builder {
     fn http(&mut self, entry: &ProviderEntry) -> Result<HttpTransport, SetupError> {
         let root = entry.policies.backend_tls.as_ref().and_then(|tls| tls.root.as_deref());
         Ok(HttpTransport {
-            client: self.clients.get(&entry.name, entry.timeouts.connect(), root)?,
+            client: self.base.clients.get(&entry.name, entry.timeouts.connect(), root)?,
             endpoints: endpoints::of(entry)?,
             root: endpoints::root(entry),
             #[cfg(feature = "realtime")]
@@ -304,7 +322,7 @@ impl Builder {
             _ => Place::OfDialect,
         };
         match key.or_else(|| default_key(&entry.provider)) {
-            Some(reference) => Auth::Key(Key { reference, place, secrets: self.secrets.clone() }),
+            Some(reference) => Auth::Key(Key { reference, place, secrets: self.base.secrets.clone() }),
             None => Auth::None,
         }
     }
@@ -365,6 +383,24 @@ mod tests {
             let target = provider.target(client, model);
             assert_eq!((target.dialect, target.carrier), (expected, Carrier::Direct), "{provider:?}");
         }
+    }
+
+    #[test]
+    fn what_two_configurations_say_in_the_same_words_is_the_same_provider() {
+        let yaml = |port: u16| {
+            format!(
+                "{{ai: {{groups: [{{providers: [\
+                 {{name: same, provider: {{custom: {{}}}}, baseUrl: 'http://127.0.0.1:1'}}, \
+                 {{name: other, provider: {{custom: {{}}}}, baseUrl: 'http://127.0.0.1:{port}'}}]}}]}}}}"
+            )
+        };
+        let first = chains(&yaml(2));
+        let second = first.succeeded_by(&tollgate_config::parse(&yaml(3), "test").unwrap()).unwrap();
+        let provider = |chains: &Chains, index: usize| Arc::clone(&chains.default.groups[0].providers[index]);
+        assert!(Arc::ptr_eq(&provider(&first, 0), &provider(&second, 0)), "its health and its connections are kept");
+        assert!(!Arc::ptr_eq(&provider(&first, 1), &provider(&second, 1)));
+        let third = second.succeeded_by(&tollgate_config::parse("{}", "test").unwrap()).unwrap();
+        assert!(third.providers.is_empty(), "what is not named any more is forgotten");
     }
 
     #[test]

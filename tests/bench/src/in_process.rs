@@ -7,6 +7,7 @@ use http::Request;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http_body_util::BodyExt as _;
 use tollgate_gateway::app::App;
+use tollgate_gateway::reload::Live;
 use tollgate_gateway::router::router;
 use tower::ServiceExt as _;
 
@@ -71,7 +72,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
 }
 
 async fn gateway(scenario: Scenario, client: Api, count: usize, tokens: &[&str], config: &str) -> Result<()> {
-    let router = router(App::new(tollgate_config::load(config)?)?);
+    let router = router(Live::fixed(App::new(tollgate_config::load(config)?)?));
     let body = fixtures::request(client, scenario.upstream, scenario.stream);
     for number in 0..count {
         let token = if scenario.fresh { tokens.get(number) } else { tokens.first() };

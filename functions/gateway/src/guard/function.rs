@@ -3,26 +3,20 @@
 //! The function gets the event of a function URL (API Gateway's payload 2.0), so any function that serves HTTP serves this; it answers as one does
 //! (`{"statusCode","headers","body"}`), or with the bare `{"action":...}`.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::ProvideCredentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
+use aws_sigv4::http_request::SigningSettings;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderName, HeaderValue};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use ring::digest::{SHA256, digest};
+use http::HeaderMap;
+use percent_encoding::utf8_percent_encode;
 use serde_json::{Map, Value, json};
-use tokio::sync::Mutex;
 use tollgate_config::LambdaArn;
 use tollgate_upstream::Aws;
 
 use super::hook::{Answer, Failure, read, send};
+use crate::signer::{Call, Signer, UNRESERVED};
 
-/// Credentials that end sooner are fetched again.
-const RENEW_BEFORE: Duration = Duration::from_secs(120);
 /// Set when the function itself failed.
 const X_FUNCTION_ERROR: &str = "x-amz-function-error";
 
@@ -30,11 +24,10 @@ const X_FUNCTION_ERROR: &str = "x-amz-function-error";
 #[derive(Debug)]
 pub(super) struct Function {
     client: reqwest::Client,
-    aws: Aws,
+    signer: Signer,
     url: String,
     region: String,
     path: String,
-    credentials: Mutex<Option<Credentials>>,
 }
 
 impl Function {
@@ -45,12 +38,12 @@ impl Function {
     fn at(endpoint: &str, arn: &LambdaArn, path: String, client: reqwest::Client, aws: Aws) -> Self {
         let name = utf8_percent_encode(arn.as_str(), UNRESERVED);
         let url = format!("{endpoint}/2015-03-31/functions/{name}/invocations");
-        Self { client, aws, url, region: arn.region().to_owned(), path, credentials: Mutex::default() }
+        Self { client, signer: Signer::new(aws), url, region: arn.region().to_owned(), path }
     }
 
     /// Loads the AWS configuration, which parses all root certificates: not on a thread that has to ask Lambda for work.
     pub(super) fn warm(&self) {
-        let (aws, runtime) = (self.aws.clone(), tokio::runtime::Handle::current());
+        let (aws, runtime) = (self.signer.aws().clone(), tokio::runtime::Handle::current());
         tokio::task::spawn_blocking(move || {
             runtime.block_on(aws.config());
         });
@@ -78,49 +71,17 @@ impl Function {
     }
 
     async fn signed(&self, payload: &str, now: SystemTime) -> Result<HeaderMap, Failure> {
-        let failed = |error: &dyn std::error::Error| Failure::down(format!("the call could not be signed: {error}"));
-        let identity = self.credentials(now).await?.into();
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name("lambda")
-            .time(now)
-            .settings(SigningSettings::default())
-            .build();
-        let params = params.map_err(|error| failed(&error))?.into();
-        let digest: String = digest(&SHA256, payload.as_bytes()).as_ref().iter().map(|b| format!("{b:02x}")).collect();
-        let own = [("content-type", "application/json")];
-        let request = SignableRequest::new("POST", &self.url, own.into_iter(), SignableBody::Precomputed(digest));
-        let signed = sign(request.map_err(|error| failed(&error))?, &params).map_err(|error| failed(&error))?;
-        let mut headers = HeaderMap::new();
-        headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        for (name, value) in signed.output().headers() {
-            let (Ok(name), Ok(mut value)) = (HeaderName::try_from(name), HeaderValue::from_str(value)) else {
-                continue;
-            };
-            value.set_sensitive(true);
-            headers.insert(name, value);
-        }
-        Ok(headers)
-    }
-
-    /// The ambient ones, kept until shortly before their end.
-    async fn credentials(&self, now: SystemTime) -> Result<Credentials, Failure> {
-        let mut kept = self.credentials.lock().await;
-        let lasts = |credentials: &Credentials| credentials.expiry().is_none_or(|end| end > now + RENEW_BEFORE);
-        if let Some(credentials) = kept.as_ref().filter(|credentials| lasts(credentials)) {
-            return Ok(credentials.clone());
-        }
-        let provider = self.aws.config().await.credentials_provider();
-        let provider = provider.ok_or_else(|| Failure::down("there are no AWS credentials"))?;
-        let fetched = provider.provide_credentials().await;
-        let fetched = fetched.map_err(|error| Failure::down(format!("no AWS credentials: {error}")))?;
-        Ok(kept.insert(fetched).clone())
+        let call = Call {
+            method: "POST",
+            url: &self.url,
+            service: "lambda",
+            region: &self.region,
+            headers: &[("content-type", "application/json")],
+            body: payload.as_bytes(),
+        };
+        self.signer.headers(&call, SigningSettings::default(), now).await.map_err(Failure::down)
     }
 }
-
-/// What SigV4 leaves as it is.
-const UNRESERVED: &percent_encoding::AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A function URL's event: <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads>.
 fn event(path: &str, headers: &HeaderMap, body: &str, request_id: &str) -> Value {

@@ -4,39 +4,133 @@
 //! door is an error of ours: the load balancer would make a bare 502 of it. Streaming (`TOLLGATE_RESPONSE_MODE=stream`): function URLs and
 //! API Gateway with response streaming.
 
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use ::tower::ServiceExt;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response, Uri};
 use http_body_util::BodyExt;
 use lambda_http::request::RequestContext;
 use lambda_http::{RequestExt, tower};
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
+use tollgate_telemetry::metric::{self, count};
 use tollgate_wire::codec::Dialect;
 use tollgate_wire::ir::{Fault, FaultKind};
 
-use crate::app::App;
 use crate::pipeline::{ClientDialect, HOST_MARGIN, HostDeadline};
-use crate::{error, router};
+use crate::reload::Live;
+use crate::{accept, error, router};
 
 /// A function's answer to an ALB, as JSON: <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html>.
 const ALB_LIMIT_BYTES: usize = 1024 * 1024;
 /// A buffered answer to any other front door: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
 const INVOKE_LIMIT_BYTES: usize = 6 * 1024 * 1024;
 
+/// The longest that an event waits for the first configuration.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+
+/// What an environment serves: a configuration that is there, or one that has yet to come.
+pub struct Start {
+    ready: OnceCell<(Live, Router)>,
+    fetch: Fetch,
+}
+
+/// Gets the first configuration; again if it failed.
+pub type Fetch = Box<dyn Fn() -> BoxFuture<'static, Result<Live, String>> + Send + Sync>;
+
+impl Start {
+    /// It is there.
+    pub fn ready(live: Live) -> Self {
+        let router = router::router(live.clone());
+        let fetch: Fetch = Box::new(|| Box::pin(std::future::ready(Err("it is there".to_owned()))));
+        Self { ready: OnceCell::new_with(Some((live, router))), fetch }
+    }
+
+    /// It has yet to come: events wait for it.
+    pub fn waiting(fetch: Fetch) -> Self {
+        Self { ready: OnceCell::new(), fetch }
+    }
+
+    /// What serves the event that is there now. A fetch that is under way is joined; after one that failed, this event's own begins. Looks for a new
+    /// configuration when it is time, beside the event.
+    pub async fn router(&self) -> Result<Router, String> {
+        let (live, router) = match self.ready.get() {
+            Some(ready) => ready,
+            None => {
+                let first = Box::pin(self.ready.get_or_try_init(|| self.first()));
+                let late = |_| Err(format!("no configuration within {} s", FIRST_WAIT.as_secs()));
+                tokio::time::timeout(FIRST_WAIT, first).await.unwrap_or_else(late)?
+            }
+        };
+        live.refresh_if_due();
+        Ok(router.clone())
+    }
+
+    async fn first(&self) -> Result<(Live, Router), String> {
+        let live = (self.fetch)().await.inspect_err(|cause| {
+            tracing::error!(error.cause = %cause, "there is no configuration to begin with; the next request tries again");
+            count(&metric::CONFIGURATION_REFUSED, &["unavailable"]);
+        })?;
+        live.app().warm();
+        let router = router::router(live.clone());
+        Ok((live, router))
+    }
+
+    /// Begins in the background what the first event would otherwise wait for.
+    fn warm(self: &Arc<Self>) {
+        if let Some((live, _)) = self.ready.get() {
+            return live.app().warm();
+        }
+        let start = Arc::clone(self);
+        tokio::spawn(async move { start.router().await.map(drop) });
+    }
+}
+
 /// Answers events until the environment is taken away.
-pub async fn run(app: App, stream: bool) -> Result<(), lambda_http::Error> {
-    app.warm();
-    let router = router::router(app);
+pub async fn run(start: Start, stream: bool) -> Result<(), lambda_http::Error> {
+    let start = Arc::new(start);
+    start.warm();
     if stream {
-        let service = tower::service_fn(move |event| streamed(router.clone(), event));
+        let service = tower::service_fn(move |event| {
+            let start = Arc::clone(&start);
+            async move {
+                match start.router().await {
+                    Ok(router) => streamed(router, event).await,
+                    Err(cause) => streamed(without(&cause), event).await,
+                }
+            }
+        });
         return lambda_http::run_with_streaming_response_concurrent(service).await;
     }
-    let service = tower::service_fn(move |event| buffered(router.clone(), event));
+    let service = tower::service_fn(move |event| {
+        let start = Arc::clone(&start);
+        async move {
+            match start.router().await {
+                Ok(router) => buffered(router, event).await,
+                Err(cause) => buffered(without(&cause), event).await,
+            }
+        }
+    });
     lambda_http::run_concurrent(service).await
+}
+
+/// Answers everything with the news that there is no configuration; the health check, too.
+pub fn without(cause: &str) -> Router {
+    let text = "the gateway has no configuration yet; try again in a moment";
+    let fault = Fault::new(FaultKind::Overloaded, text).with_code("no_configuration");
+    let fault = Fault { retry_after: Some(Duration::from_secs(1)), ..fault };
+    tracing::warn!(error.cause = cause, "a request found no configuration");
+    Router::new().fallback(move |headers: HeaderMap| {
+        let id = accept::request_id(&headers);
+        let client = if headers.contains_key("anthropic-version") { Dialect::Messages } else { Dialect::Chat };
+        let response = error::response(&fault, client, &id);
+        std::future::ready(([(accept::X_REQUEST_ID, id)], response))
+    })
 }
 
 /// One event, answered as its body comes.

@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tollgate_gateway::app::{App, unix_s};
+use tollgate_gateway::reload::Live;
 use tollgate_gateway::router;
 
 const ISSUER: &str = "https://issuer.test";
@@ -55,13 +56,17 @@ pub(crate) fn token() -> String {
     ISSUER_OF_THE_RUN.token_with(SCOPE)
 }
 
+/// A whole configuration around the blocks of `yaml`.
+pub(crate) fn configuration(yaml: &str) -> String {
+    let jwks = ISSUER_OF_THE_RUN.jwks.display();
+    format!("auth:\n  issuers:\n  - {{issuer: '{ISSUER}', jwks: {{file: '{jwks}'}}, tokenUse: access}}\n{yaml}")
+}
+
 /// The gateway around the `ai` and `request` blocks of `yaml`.
 pub(crate) fn gateway(yaml: &str) -> Router {
-    let jwks = ISSUER_OF_THE_RUN.jwks.display();
-    let auth = format!("auth:\n  issuers:\n  - {{issuer: '{ISSUER}', jwks: {{file: '{jwks}'}}, tokenUse: access}}\n");
-    let config = tollgate_config::parse(&format!("{auth}{yaml}"), "test").unwrap_or_else(|e| panic!("{e}\n{yaml}"));
+    let config = tollgate_config::parse(&configuration(yaml), "test").unwrap_or_else(|e| panic!("{e}\n{yaml}"));
     config.check_complete().unwrap();
-    router::router(App::new(config).unwrap())
+    router::router(Live::fixed(App::new(config).unwrap()))
 }
 
 /// The text of a body that has to be JSON.

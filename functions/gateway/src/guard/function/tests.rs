@@ -1,8 +1,10 @@
 use std::sync::{Arc, Mutex as StdMutex};
 
+use aws_credential_types::Credentials;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use http::HeaderValue;
 
 use super::*;
 
@@ -38,7 +40,7 @@ async fn invoke(endpoint: &str) -> Result<Answer, Failure> {
     let (client, aws) = (chains.client().clone(), chains.aws().clone());
     let function = Function::at(endpoint, &arn, "/hooks/request".to_owned(), client, aws);
     let credentials = Credentials::new("AKIDEXAMPLE", "secret-key", Some("session".to_owned()), None, "test");
-    *function.credentials.lock().await = Some(credentials);
+    *function.signer.credentials.lock().await = Some(credentials);
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     headers.insert("x-team", HeaderValue::from_static("search"));
