@@ -21,6 +21,16 @@ NO_VALUE = object()
 # What a reference to a resource gives, where its shape matters.
 IDS = {
     "AWS::Cognito::UserPoolClient": lambda name: ("4h57m3k2p9q1z8x7c6v5b4" + name.lower().removeprefix("client").rjust(4, "n"))[:26],
+    "AWS::ElasticLoadBalancingV2::Listener": lambda name: f"arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/{name}",
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": lambda name: f"arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/{name}",
+    "AWS::ElasticLoadBalancingV2::TargetGroup": lambda name: f"arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/{name}/73e2d6bc24d8a067",
+    "AWS::IAM::ManagedPolicy": lambda name: f"arn:aws:iam::123456789012:policy/{name}",
+    "AWS::Cognito::UserPool": lambda name: "us-east-1_EXAMPLE01",
+    "AWS::SNS::Topic": lambda name: f"arn:aws:sns:us-east-1:123456789012:{name}",
+    "AWS::SQS::Queue": lambda name: f"https://sqs.us-east-1.amazonaws.com/123456789012/{name}",
+    "AWS::EC2::SecurityGroup": lambda name: "sg-0123456789abcdef0",
+    "AWS::EC2::Subnet": lambda name: "subnet-0123456789abcdef" + name[-1].lower(),
+    "AWS::EC2::VPC": lambda name: "vpc-0123456789abcdef0",
     "AWS::SecretsManager::Secret": lambda name: f"arn:aws:secretsmanager:us-east-1:123456789012:secret:{name}-lqhg0sSMFqSG-AbCdEf",
 }
 ATTRIBUTES = {
@@ -184,4 +194,7 @@ class Stack:
             return self.child(name).output(attribute.removeprefix("Outputs."))
         if resource["Type"] == "AWS::SSM::Parameter" and attribute == "Value":
             return self.value(resource["Properties"]["Value"])
+        if attribute == "Arn":
+            role = resource["Type"] == "AWS::IAM::Role"
+            return f"arn:aws:iam::123456789012:role/{name}" if role else f"arn:aws:made-up:us-east-1:123456789012:{name}"
         return ATTRIBUTES.get((resource["Type"], attribute), f"{name}.{attribute}")

@@ -55,8 +55,8 @@ def roles():
     root = Stack(**ALL)
     policy = root.properties("GatewayPolicy")["PolicyDocument"]["Statement"]
     webhooks, container = root.child("Webhooks"), root.child("Container")
-    assert root.properties("GatewayRole")["ManagedPolicyArns"] == root.properties("StreamRole")["ManagedPolicyArns"] == ["GatewayPolicy-id"]
-    assert container.properties("TaskRole")["ManagedPolicyArns"] == ["GatewayPolicy-id"]
+    assert root.properties("GatewayRole")["ManagedPolicyArns"] == root.properties("StreamRole")["ManagedPolicyArns"] == ["arn:aws:iam::123456789012:policy/GatewayPolicy"]
+    assert container.properties("TaskRole")["ManagedPolicyArns"] == ["arn:aws:iam::123456789012:policy/GatewayPolicy"]
     return {
         "gateway": policy + statements(root, "GatewayRole"),
         "gateway-stream": policy + statements(root, "StreamRole"),

@@ -1,6 +1,10 @@
 """The stacks fit together: parameters, outputs, options; and what section by section was asked of them."""
 
+import json
+import pathlib
 import re
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -38,6 +42,28 @@ def test_with_these_options_nothing_refers_to_what_is_not_there(parameters):
     assert ("AWS::ElasticLoadBalancingV2::LoadBalancer" in seen) == bool({"CertificateArn", "AllowHttp"} & parameters.keys())
     assert ("AWS::ECS::Service" in seen) == ("ContainerImage" in parameters)
     assert ("AWS::WAFv2::WebACL" in seen) == bool({"CertificateArn", "AllowHttp", "RestApi"} & parameters.keys())
+
+
+def resolved(stack, name="root"):
+    """Every stack below, with nothing left to be filled in."""
+    resources = {
+        each: {"Type": resource["Type"], "Properties": stack.value(resource.get("Properties", {}))}
+        for each, resource in stack.resources().items()
+        if not resource["Type"].startswith("AWS::Serverless::")
+    }
+    yield name, {"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources}
+    for each in stack.resources("AWS::Serverless::Application"):
+        yield from resolved(stack.child(each), each)
+
+
+@pytest.mark.parametrize("parameters", [OPTIONS["as it comes"], OPTIONS["everything"]], ids=["as it comes", "everything"])
+def test_what_the_functions_make_of_the_parameters_has_the_form_that_aws_wants(tmp_path, parameters):
+    """cfn-lint knows the patterns of properties, and passes over those that are still to be computed: here they are computed."""
+    for name, template in resolved(Stack(**parameters)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(template))
+    lint = [pathlib.Path(sys.executable).with_name("cfn-lint"), "--ignore-checks", "W", "I", "--", *sorted(tmp_path.glob("*.json"))]
+    linted = subprocess.run(lint, capture_output=True, text=True, timeout=120)
+    assert (linted.returncode, linted.stdout) == (0, ""), linted.stdout + linted.stderr
 
 
 def test_what_costs_money_while_nobody_asks_is_asked_for():
