@@ -47,10 +47,9 @@ bench: ## Instructions per request, throughput beside a bare proxy, cold start (
 	cargo build --release --locked -p tollgate-bench
 	target/release/bench all
 
-build: ## The Lambda zips for x86-64 (ARCH=arm64 where that target is installed)
+build: ## The Lambda zips for x86-64 (ARCH=arm64 where that target is installed), the same bytes for the same commit
 	tests/e2e/setup.sh lambda
-	PATH="$(TOOLS)/venv/bin:$$PATH" cargo lambda build --release --locked --compiler cargo --output-format zip --no-default-features -p tollgate-gateway -p tollgate-rate-limiter -p tollgate-budget $(if $(filter arm64,$(ARCH)),--arm64)
-	@ls -l target/lambda/*/bootstrap.zip
+	PATH="$(TOOLS)/venv/bin:$$PATH" infra/build.sh $(ARCH)
 
 deploy: build ## Build and deploy to AWS by infra/samconfig.toml (PARAMS='Name=value ...' instead of its parameters); docs/operations.md
 	tests/infra/run.sh tools
