@@ -12,7 +12,7 @@ export STACK URL TOKEN_URL CLIENT_ID CLIENT_SECRET MODEL LIMIT_MODEL LIMIT_REQUE
 FUZZ_SECONDS ?= 60
 FUZZ_SEEDS := seeds $(wildcard $(foreach kind,requests responses answers streams,$(CURDIR)/shared/wire/tests/*/$(kind)))
 
-.PHONY: help run test check format e2e infra bench build deploy destroy smoke fuzz model clean-tools
+.PHONY: help run test check format e2e e2e-watch infra bench build deploy destroy smoke fuzz model clean-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -33,9 +33,14 @@ check: $(TOOLS)/bin/cargo-deny ## Format, lints, licences and banned crates, nam
 format: ## Format everything
 	cargo fmt --all
 
-e2e: ## The real binary with the official SDKs against mocks that others wrote (installs Python and npm packages into .tools/)
+e2e: ## The real binary with the official SDKs against mocks that others wrote (FRONT=alb, alb-single or url: as a Lambda function behind that door)
 	cargo build --locked -p tollgate-gateway -p tollgate-rate-limiter -p tollgate-budget -p tollgate-test-servers
-	tests/e2e/run.sh
+	TOLLGATE_E2E_FRONT=$(FRONT) tests/e2e/run.sh $(TESTS)
+
+e2e-watch: ## The gateway under `cargo lambda watch`, streaming by a function URL
+	cargo build --locked -p tollgate-test-servers
+	tests/e2e/setup.sh lambda
+	TOLLGATE_E2E_WATCH=1 tests/e2e/run.sh test_watch.py
 
 infra: ## Check the templates and test them against the code, without an AWS account (installs SAM, cfn-lint, checkov into .tools/)
 	cargo build --locked -p tollgate-gateway -p tollgate-rate-limiter -p tollgate-budget

@@ -9,13 +9,17 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from harness.clients import CLIENTS  # noqa: E402
-from harness.process import listen_address  # noqa: E402
-from harness.world import GATEWAY, NODE_MODULES, TEST_SERVERS, World  # noqa: E402
+from harness.process import Server, eventually, listen_address  # noqa: E402
+from harness.world import FRONT, GATEWAY, NODE_MODULES, TEST_SERVERS, World, free_port  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
-    """The scan of the logs comes last, whatever was asked for."""
+    """The scan of the logs comes last, whatever was asked for. Behind a front door of Lambda's, what only the native server has is left out."""
     items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+    for item in items:
+        mark = item.get_closest_marker("native")
+        if mark and FRONT != "native":
+            item.add_marker(pytest.mark.skip(reason=f"native server only: {mark.args[0]}"))
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +86,38 @@ def dynamodb():
     database = DynamoDb()
     yield database
     database.stop()
+
+
+@pytest.fixture(scope="session")
+def new_ledger(request, world):
+    """Makes the `limits.ledger` of a gateway that begins with nothing: a file, or on Lambda, which has none, a table."""
+    if FRONT == "native":
+        return lambda: {"file": str(world.new_folder("ledger") / "new" / "ledger.sqlite")}
+    dynamodb = request.getfixturevalue("dynamodb")
+    return lambda: dynamodb.ledger(dynamodb.table())
+
+
+@pytest.fixture(scope="session")
+def secrets_manager():
+    """Secrets Manager by somebody else (moto): boto3's client of it, with its `url`."""
+    import boto3
+
+    port = free_port()
+    server = Server("moto", [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)])
+    url = f"http://127.0.0.1:{port}"
+    client = boto3.client("secretsmanager", endpoint_url=url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
+
+    def answers() -> bool:
+        try:
+            client.list_secrets()
+            return True
+        except Exception:
+            return False
+
+    eventually(answers, "moto answers", 60)
+    client.url = url
+    yield client
+    server.stop()
 
 
 @pytest.fixture(params=["chat", "messages"])

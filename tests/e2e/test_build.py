@@ -10,6 +10,8 @@ import pytest
 
 from harness.world import ROOT
 
+pytestmark = pytest.mark.native("no gateway runs")
+
 ZIP = ROOT / "infra" / "zip.py"
 
 

@@ -11,6 +11,8 @@ from harness.config import GATEWAY_ENV, to_yaml
 from harness.process import listen_address
 from harness.world import GATEWAY, nonce
 
+pytestmark = pytest.mark.native("the command line")
+
 
 def run(*arguments, **options):
     return subprocess.run([GATEWAY, *arguments], capture_output=True, text=True, timeout=60, **options)

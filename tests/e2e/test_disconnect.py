@@ -10,6 +10,8 @@ from harness.clients import Ask
 from harness.process import json_line
 from harness.world import nonce
 
+pytestmark = pytest.mark.native("a load balancer does not tell a function that its client has left")
+
 
 @pytest.mark.parametrize("column", ["openai-strict", "anthropic-strict", "bedrock-claude", "bedrock-other"])
 @pytest.mark.parametrize("name", ["chat", "messages"])

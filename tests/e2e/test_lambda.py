@@ -12,46 +12,16 @@ import httpx
 import pytest
 
 from harness.clients import CLIENTS, HELLO, WEATHER, Ask
-from harness.config import GATEWAY_ENV
+from harness.config import GATEWAY_ENV, lambda_env
+from harness.function import Function
 from harness.process import eventually
 from harness.world import ROOT, nonce
+
+pytestmark = pytest.mark.native("it has front doors of its own")
 
 EVENTS = sorted((ROOT / "events").glob("*.json"))
 LIMIT = 1 << 20
 SEPARATOR = b"\0" * 8
-
-
-class Function:
-    """A gateway that polls a Runtime API of its own, and its front doors."""
-
-    def __init__(self, world, **env):
-        self.world = world
-        self.at = world.start_test_server("runtime-api")
-        variables = {
-            "AWS_LAMBDA_RUNTIME_API": self.at["runtime"].removeprefix("http://"),
-            "AWS_LAMBDA_FUNCTION_NAME": "gateway",
-            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
-            "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/gateway",
-            "AWS_LAMBDA_LOG_STREAM_NAME": "e2e",
-            "_HANDLER": "bootstrap",
-            "LAMBDA_TASK_ROOT": "/var/task",
-            "TOLLGATE_CONFIG": str(world.write_config(world.config())),
-        }
-        self.server = world.start_gateway(env=GATEWAY_ENV | variables | env)
-        eventually(lambda: self.polls() > 0 or not self.server.alive, "the function asks for its first event")
-        assert self.server.alive, self.server.output
-        self.token = world.issuer.token()
-
-    def polls(self) -> int:
-        return httpx.get(f"{self.at['invoke']}/stats").json()["polls"]
-
-    def invoke(self, event: dict, deadline_ms: int = 30_000) -> httpx.Response:
-        headers = {"x-deadline-ms": str(deadline_ms)}
-        return httpx.post(f"{self.at['invoke']}/invoke", json=event, headers=headers, timeout=90)
-
-    def client(self, door: str, name: str):
-        return CLIENTS[name](self.at[door], self.token)
 
 
 @pytest.fixture(scope="module")
@@ -239,12 +209,7 @@ def test_the_functions_own_deadline_bounds_a_request(buffered):
 def test_the_local_issuer_cannot_be_had_on_lambda(world):
     """No configuration on Lambda: a clear failure at the start, not the laptop's embedded default."""
     at = world.start_test_server("runtime-api")
-    env = GATEWAY_ENV | {
-        "AWS_LAMBDA_RUNTIME_API": at["runtime"].removeprefix("http://"),
-        "AWS_LAMBDA_FUNCTION_NAME": "gateway",
-        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
-    }
+    env = GATEWAY_ENV | lambda_env(at["runtime"])
     server = world.start_gateway(env=env)
 
     def gave_up_or_polls():

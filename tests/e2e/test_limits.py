@@ -55,7 +55,7 @@ def with_id() -> tuple[str, dict]:
 
 
 @pytest.fixture(scope="module")
-def limited(world):
+def limited(world, new_ledger):
     """The gateway that most of these tests share."""
     from conftest import Gateway
 
@@ -67,8 +67,7 @@ def limited(world):
         teams[f"leaver-{name}"] = {"usdPerMonth": usd(10_000_000)}
         for mode in ("plain", "stream"):
             teams[f"month-{name}-{mode}"] = {"usdPerMonth": usd(2 * COST)}
-    file = world.new_folder("ledger") / "ledger.sqlite"
-    server = world.start_gateway(world.config(limits=limits({"file": str(file)}, teams)))
+    server = world.start_gateway(world.config(limits=limits(new_ledger(), teams)))
     return Gateway(world, server)
 
 
@@ -175,6 +174,7 @@ def test_headers_of_the_anthropic_sdk(world, limited):
     assert not [header for header in headers if header.startswith("x-ratelimit")]
 
 
+@pytest.mark.native("a load balancer does not tell a function that its client has left")
 @pytest.mark.parametrize("name", CLIENTS)
 def test_a_client_that_hangs_up_pays_for_what_it_got_and_no_more(world, limited, name):
     """Its request holds the whole budget while it runs."""
@@ -206,9 +206,9 @@ def test_a_client_that_hangs_up_pays_for_what_it_got_and_no_more(world, limited,
     assert line["tollgate.billed_tokens"] > 0
 
 
-def test_a_budget_survives_a_restart_and_a_crash(world):
+def test_a_budget_survives_a_restart_and_a_crash(world, new_ledger):
     teams = {"patient": {"usdPerMonth": usd(2 * COST)}}
-    config = world.config(limits=limits({"file": str(world.new_folder("ledger") / "new" / "ledger.sqlite")}, teams))
+    config = world.config(limits=limits(new_ledger(), teams))
     token = world.issuer.minted(**{"custom:team": "patient"})
     for end in ("terminate", "kill"):
         server = world.start_gateway(config)
@@ -361,6 +361,7 @@ def test_a_bad_price_list_changes_nothing(world, text):
     assert not (folder / "new.json").exists()
 
 
+@pytest.mark.native("a laptop's banner")
 def test_the_banners_lines_show_a_budget(world):
     """`gateway` with nothing, and its own lines pasted into a shell: two pass, the third does not."""
     folder = world.new_folder("data")

@@ -9,6 +9,8 @@ from harness.clients import CLIENTS, WEATHER, Ask
 from harness.process import json_line, listen_address
 from harness.world import nonce
 
+pytestmark = pytest.mark.native("a laptop's configuration")
+
 
 class Local:
     """A local gateway, and what it printed for its user."""

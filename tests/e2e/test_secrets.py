@@ -3,38 +3,14 @@
 The provider is aimock, which enforces its key: what arrives there is what Secrets Manager holds."""
 
 import json
-import sys
 import time
 
-import boto3
 import pytest
 
 from harness.clients import HELLO, Ask, Chat
 from harness.config import GATEWAY_ENV, OPENAI_KEY
-from harness.process import Server, eventually, listen_address
-from harness.world import free_port, nonce
-
-AWS = {"region_name": "us-east-1", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
-
-
-@pytest.fixture(scope="module")
-def secrets_manager(world):
-    port = free_port()
-    server = Server("moto", [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)])
-    url = f"http://127.0.0.1:{port}"
-    client = boto3.client("secretsmanager", endpoint_url=url, **AWS)
-
-    def answers() -> bool:
-        try:
-            client.list_secrets()
-            return True
-        except Exception:
-            return False
-
-    eventually(answers, "moto answers", 60)
-    client.url = url
-    yield client
-    server.stop()
+from harness.process import eventually, listen_address
+from harness.world import nonce
 
 
 def gateway_with(world, secrets_manager, reference: str):

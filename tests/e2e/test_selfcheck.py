@@ -21,6 +21,8 @@ from harness.process import Server
 from harness.tokens import AUDIENCE, SCOPE
 from harness.world import nonce
 
+pytestmark = pytest.mark.native("no gateway runs")
+
 
 @pytest.fixture(scope="module")
 def bedrock(world):

@@ -162,6 +162,10 @@ impl KeyStore {
         // Three rounds at most: join a fetch in the background, which fails; fetch again; look.
         for _ in 0..3 {
             let Some((set, age)) = self.serving(now) else {
+                // This request has seen a fetch fail. It does not begin the next one, however long ago it came.
+                if waited {
+                    break;
+                }
                 let Some(flight) = self.join(Why::NoKeys, now) else { break };
                 waited = self.landed(flight).await;
                 continue;

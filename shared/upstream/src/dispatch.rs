@@ -358,7 +358,7 @@ pub(crate) fn note(provider: &Provider, failure: &Failure, begun: std::time::Ins
     match failure.class {
         FaultClass::Auth => tracing::error!(
             provider.name = name, fault.class = class, fault.cause = %failure.cause, provider.evicted_ms = evicted_ms,
-            "the provider refused the gateway's credentials: check its key or role"
+            "{}: check its key or role", credentials(&failure.fault)
         ),
         class if class.is_providers() => tracing::warn!(
             provider.name = name, fault.class = class.name(), fault.cause = %failure.cause, provider.evicted_ms = evicted_ms,
@@ -373,8 +373,16 @@ pub(crate) fn for_client(class: FaultClass, fault: Fault) -> Fault {
     if class != FaultClass::Auth {
         return fault;
     }
-    let text = "the provider refused the gateway's credentials; this is a fault of the gateway's configuration, not of your token";
+    let text = format!("{}; this is a fault of the gateway's configuration, not of your token", credentials(&fault));
     Fault { status: fault.status, ..Fault::new(FaultKind::Api, text).with_code("upstream_credentials") }
+}
+
+/// Which of the two: the provider answered, or it was not asked, because there is nothing to show it.
+fn credentials(fault: &Fault) -> &'static str {
+    match fault.status {
+        Some(_) => "the provider refused the gateway's credentials",
+        None => "the gateway's credentials for the provider could not be had",
+    }
 }
 
 /// A streaming answer. Dropping it stops the upstream call; the books up to there are in [`Self::state`].

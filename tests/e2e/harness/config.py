@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from pathlib import Path
 
 import yaml
 
@@ -20,6 +21,22 @@ GATEWAY_ENV = {
     "AWS_CONFIG_FILE": "/dev/null",
     "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
 }
+
+
+def lambda_env(runtime: str, config: Path | None = None) -> dict:
+    """What Lambda puts into a function's environment."""
+    variables = {
+        "AWS_LAMBDA_RUNTIME_API": runtime.removeprefix("http://"),
+        "AWS_LAMBDA_FUNCTION_NAME": "gateway",
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+        "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/gateway",
+        "AWS_LAMBDA_LOG_STREAM_NAME": "e2e",
+        "_HANDLER": "bootstrap",
+        "LAMBDA_TASK_ROOT": "/var/task",
+    }
+    return variables | ({"TOLLGATE_CONFIG": str(config)} if config else {})
+
 
 CLAUDE_ON_BEDROCK = "anthropic.claude-sonnet-4-20250514-v1:0"
 NOVA_ON_BEDROCK = "amazon.nova-pro-v1:0"

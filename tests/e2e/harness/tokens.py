@@ -22,7 +22,8 @@ class SigningKey:
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
     def jwk(self) -> dict:
-        numbers = jwt.algorithms.RSAAlgorithm.to_jwk(self.key, as_dict=True)
+        """The public half, as an issuer shows it."""
+        numbers = jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key(), as_dict=True)
         return numbers | {"kid": self.kid, "use": "sig", "alg": "RS256"}
 
     def public_pem(self) -> bytes:

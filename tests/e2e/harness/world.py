@@ -6,7 +6,7 @@ import socket
 import uuid
 from pathlib import Path
 
-from .config import ANTHROPIC_KEY, AWS_SECRET, GATEWAY_ENV, OPENAI_KEY, Addresses, gateway_config, to_yaml
+from .config import ANTHROPIC_KEY, AWS_SECRET, GATEWAY_ENV, OPENAI_KEY, Addresses, gateway_config, lambda_env, to_yaml
 from .process import Server, listen_address
 from .tokens import Issuer, SigningKey
 from .upstreams import AimockJournal, Journal
@@ -25,6 +25,11 @@ GATEWAY = binary("TOLLGATE_GATEWAY_BIN", "gateway")
 TEST_SERVERS = binary("TOLLGATE_TEST_SERVERS_BIN", "test-servers")
 RATE_LIMITER = binary("TOLLGATE_RATE_LIMITER_BIN", "rate-limiter")
 BUDGET = binary("TOLLGATE_BUDGET_BIN", "budget")
+
+
+# Where the suite's gateways run: natively, or as Lambda functions behind one of the front doors of `tests/servers`.
+FRONT = os.environ.get("TOLLGATE_E2E_FRONT") or "native"
+DOORS = {"native": None, "alb": "albMulti", "alb-single": "alb", "url": "url"}
 
 
 def nonce() -> str:
@@ -87,21 +92,34 @@ class World:
         server = self._server("oidc", ["node", HERE / "oidc.mjs"], env)
         return Issuer(server.wait_for(listen_address), self.key)
 
-    def start_test_server(self, kind: str) -> dict:
+    def start_test_server(self, kind: str, options: list | None = None, env: dict | None = None) -> dict:
         """Starts one of `tests/servers` and gives its addresses."""
-        server = self._server(kind, [TEST_SERVERS, kind])
+        server = self._server(kind, [TEST_SERVERS, kind, *(options or [])], env)
         return server.wait_for(lambda line: json.loads(line) if line.startswith("{") else None)
 
-    def start_gateway(self, config: dict | None = None, env: dict | None = None, arguments: list | None = None) -> Server:
-        """Starts the gateway; with a configuration, as `serve --config FILE`. Waiting is the caller's business."""
-        command = [str(GATEWAY)]
+    def start_gateway(
+        self, config: dict | None = None, env: dict | None = None, arguments: list | None = None, program: Path = GATEWAY
+    ) -> Server:
+        """Starts the gateway; with a configuration, as `serve --config FILE` or behind the suite's front door. Waiting is the caller's business."""
+        if config is not None and not arguments and DOORS[FRONT]:
+            return self._start_function(config, env if env is not None else GATEWAY_ENV)
+        command = [str(program)]
         if config is not None:
             file = self.write_config(config)
             command += ["serve", "--config", str(file)]
         env = env if env is not None else GATEWAY_ENV
         # The embedded configuration keeps a ledger: each gateway has its own, so that no test spends another one's budget.
         env = {"TOLLGATE_DATA": str(self.new_folder("data"))} | env
-        server = Server("gateway", command + (arguments or []), env, cwd=self.folder)
+        server = Server(program.name, command + (arguments or []), env, cwd=self.folder)
+        self.gateways.append(server)
+        return server
+
+    def _start_function(self, config: dict, env: dict) -> Server:
+        """As a function; the address in its log is the front door's. It may take events before it asks for the first."""
+        at = self.start_test_server("runtime-api")
+        env = env | lambda_env(at["runtime"], self.write_config(config)) | ({"TOLLGATE_RESPONSE_MODE": "stream"} if FRONT == "url" else {})
+        server = Server("gateway", [str(GATEWAY)], env, cwd=self.folder)
+        server.lines.append(json.dumps({"listen": at[DOORS[FRONT]]}))
         self.gateways.append(server)
         return server
 

@@ -3,7 +3,7 @@
 //!
 //! - `test-servers fake-bedrock`: the Bedrock runtime API, its event-stream frames included (`bedrock/`)
 //! - `test-servers fake-llm`: OpenAI and Anthropic upstreams that misbehave on request (`llm/`)
-//! - `test-servers runtime-api`: the Lambda Runtime API, with an ALB and a function URL in front (`lambda/`)
+//! - `test-servers runtime-api [--function-timeout-ms N] [--idle-timeout-ms N]`: the Lambda Runtime API, with an ALB and a function URL in front (`lambda/`)
 //!
 //! What the two fakes answer is chosen by markers in the prompt (`script.rs`).
 
@@ -19,6 +19,7 @@ mod script;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt as _};
 use serde_json::Value;
@@ -44,10 +45,22 @@ async fn run() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     match command.as_str() {
         "fake-bedrock" => bedrock::serve().await?,
         "fake-llm" => llm::serve().await?,
-        "runtime-api" => lambda::serve().await?,
+        "runtime-api" => lambda::serve(timeouts(&mut parser)?).await?,
         other => return Err(format!("no server is called {other:?}").into()),
     }
     Ok(())
+}
+
+fn timeouts(parser: &mut Parser) -> Result<lambda::Timeouts, lexopt::Error> {
+    let mut timeouts = lambda::Timeouts::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("function-timeout-ms") => timeouts.function = Duration::from_millis(parser.value()?.parse()?),
+            Arg::Long("idle-timeout-ms") => timeouts.idle = Duration::from_millis(parser.value()?.parse()?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(timeouts)
 }
 
 /// Tells the test where the server listens.

@@ -123,6 +123,16 @@ async fn an_issuer_that_hangs_is_given_up_on_in_time() {
 }
 
 #[tokio::test]
+async fn a_request_waits_for_one_fetch_that_hangs_and_not_for_three() {
+    // As by default, giving up takes as long as the pause after it.
+    let (fetch_timeout, retry_after) = (Duration::from_millis(80), Duration::from_millis(80));
+    let world = World::with(&[&A], |_| (), Options { fetch_timeout, retry_after, ..Options::default() }).await;
+    world.server.answer(Answer::Hang);
+    assert_eq!(world.code(&world.token(&A), 0).await, "keys_unavailable");
+    assert_eq!(world.server.fetches(), 1);
+}
+
+#[tokio::test]
 async fn old_keys_are_refreshed_in_the_background_while_they_serve() {
     let world = World::new(&[&A]).await;
     let token = long(&world, &A);

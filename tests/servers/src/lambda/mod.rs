@@ -2,7 +2,7 @@
 //!
 //! Five ports, all printed at the start:
 //! - `runtime`: the Runtime API (set `AWS_LAMBDA_RUNTIME_API` to its host and port; several environments may poll)
-//! - `invoke`: `POST /invoke` with an event; the function's raw answer comes back as it is written
+//! - `invoke`: `POST /invoke` with an event; the function's raw answer comes back as it is written. `GET /stats`, `GET /health` (an ALB's check)
 //! - `alb`, `albMulti`: an ALB target group in single-value and in multi-value header mode (`alb.rs`)
 //! - `url`: a function URL with response streaming (`url.rs`)
 
@@ -10,16 +10,35 @@ mod alb;
 mod runtime;
 mod url;
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::routing::{any, get, post};
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use alb::TargetGroup;
 use runtime::Function;
 
+/// How long who waits.
+#[derive(Clone, Copy)]
+pub(crate) struct Timeouts {
+    /// The function's own: how long an invocation may take.
+    pub(crate) function: Duration,
+    /// The load balancer's.
+    pub(crate) idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { function: Duration::from_secs(60), idle: Duration::from_secs(60) }
+    }
+}
+
 /// Serves until the process ends.
-pub(crate) async fn serve() -> std::io::Result<()> {
-    let function = Function::default();
+pub(crate) async fn serve(timeouts: Timeouts) -> std::io::Result<()> {
+    let function = Function::new(timeouts.function);
+    let group = |multi| TargetGroup { function: function.clone(), multi, idle_timeout: timeouts.idle };
     let api = Router::new()
         .route("/2018-06-01/runtime/invocation/next", get(runtime::next))
         .route("/2018-06-01/runtime/invocation/{id}/response", post(runtime::response))
@@ -29,9 +48,10 @@ pub(crate) async fn serve() -> std::io::Result<()> {
     let invoke = Router::new()
         .route("/invoke", post(runtime::invoke))
         .route("/stats", get(runtime::stats))
-        .with_state(function.clone());
-    let single = Router::new().fallback(any(alb::single)).with_state(function.clone());
-    let multi = Router::new().fallback(any(alb::multi)).with_state(function.clone());
+        .with_state(function.clone())
+        .merge(Router::new().route("/health", get(alb::health)).with_state(group(true)));
+    let single = Router::new().fallback(any(alb::forward)).with_state(group(false));
+    let multi = Router::new().fallback(any(alb::forward)).with_state(group(true));
     let url = Router::new().fallback(any(url::forward)).with_state(function);
 
     let mut addresses = json!({});

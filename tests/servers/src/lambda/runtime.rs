@@ -18,16 +18,27 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 
-const DEADLINE: Duration = Duration::from_secs(60);
 /// Six megabytes, and 200 for a stream.
 const BUFFERED_LIMIT: usize = 6 << 20;
+
+/// The environment died in the middle of its answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Broken;
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the environment died in the middle of its answer")
+    }
+}
+
+impl std::error::Error for Broken {}
 
 /// What the function answered.
 pub(crate) struct Reply {
     pub(crate) streaming: bool,
     /// The error's type, when the function failed.
     pub(crate) error: Option<String>,
-    pub(crate) body: mpsc::Receiver<Bytes>,
+    pub(crate) body: mpsc::Receiver<Result<Bytes, Broken>>,
     pub(crate) head_ms: u128,
 }
 
@@ -43,11 +54,15 @@ struct Under {
 }
 
 struct Shared {
+    /// How long an invocation may take where nobody says otherwise.
+    timeout: Duration,
     queue: mpsc::UnboundedSender<Waiting>,
     next: AsyncMutex<mpsc::UnboundedReceiver<Waiting>>,
     under_way: Mutex<HashMap<String, Under>>,
     counter: AtomicU64,
     polls: AtomicU64,
+    /// Environments that have asked for an event and have none yet.
+    waiting: AtomicU64,
     init_errors: Mutex<Vec<Value>>,
 }
 
@@ -55,27 +70,31 @@ struct Shared {
 #[derive(Clone)]
 pub(crate) struct Function(Arc<Shared>);
 
-impl Default for Function {
-    fn default() -> Self {
+impl Function {
+    pub(crate) fn new(timeout: Duration) -> Self {
         let (queue, next) = mpsc::unbounded_channel();
         Self(Arc::new(Shared {
+            timeout,
             queue,
             next: AsyncMutex::new(next),
             under_way: Mutex::default(),
             counter: AtomicU64::new(1),
             polls: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
             init_errors: Mutex::default(),
         }))
     }
-}
 
-impl Function {
     fn under_way(&self) -> MutexGuard<'_, HashMap<String, Under>> {
         self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Invokes the function; nothing if it gives no answer in time.
-    pub(crate) async fn call(&self, event: Bytes, deadline: Duration) -> Option<Reply> {
+    pub(crate) async fn call(&self, event: Bytes) -> Option<Reply> {
+        self.call_within(event, self.0.timeout).await
+    }
+
+    async fn call_within(&self, event: Bytes, deadline: Duration) -> Option<Reply> {
         let number = self.0.counter.fetch_add(1, Ordering::Relaxed);
         let id = format!("00000000-0000-4000-8000-{number:012}");
         let (reply, answer) = oneshot::channel();
@@ -88,10 +107,10 @@ impl Function {
 
     /// Invokes the function and waits for the end of its answer.
     pub(crate) async fn call_whole(&self, event: Bytes) -> Option<(Reply, Vec<u8>)> {
-        let mut reply = self.call(event, DEADLINE).await?;
+        let mut reply = self.call(event).await?;
         let mut whole = Vec::new();
         while let Some(bytes) = reply.body.recv().await {
-            whole.extend_from_slice(&bytes);
+            whole.extend_from_slice(&bytes.ok()?);
         }
         Some((reply, whole))
     }
@@ -103,10 +122,30 @@ fn status(code: StatusCode, body: Value) -> Response {
     response
 }
 
+/// An environment that waits for an event, until it has one or is gone.
+struct Idle<'a>(&'a AtomicU64);
+
+impl<'a> Idle<'a> {
+    fn new(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Idle<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// `GET /invocation/next`: waits for an event.
 pub(crate) async fn next(State(function): State<Function>) -> Response {
     function.0.polls.fetch_add(1, Ordering::Relaxed);
-    let Some(waiting) = function.0.next.lock().await.recv().await else {
+    let event = {
+        let _idle = Idle::new(&function.0.waiting);
+        function.0.next.lock().await.recv().await
+    };
+    let Some(waiting) = event else {
         return status(StatusCode::SERVICE_UNAVAILABLE, json!({}));
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -147,7 +186,10 @@ async fn take(function: &Function, id: &str, request: Request, streaming: bool, 
     let mut incoming = request.into_body();
     let mut size = 0;
     while let Some(frame) = incoming.frame().await {
-        let Ok(frame) = frame else { return status(StatusCode::BAD_REQUEST, json!({"errorType": "BrokenBody"})) };
+        let Ok(frame) = frame else {
+            let _ = sender.send(Err(Broken)).await;
+            return status(StatusCode::BAD_REQUEST, json!({"errorType": "BrokenBody"}));
+        };
         match frame.into_data() {
             Ok(data) => {
                 size += data.len();
@@ -155,14 +197,14 @@ async fn take(function: &Function, id: &str, request: Request, streaming: bool, 
                     let told = json!({"errorType": "Function.ResponseSizeTooLarge"});
                     return status(StatusCode::PAYLOAD_TOO_LARGE, told);
                 }
-                let _ = sender.send(data).await;
+                let _ = sender.send(Ok(data)).await;
             }
             Err(other) => {
                 // An error in the middle of a stream comes as trailers; the fronts show it to the test in the body.
                 let kind = other.trailers_ref().map(|all| header(all, "lambda-runtime-function-error-type"));
                 if let Some(kind) = kind.filter(|kind| !kind.is_empty()) {
-                    let _ =
-                        sender.send(Bytes::from(format!("\n!! Lambda-Runtime-Function-Error-Type: {kind}\n"))).await;
+                    let text = format!("\n!! Lambda-Runtime-Function-Error-Type: {kind}\n");
+                    let _ = sender.send(Ok(Bytes::from(text))).await;
                 }
             }
         }
@@ -177,25 +219,24 @@ pub(crate) async fn init_error(State(function): State<Function>, body: Bytes) ->
     status(StatusCode::ACCEPTED, json!({"status": "OK"}))
 }
 
-/// `GET /stats`: how often the function asked for work, and how its init failed.
+/// `GET /stats`: how often the function asked for work, how many environments wait for it now, and how an init failed.
 pub(crate) async fn stats(State(function): State<Function>) -> String {
     let errors = function.0.init_errors.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    json!({"polls": function.0.polls.load(Ordering::Relaxed), "initErrors": errors}).to_string()
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    json!({"polls": count(&function.0.polls), "waiting": count(&function.0.waiting), "initErrors": errors}).to_string()
 }
 
 /// `POST /invoke`: an event in, the function's own bytes out, with `x-head-ms`, `x-mode` and `x-function-error`.
 /// A request header `x-deadline-ms` bounds the invocation.
 pub(crate) async fn invoke(State(function): State<Function>, headers: HeaderMap, body: Bytes) -> Response {
-    let deadline = header(&headers, "x-deadline-ms").parse().map_or(DEADLINE, Duration::from_millis);
-    let Some(mut reply) = function.call(body, deadline).await else {
+    let deadline = header(&headers, "x-deadline-ms").parse().map_or(function.0.timeout, Duration::from_millis);
+    let Some(mut reply) = function.call_within(body, deadline).await else {
         return status(StatusCode::GATEWAY_TIMEOUT, json!({"errorType": "Sandbox.Timedout"}));
     };
     let builder = Response::builder()
         .header("x-head-ms", reply.head_ms.to_string())
         .header("x-mode", if reply.streaming { "streaming" } else { "buffered" })
         .header("x-function-error", reply.error.take().unwrap_or_default());
-    let body = futures_util::stream::poll_fn(move |context| {
-        reply.body.poll_recv(context).map(|bytes| bytes.map(Ok::<_, std::convert::Infallible>))
-    });
+    let body = futures_util::stream::poll_fn(move |context| reply.body.poll_recv(context));
     builder.body(Body::from_stream(body)).unwrap_or_default()
 }

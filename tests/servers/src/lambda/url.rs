@@ -23,7 +23,7 @@ pub(crate) async fn forward(State(function): State<Function>, request: Request) 
     let (head, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, LIMIT).await else { return own(StatusCode::PAYLOAD_TOO_LARGE) };
     let event = event(&head, &body).to_string();
-    let Some(reply) = function.call(event.into(), std::time::Duration::from_secs(60)).await else {
+    let Some(reply) = function.call(event.into()).await else {
         return own(StatusCode::GATEWAY_TIMEOUT);
     };
     if reply.error.is_some() {
@@ -82,7 +82,7 @@ fn head_of(prelude: &Value) -> Option<http::response::Builder> {
 async fn buffered(mut reply: Reply) -> Option<Response> {
     let mut whole = Vec::new();
     while let Some(bytes) = reply.body.recv().await {
-        whole.extend_from_slice(&bytes);
+        whole.extend_from_slice(&bytes.ok()?);
     }
     let answer: Value = serde_json::from_slice(&whole).ok()?;
     let text = answer["body"].as_str().unwrap_or_default();
@@ -96,17 +96,17 @@ async fn streamed(mut reply: Reply) -> Option<Response> {
         if let Some(end) = start.windows(SEPARATOR.len()).position(|window| window == SEPARATOR) {
             break end;
         }
-        start.extend_from_slice(&reply.body.recv().await?);
+        start.extend_from_slice(&reply.body.recv().await?.ok()?);
     };
     let prelude: Value = serde_json::from_slice(start.get(..end)?).ok()?;
     let rest = Bytes::copy_from_slice(start.get(end + SEPARATOR.len()..)?);
     let builder = head_of(&prelude)?;
-    let (sender, mut receiver) = mpsc::channel::<Result<Bytes, std::convert::Infallible>>(1);
+    let (sender, mut receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         // When the caller has gone, the function still streams to its end: Lambda does not stop it either.
         let _ = sender.send(Ok(rest)).await;
         while let Some(bytes) = reply.body.recv().await {
-            let _ = sender.send(Ok(bytes)).await;
+            let _ = sender.send(bytes).await;
         }
     });
     let body = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
