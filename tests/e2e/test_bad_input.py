@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from harness.clients import HELLO, Ask
-from harness.world import nonce
+from harness.world import FRONT, nonce
 
 MODELS = ["via-openai-strict", "via-anthropic-strict", "via-bedrock-claude", "via-bedrock-other"]
 PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages"}
@@ -75,6 +75,7 @@ NOT_JSON = {
     "a string": b'"x"',
     "null": b"null",
     "a number": b"1e400",
+    # By a load balancer it would come as text, with other characters in place of these bytes.
     "invalid UTF-8": b'{"model": "via-openai-strict", "messages": [{"role": "user", "content": "\xff\xfe\x80"}]}',
     "a lone surrogate": b'{"model": "via-openai-strict", "max_tokens": 9, "messages": [{"role": "user", "content": "\\ud800"}]}',
     "a NUL byte": b'{"model": "via-openai-strict"\x00}',
@@ -82,7 +83,7 @@ NOT_JSON = {
 }
 
 
-@pytest.mark.parametrize("kind", NOT_JSON)
+@pytest.mark.parametrize("kind", [kind for kind in NOT_JSON if FRONT == "native" or kind != "invalid UTF-8"])
 def test_a_body_that_is_no_json_object(post, api, kind):
     is_clear(post(NOT_JSON[kind]), api)
 
@@ -102,12 +103,14 @@ def test_nesting_10000_deep(post, api, opener, place):
         is_clear(post(bodies[place](model)), api)
 
 
+@pytest.mark.native("Lambda's front doors refuse it themselves")
 def test_a_body_of_33_mb(post, api):
     body = good(messages=[{"role": "user", "content": "x" * (33 << 20)}])
     message = is_clear(post(body), api, 413)
     assert "32" in message or "33554432" in message.replace(",", ""), "the message names the limit"
 
 
+@pytest.mark.native("Lambda's front doors refuse it themselves")
 def test_a_body_of_33_mb_in_chunks_without_a_length(gateway, api):
     def chunks():
         yield b'{"model": "via-openai-strict", "messages": [{"role": "user", "content": "'
@@ -122,6 +125,7 @@ def test_a_body_of_33_mb_in_chunks_without_a_length(gateway, api):
     is_clear(answer, api, 413)
 
 
+@pytest.mark.native("Lambda's front doors refuse it themselves")
 def test_a_big_body_without_a_token_is_not_read_to_its_end(gateway, api):
     """A 401 costs no 30 MB of memory: the head alone decides."""
     address = urlsplit(gateway.url)
