@@ -8,7 +8,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
@@ -83,11 +83,20 @@ where
     serde_json::to_value(answered).map_err(|error| Failed(error.to_string()))
 }
 
-/// When the invocation ends. Without a deadline (tests): in a minute.
+/// When the invocation ends. Without a deadline (tests, emulators): in a minute.
 fn ends(context: &Context) -> Instant {
-    let left = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
-    let minute = std::time::Duration::from_secs(60);
-    Instant::now() + if context.deadline == 0 { minute } else { left.min(15 * minute) }
+    let minute = Duration::from_secs(60);
+    Instant::now() + time_left(context).map_or(minute, |left| left.min(15 * minute))
+}
+
+/// No invocation has ended before: 2014, when Lambda began.
+const FIRST_DEADLINE_MS: u64 = 1_388_534_400_000;
+
+/// How much time the invocation has. A deadline that has passed leaves none, which is not the same as no deadline: tests have none, and `cargo lambda watch` says the same
+/// ten minutes of 1970 to everyone.
+pub fn time_left(context: &Context) -> Option<Duration> {
+    let stated = context.deadline >= FIRST_DEADLINE_MS;
+    stated.then(|| context.deadline().duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 async fn through(router: Router, event: lambda_http::Request) -> Result<Response<lambda_http::Body>, Infallible> {
@@ -131,5 +140,24 @@ fn is_by_iam(context: &RequestContext) -> bool {
         }
         RequestContext::ApiGatewayV1(context) => context.identity.user_arn.is_some(),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_deadline_leaves_time() {
+        let left = |deadline| {
+            let mut context = Context::default();
+            context.deadline = deadline;
+            time_left(&context)
+        };
+        let now_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
+        let now_ms = u64::try_from(now_ms).unwrap();
+        assert_eq!((left(0), left(600_000)), (None, None));
+        assert_eq!(left(now_ms - 1_000), Some(Duration::ZERO));
+        assert!(left(now_ms + 60_000).is_some_and(|left| left > Duration::from_secs(50)));
     }
 }

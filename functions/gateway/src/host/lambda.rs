@@ -5,7 +5,7 @@
 //! API Gateway with response streaming.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use ::tower::ServiceExt;
 use axum::Router;
@@ -179,9 +179,7 @@ fn too_large(door: &str, size: usize, limit: usize) -> Fault {
 }
 
 fn request(event: lambda_http::Request) -> Request<Body> {
-    let stated = event.lambda_context_ref().filter(|context| context.deadline > 0);
-    // A deadline that has passed leaves no time; it is not the same as none.
-    let left = stated.map(|context| context.deadline().duration_since(SystemTime::now()).unwrap_or_default());
+    let left = event.lambda_context_ref().and_then(tollgate_host::lambda::time_left);
     let path = event.raw_http_path().to_owned();
     let (mut parts, body) = event.into_parts();
     parts.uri = without_stage(&parts.uri, path);

@@ -198,6 +198,16 @@ async fn without_time_for_an_attempt_none_is_started() {
     }
 }
 
+/// `cargo lambda watch` says the same ten minutes of 1970 with every event.
+#[tokio::test]
+async fn a_deadline_of_an_emulators_is_none() {
+    let router = Upstream::start("Hi".to_owned()).await.gateway("");
+    let mut context = Context::default();
+    context.deadline = 600_000;
+    let answer = send(&router, Mode::Streamed, request(&event("alb-chat.json")).with_lambda_context(context)).await;
+    assert_eq!((answer.status, answer.header("x-tollgate-attempts")), (200, "1"));
+}
+
 /// Changes an event's headers, in whichever form they are.
 fn edited(name: &str, edit: impl FnOnce(&mut serde_json::Map<String, Value>)) -> lambda_http::Request {
     let mut event = json_of(&event(name));
