@@ -3,6 +3,7 @@
 What only AWS knows (an ARN, a generated name) is a made-up text of the right shape.
 """
 
+import functools
 import pathlib
 import re
 
@@ -55,6 +56,7 @@ def short_form(loader, suffix, node):
 Loader.add_multi_constructor("!", short_form)
 
 
+@functools.cache
 def load(name):
     return yaml.load((INFRA / name).read_text(), Loader)
 

@@ -67,10 +67,9 @@ def operations(service):
 
 
 def signed(text):
-    """Services for which a file signs requests by hand."""
-    if "aws_sigv4" not in text:
-        return set()
-    return set(re.findall(r'\.name\(\s*"([a-z0-9-]+)"\s*\)', text))
+    """Services for which a file signs requests by hand: `signer::Call { service: "s3", .. }`, or the signing parameters themselves."""
+    services = set(re.findall(r'\bservice:\s*"([a-z0-9-]+)"', text)) if "signer::" in text else set()
+    return services | (set(re.findall(r'\.name\(\s*"([a-z0-9-]+)"\s*\)', text)) if "aws_sigv4" in text else set())
 
 
 def actions(crate):
@@ -98,7 +97,9 @@ def variables():
     for folder in crates().values():
         for _, text in sources(folder):
             names |= set(re.findall(r'"(TOLLGATE_[A-Z0-9_]+)"', text))
-            names |= {name for name in re.findall(r'\bvar(?:_os)?\("([A-Z0-9_]+)"\)', text)}
+            names |= set(re.findall(r'\bvar(?:_os)?\("([A-Z0-9_]+)"\)', text))
+            for constant in re.findall(r"\bvar(?:_os)?\(([A-Z0-9_]+)\)", text):
+                names.add(re.search(rf'const {constant}: &str = "(\w+)"', text)[1])
     return names
 
 

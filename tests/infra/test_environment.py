@@ -3,7 +3,7 @@
 import re
 
 import rust
-from cfn import ROOT, Stack, load
+from cfn import ROOT, Stack, load, walk
 
 
 def set_by_templates():
@@ -15,7 +15,7 @@ def set_by_templates():
             if resource["Type"] == "AWS::Serverless::Function":
                 names |= resource["Properties"].get("Environment", {}).get("Variables", {}).keys()
     (container,) = load("container.yaml")["Resources"]["Task"]["Properties"]["ContainerDefinitions"]
-    return names | {each["Name"] for each in container["Environment"] + container["Secrets"]}
+    return names | {node["Name"] for node in walk(container["Environment"] + container["Secrets"]) if "Name" in node}
 
 
 def test_every_variable_that_a_template_sets_is_read():
@@ -42,3 +42,10 @@ def test_the_variables_fit_into_a_function():
     configuration = root.properties("Configuration")["Value"]
     others = {"TOLLGATE_LOG": "debug", "TOLLGATE_RESPONSE_MODE": "stream", "TOLLGATE_EVENT_BUS": "x" * 100}
     assert len("TOLLGATE_CONFIG" + configuration) + sum(len(name + value) for name, value in others.items()) < 4096
+
+
+def test_a_configuration_elsewhere_is_named_and_found_by_the_same_variable():
+    root = Stack(ConfigSource="s3://bucket/tollgate.yaml", AllowHttp="true", ContainerImage="image")
+    assert root.value(root.template["Globals"]["Function"]["Environment"]["Variables"])["TOLLGATE_CONFIG"] == "s3://bucket/tollgate.yaml"
+    (container,) = root.child("Container").properties("Task")["ContainerDefinitions"]
+    assert {"Name": "TOLLGATE_CONFIG", "Value": "s3://bucket/tollgate.yaml"} in container["Environment"] and container["Secrets"] == []

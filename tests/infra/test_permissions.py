@@ -10,7 +10,8 @@ from cfn import Stack, templates, walk
 # Every option that brings a permission along.
 ALL = dict(CertificateArn="arn:aws:acm:us-east-1:123456789012:certificate/a", RestApi="true", ContainerImage="image", Tracing="Active",
            KmsKeyArn="arn:aws:kms:us-east-1:123456789012:key/k", WebhookAuth="NONE",
-           GuardrailArns="arn:aws:bedrock:us-east-1:123456789012:guardrail/g", GuardFunctionArns="arn:aws:lambda:us-east-1:123456789012:function:f")
+           GuardrailArns="arn:aws:bedrock:us-east-1:123456789012:guardrail/g", GuardFunctionArns="arn:aws:lambda:us-east-1:123456789012:function:f",
+           ConfigSource="s3://bucket/tollgate.yaml")
 # What a role needs for what AWS does in its name, not for a call of ours.
 ON_BEHALF = {
     "kms:Decrypt": "DynamoDB and Secrets Manager, with a key of one's own",
@@ -79,7 +80,7 @@ def test_every_sdk_in_the_workspace_is_known_here():
     sdks = {name for folder in rust.crates().values() for name in rust.manifest(folder).get("dependencies", {}) if name.startswith("aws-sdk-")}
     assert sdks == rust.SERVICES.keys()
     signed = {service for folder in rust.crates().values() for _, text in rust.sources(folder) for service in rust.signed(text)}
-    assert signed <= rust.SIGNED.keys()
+    assert signed == rust.SIGNED.keys()
 
 
 def test_the_code_calls_something():
@@ -114,6 +115,17 @@ def test_a_star_is_a_resource_only_where_the_service_knows_no_other():
                 starred |= allowed([statement])
             assert not any("*" in action for action in allowed([statement])), (name, statement)
     assert starred == {"xray:PutTelemetryRecords", "xray:PutTraceSegments", "ecr:GetAuthorizationToken"}
+
+
+def test_a_configuration_elsewhere_may_be_read_and_nothing_beside_it():
+    read = lambda **given: [s for s in Stack(**given).properties("GatewayPolicy")["PolicyDocument"]["Statement"] if s["Sid"] == "Configuration"]
+    assert read() == []
+    (s3,) = read(ConfigSource="s3://bucket/path/tollgate.yaml")
+    assert (s3["Action"], s3["Resource"]) == ("s3:GetObject", "arn:aws:s3:::bucket/path/tollgate.yaml")
+    # The extension's calls, by the function's role.
+    (agent,) = read(ConfigSource="appconfig:abc123/env4567/prof890", AppConfigExtensionArn="arn:aws:lambda:us-east-1:027255383542:layer:AWS-AppConfig-Extension:207")
+    assert agent["Action"] == ["appconfig:GetLatestConfiguration", "appconfig:StartConfigurationSession"]
+    assert agent["Resource"] == "arn:aws:appconfig:us-east-1:123456789012:application/abc123/environment/env4567/configuration/prof890"
 
 
 def test_models_are_named_by_pattern_or_by_arn():

@@ -18,7 +18,9 @@ OPTIONS = {
     "own network": dict(AllowHttp="true", VpcId="vpc-1", SubnetIds="subnet-1,subnet-2"),
     "API Gateway": dict(RestApi="true", StreamingUrl="false"),
     "no streaming": dict(AllowHttp="true", StreamingUrl="false"),
-    "everything": dict(CertificateArn="arn:aws:acm:us-east-1:123456789012:certificate/a", RestApi="true", ContainerImage="image", WebhookAuth="NONE",
+    "configured by AppConfig": dict(ConfigSource="appconfig:abc123/env4567/prof890", AppConfigExtensionArn="arn:aws:lambda:us-east-1:027255383542:layer:AWS-AppConfig-Extension:207"),
+    "everything": dict(ConfigSource="s3://bucket/tollgate.yaml", SecretArns="arn:aws:secretsmanager:us-east-1:123456789012:secret:s-AbCdEf",
+                       CertificateArn="arn:aws:acm:us-east-1:123456789012:certificate/a", RestApi="true", ContainerImage="image", WebhookAuth="NONE",
                        KmsKeyArn="arn:aws:kms:us-east-1:123456789012:key/k", Tracing="Active", JwtAtListener="true", AlbAccessLogsBucket="logs",
                        GatewayConcurrency="50", StreamConcurrency="50", WebhookConcurrency="5", AlarmEmail="a@example.com", Protect="true"),
 }
