@@ -3,6 +3,7 @@
 What only AWS knows (an ARN, a generated name) is a made-up text of the right shape.
 """
 
+import contextlib
 import functools
 import pathlib
 import re
@@ -37,6 +38,10 @@ IDS = {
 ATTRIBUTES = {
     ("AWS::Cognito::UserPool", "ProviderURL"): "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_EXAMPLE01",
 }
+
+
+class NotMade(AssertionError):
+    """A resource that is referred to, and not made with these parameters."""
 
 
 class Loader(yaml.SafeLoader):
@@ -98,6 +103,10 @@ class Stack:
         resource = self.template["Resources"][name]
         return "Condition" not in resource or self.condition(resource["Condition"])
 
+    def must_have(self, name):
+        if not self.has(name):
+            raise NotMade(f"{name} is referred to, and not made with these parameters")
+
     def resources(self, kind=None):
         return {
             name: resource
@@ -114,7 +123,7 @@ class Stack:
     def child(self, name):
         """A nested stack, with what this one gives it."""
         if name not in self.children:
-            assert self.has(name), f"{name} is not made with these parameters"
+            self.must_have(name)
             properties = self.template["Resources"][name]["Properties"]
             self.children[name] = Stack(properties["Location"], **self.value(properties.get("Parameters", {})))
         return self.children[name]
@@ -156,7 +165,11 @@ class Stack:
             case "Ref":
                 return self.reference(of)
             case "Fn::If":
-                return self.value(of[1] if self.condition(of[0]) else of[2])
+                chosen, other = (of[1], of[2]) if self.condition(of[0]) else (of[2], of[1])
+                # CloudFormation does not say that it leaves the other one alone: it has to be computable, too, but for what is not there.
+                with contextlib.suppress(NotMade):
+                    self.value(other)
+                return self.value(chosen)
             case "Fn::Join":
                 return of[0].join(str(each) for each in self.value(of[1]))
             case "Fn::Split":
@@ -185,13 +198,13 @@ class Stack:
         if name in self.parameters:
             return self.parameters[name]
         resource = self.template["Resources"][name]
-        assert self.has(name), f"{name} is referred to, and not made with these parameters"
+        self.must_have(name)
         made_up = IDS.get(resource["Type"])
         return made_up(name) if made_up else resource.get("Properties", {}).get("Name") and self.value(resource["Properties"]["Name"]) or f"{name}-id"
 
     def attribute(self, name, attribute):
         resource = self.template["Resources"][name]
-        assert self.has(name), f"{name} is referred to, and not made with these parameters"
+        self.must_have(name)
         if attribute.startswith("Outputs."):
             return self.child(name).output(attribute.removeprefix("Outputs."))
         if resource["Type"] == "AWS::SSM::Parameter" and attribute == "Value":

@@ -85,3 +85,8 @@ def test_the_container_reads_the_configuration_of_the_functions():
     root = Stack(AllowHttp="true", ContainerImage="image")
     assert root.child("Container").parameters["ConfigurationParameter"] == root.properties("Configuration")["Name"] == "tollgate-configuration"
     assert root.child("Webhooks").parameters["Configuration"] == root.properties("Configuration")["Value"]
+
+
+def test_the_parameter_store_takes_it_for_a_text():
+    """Two braces would be a reference to another parameter, and be refused."""
+    assert not re.search(r"\{\{", configuration(Teams=TEAMS["several"]))
