@@ -8,9 +8,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
+use tollgate_auth::AuthError;
 use tollgate_config::{Config, RouteType};
 use tollgate_wire::codec::Dialect;
 use tollgate_wire::ir::{Fault, FaultKind};
@@ -71,9 +72,13 @@ impl<'a> Route<'a> {
         match config.route_type(path) {
             Some(RouteType::Completions) => Self::Conversation(Dialect::Chat),
             Some(RouteType::Messages) => Self::Conversation(Dialect::Messages),
+            Some(RouteType::GenerateContent) => Self::Conversation(Dialect::GenerateContent),
             Some(RouteType::Models) => Self::Models,
             Some(later) => Self::Later(later),
-            None => path.split_once("/v1/models/").map_or(Self::Unknown, |(_, id)| Self::Model(id)),
+            None => {
+                let model = path.split_once("/v1/models/").or_else(|| path.split_once("/v1beta/models/"));
+                model.map_or(Self::Unknown, |(_, id)| Self::Model(id))
+            }
         }
     }
 
@@ -81,6 +86,7 @@ impl<'a> Route<'a> {
     pub fn name(self) -> &'static str {
         match self {
             Self::Conversation(Dialect::Messages) => "messages",
+            Self::Conversation(Dialect::GenerateContent) => "generateContent",
             Self::Conversation(_) => "completions",
             Self::Models | Self::Model(_) => "models",
             Self::Health => "health",
@@ -88,7 +94,6 @@ impl<'a> Route<'a> {
             Self::Later(RouteType::Embeddings) => "embeddings",
             Self::Later(RouteType::Realtime) => "realtime",
             Self::Later(RouteType::AnthropicTokenCount) => "anthropicTokenCount",
-            Self::Later(RouteType::GenerateContent) => "generateContent",
             Self::Later(RouteType::GeminiCountTokens) => "geminiCountTokens",
             Self::Later(RouteType::Rerank) => "rerank",
             Self::Later(RouteType::Passthrough) => "passthrough",
@@ -103,7 +108,9 @@ impl<'a> Route<'a> {
         match self {
             Self::Conversation(dialect) => dialect,
             Self::Later(RouteType::AnthropicTokenCount) => Dialect::Messages,
+            Self::Later(RouteType::GeminiCountTokens) => Dialect::GenerateContent,
             _ if headers.contains_key("anthropic-version") => Dialect::Messages,
+            _ if headers.contains_key("x-goog-api-key") => Dialect::GenerateContent,
             _ => Dialect::Chat,
         }
     }
@@ -117,6 +124,45 @@ impl<'a> Route<'a> {
         };
         let head = allowed == "GET" && method == Method::HEAD;
         if method.as_str() == allowed || head { Ok(()) } else { Err(allowed) }
+    }
+}
+
+/// The client's token. Google's REST examples have it in the query, where it is not looked for.
+pub fn token(parts: &Parts) -> Result<&str, AuthError> {
+    let in_query = |query: &str| query.split('&').any(|pair| pair.split('=').next() == Some("key"));
+    tollgate_auth::bearer(&parts.headers).map_err(|error| match error {
+        AuthError::Missing if parts.uri.query().is_some_and(in_query) => AuthError::InQuery,
+        other => other,
+    })
+}
+
+/// What Gemini's path says: `/v1beta/models/{model}:streamGenerateContent`, or Vertex AI's
+/// `/v1/projects/../locations/../publishers/google/models/{model}:generateContent`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Generate {
+    /// The model.
+    pub model: String,
+    /// Streamed?
+    pub stream: bool,
+    /// As one JSON array, which it is without `?alt=sse`.
+    pub array: bool,
+}
+
+impl Generate {
+    /// The model may hold `:` and `/`, escaped or not.
+    pub fn of(uri: &Uri) -> Result<Self, Fault> {
+        let read = || {
+            let (_, rest) = uri.path().split_once("/models/")?;
+            let (model, method) = rest.rsplit_once(':')?;
+            let model = percent_encoding::percent_decode_str(model).decode_utf8().ok()?.into_owned();
+            let stream = method == "streamGenerateContent";
+            let events = uri.query().unwrap_or_default().split('&').any(|pair| pair == "alt=sse");
+            Some(Self { model, stream, array: stream && !events })
+        };
+        read().filter(|generate| !generate.model.is_empty()).ok_or_else(|| {
+            let message = "the path names no model: it ends in /models/MODEL:generateContent or /models/MODEL:streamGenerateContent";
+            Fault::new(FaultKind::NotFound, message).with_param("model").with_code("unknown_path")
+        })
     }
 }
 
@@ -235,11 +281,47 @@ mod tests {
                 "/v1/models/us.anthropic.claude-sonnet-4-20250514-v1:0",
                 Route::Model("us.anthropic.claude-sonnet-4-20250514-v1:0"),
             ),
+            ("/v1beta/models/gemini-2.5-pro:generateContent", Route::Conversation(Dialect::GenerateContent)),
+            ("/v1beta/models/gemini-2.5-pro", Route::Model("gemini-2.5-pro")),
+            ("/v1beta/models", Route::Models),
             ("/v1/embeddings", Route::Later(RouteType::Embeddings)),
             ("/v1/nothing", Route::Unknown),
         ] {
             assert_eq!(Route::of(&config, path), route, "{path}");
         }
+    }
+
+    #[test]
+    fn geminis_path_says_model_and_streaming() {
+        let generate = |uri: &str| Generate::of(&uri.parse().unwrap());
+        for (uri, model, stream, array) in [
+            ("/v1beta/models/gemini-2.5-pro:generateContent", "gemini-2.5-pro", false, false),
+            ("/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse", "gemini-2.5-pro", true, false),
+            ("/v1/models/gemini-2.5-pro:streamGenerateContent?x=1", "gemini-2.5-pro", true, true),
+            ("/v1/projects/p/locations/l/publishers/google/models/m:generateContent?alt=sse", "m", false, false),
+            ("/v1beta/models/us.amazon.nova-lite-v1%3A0:generateContent", "us.amazon.nova-lite-v1:0", false, false),
+            ("/v1beta/models/us.amazon.nova-lite-v1:0:generateContent", "us.amazon.nova-lite-v1:0", false, false),
+            ("/v1beta/models/meta/llama%2D4:generateContent", "meta/llama-4", false, false),
+        ] {
+            assert_eq!(generate(uri).unwrap(), Generate { model: model.to_owned(), stream, array }, "{uri}");
+        }
+        for uri in ["/v1beta/models/:generateContent", "/gen:generateContent", "/v1beta/models/%ff:generateContent"] {
+            assert_eq!(generate(uri).unwrap_err().kind, FaultKind::NotFound, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_key_in_the_query_is_refused_by_name() {
+        let token = |uri: &str, key: Option<&'static str>| {
+            let mut request = http::Request::builder().uri(uri);
+            if let Some(key) = key {
+                request = request.header("x-goog-api-key", key);
+            }
+            token(&request.body(()).unwrap().into_parts().0).map(str::to_owned)
+        };
+        assert_eq!(token("/v1beta/models/m:generateContent?alt=sse&key=a.b.c", None), Err(AuthError::InQuery));
+        assert_eq!(token("/v1beta/models/m:generateContent?monkey=1", None), Err(AuthError::Missing));
+        assert_eq!(token("/v1beta/models/m:generateContent?key=x", Some("a.b.c")).as_deref(), Ok("a.b.c"));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! `GET /v1/models` and `GET /v1/models/{id}`, in OpenAI's shape (<https://platform.openai.com/docs/api-reference/models>) or Anthropic's
-//! (<https://docs.anthropic.com/en/api/models-list>).
+//! `GET /v1/models` and `GET /v1/models/{id}`, in OpenAI's shape (<https://platform.openai.com/docs/api-reference/models>) Anthropic's
+//! (<https://docs.anthropic.com/en/api/models-list>) or Google's (<https://ai.google.dev/api/models>).
 
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
@@ -25,6 +25,7 @@ pub fn list(app: &App, client: Dialect) -> Response {
             "first_id": names.first().map(|model| model.name),
             "last_id": names.last().map(|model| model.name),
         }),
+        Dialect::GenerateContent => json!({ "models": data }),
         _ => json!({"object": "list", "data": data}),
     };
     response(&body)
@@ -53,6 +54,11 @@ fn entry(app: &App, client: Dialect, model: &ModelName<'_>) -> Value {
             let created_at = started.fmt(Format::DateTime).unwrap_or_default();
             json!({"type": "model", "id": model.name, "display_name": model.name, "created_at": created_at})
         }
+        Dialect::GenerateContent => json!({
+            "name": format!("models/{}", model.name),
+            "displayName": model.name,
+            "supportedGenerationMethods": ["generateContent", "streamGenerateContent"],
+        }),
         _ => {
             json!({"id": model.name, "object": "model", "created": app.started_unix_s, "owned_by": model.owner})
         }

@@ -20,6 +20,7 @@ use std::time::{Duration, SystemTime};
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
+use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
@@ -31,12 +32,12 @@ use tollgate_wire::codec::{Dialect, Seed};
 use tollgate_wire::exchange::Inbound;
 use tollgate_wire::ir::{Dropped, Fault, FaultKind};
 
-use crate::accept::{self, Route};
+use crate::accept::{self, Generate, Route};
 use crate::app::{App, unix_s};
 use crate::books::Books;
 use crate::guard::{self, Facts, Stop};
 use crate::meter::{self, Denied};
-use crate::relay::Collected;
+use crate::relay::{Collected, Form};
 use crate::{error, models, relay};
 
 /// When the host wants this request to be over: Lambda's own deadline. In the request's extensions.
@@ -116,7 +117,7 @@ async fn admit(
         books.refused("method_not_allowed");
         return Err(Box::new(error::method(allowed, client, request_id)));
     }
-    let identity = async { app.auth.authenticate(tollgate_auth::bearer(&parts.headers)?, SystemTime::now()).await };
+    let identity = async { app.auth.authenticate(accept::token(parts)?, SystemTime::now()).await };
     let identity = match identity.await {
         Ok(identity) => identity,
         Err(refusal) => {
@@ -148,11 +149,8 @@ async fn converse(
     let waiting = std::time::Instant::now();
     let body = accept::body(parts, body, app.config.request.max_body_bytes(), deadline).await;
     books.received(waiting);
-    let inbound = match body {
-        Ok(body) => Inbound::decode(client, body, accept::betas(&parts.headers)).map_err(|error| error.into_fault()),
-        Err(fault) => Err(fault),
-    };
-    let inbound = match inbound {
+    let inbound = body.and_then(|body| inbound(parts, client, body));
+    let (inbound, form) = match inbound {
         Ok(inbound) => inbound,
         Err(fault) => return refuse(books, &fault, client, request_id).await,
     };
@@ -199,9 +197,21 @@ async fn converse(
     };
     dispatch_into(&job, chain, books.underway()).await;
     let outcome = books.answered();
-    let mut response = answer(app, outcome, books, &facts).await;
+    let mut response = answer(app, outcome, books, &facts, form).await;
     meter::headers(&mut response, client, &standings, SystemTime::now());
     response
+}
+
+/// The request, and how its stream is to be written.
+fn inbound(parts: &Parts, client: Dialect, body: Bytes) -> Result<(Inbound, Form), Fault> {
+    let (inbound, form) = match client {
+        Dialect::GenerateContent => {
+            let Generate { model, stream, array } = Generate::of(&parts.uri)?;
+            (Inbound::by_path(body, model, stream), if array { Form::Array } else { Form::Events })
+        }
+        _ => (Inbound::decode(client, body, accept::betas(&parts.headers)), Form::Events),
+    };
+    Ok((inbound.map_err(|error| error.into_fault())?, form))
 }
 
 /// Over a limit, or not admitted for another reason: nothing was sent, nothing is spent.
@@ -217,7 +227,7 @@ async fn limited(mut books: Books, denied: Denied, client: Dialect, request_id: 
     with(books, response).await
 }
 
-async fn answer(app: &App, outcome: Outcome, mut books: Books, facts: &Facts<'_>) -> Response {
+async fn answer(app: &App, outcome: Outcome, mut books: Books, facts: &Facts<'_>, form: Form) -> Response {
     let served =
         outcome.attempts.last().filter(|_| outcome.result.is_ok()).map(|attempt| attempt.provider.name().to_owned());
     let mut response = match outcome.result {
@@ -232,8 +242,8 @@ async fn answer(app: &App, outcome: Outcome, mut books: Books, facts: &Facts<'_>
                 Err(stop) => stopped(books, stop, facts).await,
             }
         }
-        Ok(Answer::Stream(live)) if app.guards.holds_streams() => held(app, live, books, facts).await,
-        Ok(Answer::Stream(live)) => relay::response(live, books, facts.request_id),
+        Ok(Answer::Stream(live)) if app.guards.holds_streams() => held(app, live, books, facts, form).await,
+        Ok(Answer::Stream(live)) => relay::response(live, books, facts.request_id, form),
         Err(fault) => refuse(books, &fault, facts.client, facts.request_id).await,
     };
     let headers = response.headers_mut();
@@ -253,14 +263,14 @@ async fn answer(app: &App, outcome: Outcome, mut books: Books, facts: &Facts<'_>
 }
 
 /// A stream that the guards see whole before the client sees any of it: what stops it is still an answer with a status of its own.
-async fn held(app: &App, live: Box<LiveStream>, mut books: Books, facts: &Facts<'_>) -> Response {
+async fn held(app: &App, live: Box<LiveStream>, mut books: Books, facts: &Facts<'_>, form: Form) -> Response {
     let checked = match relay::collect(live, &mut books, facts.request_id, guard::MAX_HELD_BYTES).await {
         Collected::Complete(bytes) => app.guards.stream(facts, bytes).await,
         Collected::TooLarge => Err(Stop::Failed(guard::too_large())),
         Collected::Failed(fault) => Err(Stop::Failed(fault)),
     };
     match checked {
-        Ok(bytes) => with(books, relay::event_stream(Body::from(bytes))).await,
+        Ok(bytes) => with(books, form.whole(bytes)).await,
         Err(stop) => stopped(books, stop, facts).await,
     }
 }

@@ -11,25 +11,54 @@ use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http_body::Frame;
 use tollgate_upstream::{LiveStream, Step};
+use tollgate_wire::gemini::ArrayForm;
 use tollgate_wire::ir::Fault;
 
 use crate::books::Books;
 
-/// The answer. Its body ends with the stream's final event or with an error event, never with an error of the transport: Lambda would write
-/// that into the body.
-pub fn response(live: Box<LiveStream>, books: Books, request_id: &str) -> Response {
-    let state = Box::new(Streaming { live, books: Some(books), request_id: request_id.to_owned() });
-    event_stream(Body::new(StreamBody { next: Some(Box::pin(step(state))) }))
+/// How a stream is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Server-sent events.
+    Events,
+    /// One JSON array: Gemini's clients may ask for it.
+    Array,
 }
 
-/// A body of server-sent events.
-pub fn event_stream(body: Body) -> Response {
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    response
+impl Form {
+    /// An answer whose body is all of a stream that was held back.
+    pub fn whole(self, events: Bytes) -> Response {
+        match self {
+            Self::Events => self.head(Body::from(events)),
+            Self::Array => {
+                let (mut array, mut out) = (ArrayForm::default(), Vec::with_capacity(events.len()));
+                array.push(&events, &mut out);
+                array.finish(&mut out);
+                self.head(Body::from(out))
+            }
+        }
+    }
+
+    fn head(self, body: Body) -> Response {
+        let mut response = Response::new(body);
+        let kind = match self {
+            Self::Events => "text/event-stream; charset=utf-8",
+            Self::Array => "application/json",
+        };
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        response
+    }
+}
+
+/// The answer. Its body ends with the stream's final event or with an error event, never with an error of the transport: Lambda would write
+/// that into the body.
+pub fn response(live: Box<LiveStream>, books: Books, request_id: &str, form: Form) -> Response {
+    let array = (form == Form::Array).then(Box::default);
+    let state = Box::new(Streaming { live, books: Some(books), request_id: request_id.to_owned(), array });
+    form.head(Body::new(StreamBody { next: Some(Box::pin(step(state))) }))
 }
 
 /// A stream that was held back.
@@ -84,6 +113,20 @@ struct Streaming {
     live: Box<LiveStream>,
     books: Option<Books>,
     request_id: String,
+    /// The form that the client wants, if that is not events.
+    array: Option<Box<ArrayForm>>,
+}
+
+impl Streaming {
+    fn formed(&mut self, events: Bytes, is_last: bool) -> Bytes {
+        let Some(array) = &mut self.array else { return events };
+        let mut out = Vec::with_capacity(events.len());
+        array.push(&events, &mut out);
+        if is_last {
+            array.finish(&mut out);
+        }
+        out.into()
+    }
 }
 
 impl Drop for Streaming {
@@ -106,17 +149,18 @@ async fn step(mut state: Box<Streaming>) -> (Bytes, Option<Box<Streaming>>) {
                 if state.live.state().done {
                     close(&mut state, None).await;
                 }
+                let bytes = state.formed(bytes, false);
                 if !bytes.is_empty() {
                     return (bytes, Some(state));
                 }
             }
             Step::Last(bytes) => {
                 close(&mut state, None).await;
-                return (bytes, None);
+                return (state.formed(bytes, true), None);
             }
             Step::Failed(bytes, fault) => {
                 close(&mut state, Some(&fault)).await;
-                return (bytes, None);
+                return (state.formed(bytes, true), None);
             }
         }
     }

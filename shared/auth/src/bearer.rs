@@ -5,10 +5,11 @@ use http::header::AUTHORIZATION;
 
 use crate::error::AuthError;
 
-const API_KEY: &str = "x-api-key";
+/// Where SDKs put what they take for their provider's key: Anthropic's, Google's.
+const API_KEYS: [&str; 2] = ["x-api-key", "x-goog-api-key"];
 
 /// Finds the token: `Authorization: Bearer TOKEN` (the scheme in any case), or `x-api-key: TOKEN` as Anthropic's SDK
-/// sends it.
+/// sends it, or `x-goog-api-key: TOKEN` as Google's does.
 ///
 /// `Authorization` wins when both are there, equal or not: SDKs are often started with a placeholder as their API key
 /// and the real token as a header. An `Authorization` of another scheme, or without a token, is passed over.
@@ -25,10 +26,12 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, AuthError> {
     {
         return Ok(token.trim());
     }
-    match only(headers, API_KEY, API_KEY)?.map(str::trim) {
-        Some(token) if !token.is_empty() => Ok(token),
-        _ => Err(AuthError::Missing),
+    for name in API_KEYS {
+        if let Some(token) = only(headers, name, name)?.map(str::trim).filter(|token| !token.is_empty()) {
+            return Ok(token);
+        }
     }
+    Err(AuthError::Missing)
 }
 
 fn only<'h>(headers: &'h HeaderMap, name: &str, header: &'static str) -> Result<Option<&'h str>, AuthError> {
@@ -60,11 +63,13 @@ mod tests {
 
     #[test]
     fn a_token_is_found_in_either_header() {
-        let table: [(Pairs<'_>, &str); 8] = [
+        let table: [(Pairs<'_>, &str); 10] = [
             (&[("authorization", b"Bearer a.b.c")], "a.b.c"),
             (&[("authorization", b"bearer a.b.c")], "a.b.c"),
             (&[("authorization", b"BEARER   a.b.c ")], "a.b.c"),
             (&[("x-api-key", b"a.b.c")], "a.b.c"),
+            (&[("x-goog-api-key", b"a.b.c")], "a.b.c"),
+            (&[("x-goog-api-key", b"placeholder"), ("authorization", b"Bearer a.b.c")], "a.b.c"),
             (&[("x-api-key", b"placeholder"), ("authorization", b"Bearer a.b.c")], "a.b.c"),
             (&[("x-api-key", b"a.b.c"), ("authorization", b"Basic dXNlcjpwYXNz")], "a.b.c"),
             (&[("x-api-key", b"a.b.c"), ("authorization", b"Bearer ")], "a.b.c"),
@@ -94,6 +99,8 @@ mod tests {
     fn several_authorization_headers_are_refused_even_when_equal() {
         let twice = headers(&[("authorization", b"Bearer a.b.c"), ("authorization", b"Bearer a.b.c")]);
         assert_eq!(bearer(&twice), Err(AuthError::Ambiguous { header: "authorization" }));
+        let keys = headers(&[("x-goog-api-key", b"a.b.c"), ("x-goog-api-key", b"d.e.f")]);
+        assert_eq!(bearer(&keys), Err(AuthError::Ambiguous { header: "x-goog-api-key" }));
         let keys = headers(&[("x-api-key", b"a.b.c"), ("x-api-key", b"d.e.f")]);
         assert_eq!(bearer(&keys), Err(AuthError::Ambiguous { header: "x-api-key" }));
     }

@@ -68,9 +68,14 @@ pub enum AuthErrorKind {
 /// Why a token was refused. The `Display` text is public.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    /// Neither `Authorization: Bearer` nor `x-api-key`.
-    #[error("no token: send one as `Authorization: Bearer TOKEN` or as `x-api-key: TOKEN`")]
+    /// In none of the headers that may carry it.
+    #[error("no token: send one as `Authorization: Bearer TOKEN`, `x-api-key: TOKEN` or `x-goog-api-key: TOKEN`")]
     Missing,
+    /// In the query string only, as Google's REST examples have it.
+    #[error(
+        "the key in the query string is not read, because queries end in logs: send the token as `x-goog-api-key: TOKEN`"
+    )]
+    InQuery,
     /// The header that would carry the token is there more than once.
     #[error("several `{header}` headers: send one")]
     Ambiguous {
@@ -177,7 +182,7 @@ impl AuthError {
     /// What the answer has to be.
     pub fn kind(&self) -> AuthErrorKind {
         match self {
-            Self::Missing => AuthErrorKind::Missing,
+            Self::Missing | Self::InQuery => AuthErrorKind::Missing,
             Self::Ambiguous { .. }
             | Self::Malformed { .. }
             | Self::HeaderRefused { .. }
@@ -200,6 +205,7 @@ impl AuthError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Missing => "missing",
+            Self::InQuery => "in_query",
             Self::Ambiguous { .. } => "ambiguous",
             Self::Malformed { .. } => "malformed",
             Self::HeaderRefused { .. } => "header_refused",
@@ -257,7 +263,10 @@ mod tests {
         let at = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let p = Printable::new;
         let table = [
-            (AuthError::Missing, "no token: send one as `Authorization: Bearer TOKEN` or as `x-api-key: TOKEN`"),
+            (
+                AuthError::Missing,
+                "no token: send one as `Authorization: Bearer TOKEN`, `x-api-key: TOKEN` or `x-goog-api-key: TOKEN`",
+            ),
             (AuthError::Malformed { reason: "not three parts" }, "the token is malformed: not three parts"),
             (AuthError::HeaderRefused { field: "jku" }, "the token's header has `jku`, which is refused"),
             (

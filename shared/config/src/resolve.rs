@@ -16,6 +16,7 @@ const ROUTES: &[(&str, RouteType)] = &[
     ("/v1/responses", RouteType::Responses),
     ("/v1/embeddings", RouteType::Embeddings),
     ("/v1/models", RouteType::Models),
+    ("/v1beta/models", RouteType::Models),
     ("/v1/realtime", RouteType::Realtime),
     (":generateContent", RouteType::GenerateContent),
     (":streamGenerateContent", RouteType::GenerateContent),

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::codec::Dialect;
 use crate::error::WireError;
+use crate::gemini;
 use crate::json::{self, Member};
 
 /// A model name longer than this is refused; Bedrock's longest ARNs have 2,048 characters.
@@ -29,6 +30,28 @@ pub struct Envelope {
 }
 
 impl Envelope {
+    /// Reads a body of Gemini's, whose model and streaming stand in the path.
+    pub fn by_path(body: &[u8], model: String, stream: bool) -> Result<Self, WireError> {
+        let members = json::members(body)?;
+        let find = |key: &str| members.iter().find(|m| m.key == key && m.value != "null");
+        let contents =
+            find("contents").ok_or_else(|| WireError::invalid("contents", "required: an array of contents"))?;
+        filled(contents, "content")?;
+        let config = match find("generationConfig").or_else(|| find("generation_config")) {
+            Some(member) => gemini::Caps::read(member.value, &member.key)?,
+            None => gemini::Caps::default(),
+        };
+        Ok(Self {
+            model: checked_name(model)?,
+            stream,
+            include_usage: true,
+            max_output_tokens: config.max_output_tokens,
+            choices: config.candidates.max(1),
+            model_span: 0..0,
+            stream_options_span: None,
+        })
+    }
+
     /// Reads a body of this client dialect. Checks what the gateway itself relies on; the rest is the upstream's to judge.
     pub fn decode(dialect: Dialect, body: &[u8]) -> Result<Self, WireError> {
         let members = json::members(body)?;
@@ -74,11 +97,7 @@ impl Envelope {
 
 fn check_messages<'a>(find: impl Fn(&str) -> Option<&'a Member<'a>>) -> Result<(), WireError> {
     let messages = find("messages").ok_or_else(|| WireError::invalid("messages", "required: an array of messages"))?;
-    expect(messages, "an array", messages.value.starts_with('['))?;
-    if is_empty(messages) {
-        return Err(WireError::invalid("messages", "expected at least one message, got none"));
-    }
-    Ok(())
+    filled(messages, "message")
 }
 
 /// The input may be elsewhere: in the response that it continues, in a conversation or a template of the upstream's. An answer that nobody waits for
@@ -111,6 +130,15 @@ fn expect(member: &Member<'_>, expected: &str, fits: bool) -> Result<(), WireErr
     Err(WireError::invalid(member.key.as_ref(), format!("expected {expected}, got {}", json::kind(member.value))))
 }
 
+/// An array of at least one item.
+fn filled(member: &Member<'_>, item: &str) -> Result<(), WireError> {
+    expect(member, "an array", member.value.starts_with('['))?;
+    if is_empty(member) {
+        return Err(WireError::invalid(member.key.as_ref(), format!("expected at least one {item}, got none")));
+    }
+    Ok(())
+}
+
 fn boolean(member: &Member<'_>) -> Result<bool, WireError> {
     expect(member, "true or false", matches!(member.value, "true" | "false"))?;
     Ok(member.value == "true")
@@ -136,7 +164,10 @@ fn include_usage(member: &Member<'_>) -> Result<bool, WireError> {
 
 fn model_name(member: &Member<'_>) -> Result<String, WireError> {
     expect(member, "a string", member.value.starts_with('"'))?;
-    let name: String = serde_json::from_str(member.value).map_err(|e| WireError::NotJson { message: e.to_string() })?;
+    checked_name(serde_json::from_str(member.value).map_err(|e| WireError::NotJson { message: e.to_string() })?)
+}
+
+fn checked_name(name: String) -> Result<String, WireError> {
     // Bedrock has the name in its path, where a dot and two dots are directories to whoever tidies paths.
     let dots = matches!(name.as_str(), "." | "..");
     if dots

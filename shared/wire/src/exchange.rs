@@ -40,6 +40,12 @@ impl Inbound {
         Ok(Self { dialect, body, envelope, betas, tree: OnceLock::new() })
     }
 
+    /// A request of Gemini's, whose model and streaming stand in its path.
+    pub fn by_path(body: Bytes, model: String, stream: bool) -> Result<Self, WireError> {
+        let envelope = Envelope::by_path(&body, model, stream)?;
+        Ok(Self { dialect: Dialect::GenerateContent, body, envelope, betas: Vec::new(), tree: OnceLock::new() })
+    }
+
     /// The body as the client sent it.
     pub fn body(&self) -> &Bytes {
         &self.body
@@ -47,7 +53,10 @@ impl Inbound {
 
     /// The same request with another body.
     pub fn with_body(&self, body: Bytes) -> Result<Self, WireError> {
-        Self::decode(self.dialect, body, self.betas.clone())
+        match self.dialect {
+            Dialect::GenerateContent => Self::by_path(body, self.envelope.model.clone(), self.envelope.stream),
+            dialect => Self::decode(dialect, body, self.betas.clone()),
+        }
     }
 
     /// What routing and limits need.
@@ -57,7 +66,16 @@ impl Inbound {
 
     /// The request as a tree; built at the first call.
     pub fn request(&self) -> Result<&ir::Request, WireError> {
-        self.tree.get_or_init(|| codec::decode_request(self.dialect, &self.body)).as_ref().map_err(Clone::clone)
+        self.tree.get_or_init(|| self.decoded()).as_ref().map_err(Clone::clone)
+    }
+
+    fn decoded(&self) -> Result<ir::Request, WireError> {
+        let mut request = codec::decode_request(self.dialect, &self.body)?;
+        if self.dialect == Dialect::GenerateContent {
+            request.model.clone_from(&self.envelope.model);
+            request.stream = self.envelope.stream;
+        }
+        Ok(request)
     }
 
     /// Makes the request of one attempt. `strict`: an error instead of a loss.
@@ -66,7 +84,11 @@ impl Inbound {
         let (body, betas, kind) = if target.dialect == self.dialect {
             let body = identity::edit_request(&self.body, &self.envelope, &self.betas, target, &mut dropped)?;
             let hide_usage = self.dialect == Dialect::Chat && !self.envelope.include_usage;
-            (body, self.betas.clone(), Kind::Identity(Box::new(Sniffer::new(self.dialect, hide_usage))))
+            (
+                body,
+                self.betas.clone(),
+                Kind::Identity(Box::new(Sniffer::new(self.dialect, hide_usage).expecting(self.envelope.choices))),
+            )
         } else {
             let request = self.request()?;
             let encoded = codec::encode_request(request, target)?;

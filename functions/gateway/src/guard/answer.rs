@@ -16,7 +16,7 @@ pub(super) struct Whole {
     client: Dialect,
     body: Bytes,
     span: Range<usize>,
-    /// OpenAI's `choices`, Anthropic's `content`.
+    /// OpenAI's `choices`, Anthropic's `content`, Gemini's `candidates`.
     value: Value,
     changed: bool,
 }
@@ -24,10 +24,18 @@ pub(super) struct Whole {
 impl Whole {
     /// `None`: it is no answer of this dialect.
     pub(super) fn read(client: Dialect, body: Bytes) -> Option<Self> {
-        let name = if client == Dialect::Messages { "content" } else { "choices" };
+        let name = match client {
+            Dialect::Messages => "content",
+            Dialect::GenerateContent => "candidates",
+            _ => "choices",
+        };
         let members = json::members(&body).ok()?;
-        let member = members.iter().find(|member| member.key == name)?;
-        let (span, value) = (member.value_span.clone(), tree::parse(member.value).ok()?);
+        let (span, value) = match members.iter().find(|member| member.key == name) {
+            Some(member) => (member.value_span.clone(), tree::parse(member.value).ok()?),
+            // A prompt that Gemini blocked has no answer.
+            None if members.iter().any(|member| member.key == "promptFeedback") => (0..0, Value::Array(Vec::new())),
+            None => return None,
+        };
         let whole = Self { client, body, span, value, changed: false };
         whole.texts()?;
         Some(whole)
@@ -41,6 +49,11 @@ impl Whole {
     fn texts(&self) -> Option<Vec<(String, String)>> {
         if self.client == Dialect::Messages {
             return Some(vec![("assistant".to_owned(), content::text(Some(&self.value))?)]);
+        }
+        if self.client == Dialect::GenerateContent {
+            let candidates = self.value.as_array()?.iter();
+            let text = |candidate: &Value| content::spoken(candidate.get("content").and_then(|c| c.get("parts")));
+            return candidates.map(|candidate| Some(("assistant".to_owned(), text(candidate)?))).collect();
         }
         let choices = self.value.as_array()?.iter().map(|choice| {
             let message = choice.get("message")?;
@@ -67,8 +80,12 @@ impl Choices for Whole {
             return Ok(());
         }
         for (choice, text) in self.value.as_array_mut().into_iter().flatten().zip(texts) {
-            let content = choice.get_mut("message").and_then(|message| message.get_mut("content"));
-            self.changed |= content::mask(content, text)?;
+            self.changed |= match self.client {
+                Dialect::GenerateContent => {
+                    content::mask_spoken(choice.get_mut("content").and_then(|c| c.get_mut("parts")), text)?
+                }
+                _ => content::mask(choice.get_mut("message").and_then(|message| message.get_mut("content")), text)?,
+            };
         }
         Ok(())
     }

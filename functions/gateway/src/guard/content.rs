@@ -6,10 +6,26 @@ use super::Unmatched;
 
 /// Its texts, joined with a space. `None`: it is neither a text, nor a list, nor nothing.
 pub(super) fn text(content: Option<&Value>) -> Option<String> {
+    text_of_parts(content, |_| true)
+}
+
+/// Those of an answer of Gemini's, whose thinking is text, too: other dialects keep it elsewhere.
+pub(super) fn spoken(content: Option<&Value>) -> Option<String> {
+    text_of_parts(content, is_spoken)
+}
+
+/// Is it a part of the answer itself?
+pub(super) fn is_spoken(part: &Value) -> bool {
+    part.get("thought") != Some(&Value::Bool(true))
+}
+
+fn text_of_parts(content: Option<&Value>, counts: fn(&Value) -> bool) -> Option<String> {
     match content {
         None | Some(Value::Null) => Some(String::new()),
         Some(Value::String(text)) => Some(text.clone()),
-        Some(Value::Array(parts)) => Some(parts.iter().filter_map(part).collect::<Vec<_>>().join(" ")),
+        Some(Value::Array(parts)) => {
+            Some(parts.iter().filter(|part| counts(part)).filter_map(part).collect::<Vec<_>>().join(" "))
+        }
         Some(_) => None,
     }
 }
@@ -22,14 +38,23 @@ fn part(part: &Value) -> Option<&str> {
 /// Puts a masked text into it; says whether that changed anything. Of several text parts the first gets all of it and the others go, because nobody
 /// knows which words were whose. Everything that is no text stays.
 pub(super) fn mask(content: Option<&mut Value>, masked: String) -> Result<bool, Unmatched> {
-    if text(content.as_deref()).is_none_or(|own| own == masked) {
+    mask_parts(content, masked, |_| true)
+}
+
+/// The same for an answer of Gemini's.
+pub(super) fn mask_spoken(content: Option<&mut Value>, masked: String) -> Result<bool, Unmatched> {
+    mask_parts(content, masked, is_spoken)
+}
+
+fn mask_parts(content: Option<&mut Value>, masked: String, counts: fn(&Value) -> bool) -> Result<bool, Unmatched> {
+    if text_of_parts(content.as_deref(), counts).is_none_or(|own| own == masked) {
         return Ok(false);
     }
     match content {
         Some(Value::String(own)) => *own = masked,
         Some(Value::Array(parts)) => {
             let mut masked = Some(masked);
-            parts.retain_mut(|part| match text_of(part) {
+            parts.retain_mut(|part| match text_of(part, counts) {
                 None => true,
                 Some(own) => masked.take().map(|masked| *own = masked).is_some(),
             });
@@ -42,7 +67,10 @@ pub(super) fn mask(content: Option<&mut Value>, masked: String) -> Result<bool, 
     Ok(true)
 }
 
-fn text_of(part: &mut Value) -> Option<&mut String> {
+fn text_of(part: &mut Value, counts: fn(&Value) -> bool) -> Option<&mut String> {
+    if !counts(part) {
+        return None;
+    }
     let text = if part.is_object() { part.get_mut("text")? } else { part };
     match text {
         Value::String(text) => Some(text),

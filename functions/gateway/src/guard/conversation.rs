@@ -15,7 +15,8 @@ use super::{Unmatched, content, tree};
 #[derive(Debug)]
 pub(super) struct Conversation {
     body: Bytes,
-    /// Anthropic's `system`, the first message of what hooks are sent.
+    client: Dialect,
+    /// Anthropic's `system` or Gemini's `systemInstruction`: the first message of what hooks are sent.
     system: Option<Place>,
     messages: Place,
 }
@@ -31,6 +32,9 @@ impl Conversation {
     /// Finds the messages. What no guard could make sense of is refused: a model might make something of it.
     pub(super) fn read(client: Dialect, body: &Bytes) -> Result<Self, WireError> {
         let members = json::members(body)?;
+        if client == Dialect::GenerateContent {
+            return Self::read_gemini(body, &members);
+        }
         let place = |name: &str| {
             let member = members.iter().find(|member| member.key == name && member.value != "null");
             let read = |member: &json::Member<'_>| {
@@ -53,19 +57,46 @@ impl Conversation {
                 return Err(WireError::invalid(at(".content"), "expected a text or a list of parts"));
             }
         }
-        Ok(Self { body: body.clone(), system, messages })
+        Ok(Self { body: body.clone(), client, system, messages })
+    }
+
+    fn read_gemini(body: &Bytes, members: &[json::Member<'_>]) -> Result<Self, WireError> {
+        let place = |names: [&str; 2]| {
+            let mut found = members.iter().filter(|m| names.contains(&m.key.as_ref()) && m.value != "null");
+            let Some(member) = found.next() else { return Ok(None) };
+            let name = member.key.as_ref();
+            if found.next().is_some() {
+                return Err(WireError::invalid(name, "the field stands twice in the object; send it once"));
+            }
+            let value = tree::parse(member.value).map_err(|error| WireError::invalid(name, error))?;
+            Ok(Some(Place { span: member.value_span.clone(), value, changed: false }))
+        };
+        let system = place(["systemInstruction", "system_instruction"])?;
+        let messages = place(["contents", "contents"])?.ok_or_else(|| WireError::invalid("contents", "required"))?;
+        if system.as_ref().is_some_and(|system| text(Dialect::GenerateContent, &system.value).is_none()) {
+            return Err(WireError::invalid("systemInstruction", "expected an object with a list of parts"));
+        }
+        for (index, content) in messages.value.as_array().into_iter().flatten().enumerate() {
+            if !matches!(content.get("role"), None | Some(Value::Null | Value::String(_))) {
+                return Err(WireError::invalid(format!("contents[{index}].role"), "expected a text"));
+            }
+            if text(Dialect::GenerateContent, content).is_none() {
+                return Err(WireError::invalid(format!("contents[{index}].parts"), "expected a list of parts"));
+            }
+        }
+        Ok(Self { body: body.clone(), client: Dialect::GenerateContent, system, messages })
     }
 
     /// What hooks are sent.
     pub(super) fn messages(&self) -> Vec<Message> {
-        let system = self.system.iter().map(|system| ("system", Some(&system.value)));
+        let told = |value: &Value| match self.client {
+            Dialect::Messages => content::text(Some(value)),
+            client => text(client, value),
+        };
+        let system = self.system.iter().map(|system| ("system", told(&system.value)));
         let messages = self.messages.value.as_array().into_iter().flatten();
-        let messages = messages
-            .map(|message| (message.get("role").and_then(Value::as_str).unwrap_or_default(), message.get("content")));
-        system
-            .chain(messages)
-            .map(|(role, value)| Message::new(role, content::text(value).unwrap_or_default()))
-            .collect()
+        let messages = messages.map(|message| (role(self.client, message), text(self.client, message)));
+        system.chain(messages).map(|(role, text)| Message::new(role, text.unwrap_or_default())).collect()
     }
 
     /// Puts masked texts back; says whether that changed anything. Messages that were added, left out or given to somebody else cannot be put into the
@@ -78,11 +109,15 @@ impl Conversation {
         let mut masked = masked.into_iter().map(|message| message.content);
         let mut any = false;
         if let Some(system) = &mut self.system {
-            system.changed |= content::mask(Some(&mut system.value), masked.next().unwrap_or_default())?;
+            let place = match self.client {
+                Dialect::GenerateContent => system.value.get_mut("parts"),
+                _ => Some(&mut system.value),
+            };
+            system.changed |= content::mask(place, masked.next().unwrap_or_default())?;
             any |= system.changed;
         }
         for (message, text) in self.messages.value.as_array_mut().into_iter().flatten().zip(masked) {
-            self.messages.changed |= content::mask(message.get_mut("content"), text)?;
+            self.messages.changed |= content::mask(message.get_mut(field(self.client)), text)?;
         }
         Ok(any | self.messages.changed)
     }
@@ -92,6 +127,28 @@ impl Conversation {
         let places = self.system.into_iter().chain([self.messages]);
         let edits = places.filter(|place| place.changed).map(|place| (place.span, place.value.to_string())).collect();
         tree::splice(&self.body, edits)
+    }
+}
+
+/// Where a message has its content.
+fn field(client: Dialect) -> &'static str {
+    if client == Dialect::GenerateContent { "parts" } else { "content" }
+}
+
+fn text(client: Dialect, message: &Value) -> Option<String> {
+    match message {
+        Value::Object(fields) => content::text(fields.get(field(client))),
+        _ if client == Dialect::GenerateContent => None,
+        _ => content::text(None),
+    }
+}
+
+/// Hooks know the roles of OpenAI: Gemini's model is the assistant, and who says nothing of a role is the user.
+fn role(client: Dialect, message: &Value) -> &str {
+    match (client, message.get("role").and_then(Value::as_str)) {
+        (Dialect::GenerateContent, None | Some("")) => "user",
+        (Dialect::GenerateContent, Some("model")) => "assistant",
+        (_, role) => role.unwrap_or_default(),
     }
 }
 

@@ -9,7 +9,7 @@ use tollgate_wire::codec::Dialect;
 use tollgate_wire::sse::{SseEvent, SseParser, write_event};
 
 use super::answer::same_speakers;
-use super::{Choices, Unmatched, tree};
+use super::{Choices, Unmatched, content, tree};
 
 /// A complete stream in the client's dialect.
 #[derive(Debug)]
@@ -101,12 +101,27 @@ fn texts(client: Dialect, data: &mut Value) -> Vec<(u64, Option<u64>, Option<&mu
         };
         return vec![(0, Some(block), text(part.and_then(|part| part.get_mut("text"))))];
     }
+    if client == Dialect::GenerateContent {
+        let candidates = data.get_mut("candidates").and_then(Value::as_array_mut).into_iter().flatten();
+        return candidates.flat_map(|candidate| spoken(index_of(candidate), candidate)).collect();
+    }
     let choices = data.get_mut("choices").and_then(Value::as_array_mut).into_iter().flatten();
     let choices = choices.map(|choice| {
         let index = index_of(choice);
         (index, None, text(choice.get_mut("delta").and_then(|delta| delta.get_mut("content"))))
     });
     choices.collect()
+}
+
+/// The texts of a candidate of Gemini's, and one place without text, so that it is known.
+fn spoken(index: u64, candidate: &mut Value) -> Vec<(u64, Option<u64>, Option<&mut String>)> {
+    let parts = candidate.get_mut("content").and_then(|content| content.get_mut("parts")).and_then(Value::as_array_mut);
+    let parts = parts.into_iter().flatten().filter(|part| content::is_spoken(part));
+    let texts = parts.filter_map(|part| match part.get_mut("text") {
+        Some(Value::String(text)) if !text.is_empty() => Some((index, None, Some(text))),
+        _ => None,
+    });
+    std::iter::once((index, None, None)).chain(texts).collect()
 }
 
 impl Choices for Held {

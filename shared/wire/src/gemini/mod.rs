@@ -13,6 +13,7 @@
 
 mod array;
 mod base64;
+mod caps;
 mod error;
 mod family;
 mod request;
@@ -27,6 +28,7 @@ pub use request::{decode_request, encode_request};
 pub use response::encode_response;
 pub use stream::Writer;
 
+pub(crate) use caps::Caps;
 pub(crate) use signature::{is_geminis, mark_call, of_call};
 pub(crate) use types::Sniffed;
 
