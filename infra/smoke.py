@@ -1,6 +1,6 @@
 """Tries a deployment from outside, as a client would: health, token, both APIs, both as streams, 401, 429. `make smoke` runs it.
 
-STACK           takes the rest from this CloudFormation stack (needs AWS credentials), or:
+STACK           takes the rest from this CloudFormation stack (needs AWS credentials; AWS_REGION, else samconfig.toml's), or:
 URL             the gateway
 TOKEN_URL       where tokens are issued
 CLIENT_ID, CLIENT_SECRET
@@ -12,8 +12,10 @@ LIMIT_REQUESTS  at most so many requests until a 429 has to come; 220: two minut
 import concurrent.futures
 import json
 import os
+import pathlib
 import sys
 import time
+import tomllib
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -28,11 +30,19 @@ class Failed(Exception):
 def from_stack(name):
     """What a stack's outputs and its user pool say: the first of its clients."""
     import boto3
+    import botocore.exceptions
 
-    (stack,) = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-    client_id = outputs["ClientIds"].split()[0].split("=")[1]
-    client = boto3.client("cognito-idp").describe_user_pool_client(UserPoolId=outputs["UserPoolId"], ClientId=client_id)
+    parameters = tomllib.loads(pathlib.Path(__file__).with_name("samconfig.toml").read_text())["default"]["global"]["parameters"]
+    session = boto3.Session(region_name=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or parameters["region"])
+    try:
+        (stack,) = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+        outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        client_id = outputs["ClientIds"].split()[0].split("=")[1]
+        client = session.client("cognito-idp").describe_user_pool_client(UserPoolId=outputs["UserPoolId"], ClientId=client_id)
+    except botocore.exceptions.BotoCoreError as error:
+        raise Failed(f"the stack {name} in {session.region_name}: {error}") from None
+    except botocore.exceptions.ClientError as error:
+        raise Failed(f"the stack {name} in {session.region_name}: {error.response['Error']['Message']}") from None
     secret = client["UserPoolClient"]["ClientSecret"]
     return {"URL": outputs["GatewayUrl"], "TOKEN_URL": outputs["TokenEndpoint"], "CLIENT_ID": client_id, "CLIENT_SECRET": secret}
 

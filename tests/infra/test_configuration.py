@@ -81,10 +81,13 @@ def test_teams_that_cannot_be_meant_are_refused():
         assert not re.fullmatch(pattern, bad), bad
 
 
-def test_the_container_reads_the_configuration_of_the_functions():
+def test_every_part_has_the_same_configuration():
     root = Stack(AllowHttp="true", ContainerImage="image")
-    assert root.child("Container").parameters["ConfigurationParameter"] == root.properties("Configuration")["Name"] == "tollgate-configuration"
-    assert root.child("Webhooks").parameters["Configuration"] == root.properties("Configuration")["Value"]
+    made = root.properties("Configuration")["Value"]
+    (container,) = root.child("Container").properties("Task")["ContainerDefinitions"]
+    assert {"Name": "TOLLGATE_CONFIG", "Value": made} in container["Environment"]
+    assert root.child("Webhooks").value(root.child("Webhooks").template["Globals"]["Function"]["Environment"]["Variables"])["TOLLGATE_CONFIG"] == made
+    assert root.value(root.template["Globals"]["Function"]["Environment"]["Variables"])["TOLLGATE_CONFIG"] == made
 
 
 def test_the_parameter_store_takes_it_for_a_text():

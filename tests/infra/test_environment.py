@@ -15,7 +15,7 @@ def set_by_templates():
             if resource["Type"] == "AWS::Serverless::Function":
                 names |= resource["Properties"].get("Environment", {}).get("Variables", {}).keys()
     (container,) = load("container.yaml")["Resources"]["Task"]["Properties"]["ContainerDefinitions"]
-    return names | {node["Name"] for node in walk(container["Environment"] + container["Secrets"]) if "Name" in node}
+    return names | {node["Name"] for node in walk(container["Environment"]) if "Name" in node}
 
 
 def test_every_variable_that_a_template_sets_is_read():
@@ -48,4 +48,4 @@ def test_a_configuration_elsewhere_is_named_and_found_by_the_same_variable():
     root = Stack(ConfigSource="s3://bucket/tollgate.yaml", AllowHttp="true", ContainerImage="image")
     assert root.value(root.template["Globals"]["Function"]["Environment"]["Variables"])["TOLLGATE_CONFIG"] == "s3://bucket/tollgate.yaml"
     (container,) = root.child("Container").properties("Task")["ContainerDefinitions"]
-    assert {"Name": "TOLLGATE_CONFIG", "Value": "s3://bucket/tollgate.yaml"} in container["Environment"] and container["Secrets"] == []
+    assert {"Name": "TOLLGATE_CONFIG", "Value": "s3://bucket/tollgate.yaml"} in container["Environment"]

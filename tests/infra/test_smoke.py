@@ -11,7 +11,7 @@ import threading
 import pytest
 
 import rust
-from cfn import ROOT
+from cfn import ROOT, Stack
 
 
 def smoke(**given):
@@ -62,6 +62,44 @@ def test_a_limit_that_is_not_reached_is_told(gateway):
 def test_what_is_missing_is_named():
     run = smoke(URL="http://127.0.0.1:1")
     assert run.returncode == 2 and "TOKEN_URL, CLIENT_ID, CLIENT_SECRET" in run.stderr
+
+
+class Aws(http.server.BaseHTTPRequestHandler):
+    """CloudFormation and Cognito, as far as `STACK` asks them: the stack's outputs are those of the template."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"])).decode()
+        if "DescribeUserPoolClient" in self.headers.get("x-amz-target", ""):
+            self.server.asked = json.loads(body)
+            return self.answer("application/x-amz-json-1.1", json.dumps({"UserPoolClient": {"ClientSecret": self.server.gateway["CLIENT_SECRET"]}}))
+        members = "".join(f"<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>" for key, value in self.server.outputs.items())
+        stack = f"<StackName>tollgate</StackName><CreationTime>2026-11-26T00:00:00Z</CreationTime><StackStatus>CREATE_COMPLETE</StackStatus><Outputs>{members}</Outputs>"
+        self.answer("text/xml", f'<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeStacksResult><Stacks><member>{stack}</member>'
+                                "</Stacks></DescribeStacksResult></DescribeStacksResponse>")
+
+    def answer(self, kind, text):
+        self.send_response(200)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(text.encode())))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_stack_says_where_everything_is(gateway):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Aws)
+    server.gateway = gateway
+    server.outputs = {key: Stack().output(key) for key in ("GatewayUrl", "TokenEndpoint", "ClientIds", "UserPoolId")}
+    client = server.outputs["ClientIds"].split()[0].removeprefix("1=")
+    server.outputs |= {"GatewayUrl": gateway["URL"], "TokenEndpoint": gateway["TOKEN_URL"]}
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    run = smoke(STACK="tollgate", AWS_ENDPOINT_URL=f"http://127.0.0.1:{server.server_port}", AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b",
+                CLIENT_ID=gateway["CLIENT_ID"], LIMIT_REQUESTS="0")
+    server.shutdown()
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert server.asked == {"UserPoolId": "us-east-1_EXAMPLE01", "ClientId": client}
 
 
 def test_nobody_listening_is_told():
