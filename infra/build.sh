@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# The Lambda zips: build.sh [x86_64|arm64]. Each function has a folder of its name below target/lambda/, with `bootstrap` and `bootstrap.zip`.
+# The Lambda zips: build.sh [x86_64|arm64 [FUNCTION...]]. Each function has a folder of its name below target/lambda/, with `bootstrap` and `bootstrap.zip`.
 #
 # The same commit gives the same bytes, wherever it is checked out: paths of this machine are replaced in the binaries, and the zips are written by zip.py.
 # What else goes in is pinned: Cargo.lock, and the compiler whose version is printed.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-functions=(gateway rate-limiter budget)
 arch=${1:-x86_64}
+functions=("${@:2}")
+[ "${#functions[@]}" -gt 0 ] || functions=(gateway rate-limiter budget)
 
 fail() { echo "build: $*" >&2; exit 1; }
 
