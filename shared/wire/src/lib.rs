@@ -27,6 +27,7 @@ pub mod ir;
 pub mod json;
 pub mod messages;
 pub mod names;
+pub mod opaque;
 pub mod realtime;
 pub mod responses;
 pub mod sse;

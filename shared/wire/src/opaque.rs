@@ -1,0 +1,312 @@
+//! Requests and answers that are not translated, as far as a gateway looks at them: where a request names its model, and what an answer says that it used.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use memchr::memmem;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::ir::Usage;
+use crate::json;
+use crate::sse::SseParser;
+use crate::{chat, messages};
+
+/// A JSON answer that is larger is not looked at: images in base64 have megabytes.
+const MAX_LOOKED_AT_BYTES: usize = 16 * 1024 * 1024;
+/// A model's name in a form is not longer than this.
+const MAX_MODEL_BYTES: usize = 2_048;
+
+/// Where a request names its model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The name.
+    pub model: String,
+    /// Where it stands in the body: a JSON value with its quotes, or the text of a part of a form.
+    pub span: Range<usize>,
+    /// In a form.
+    pub is_form: bool,
+}
+
+/// Finds the model in a body: `model`, or `session.model` as a Realtime session has it, in a JSON object, or the part `model` of a form
+/// (RFC 7578). `None`: it names none, or is neither.
+pub fn model_of(content_type: Option<&str>, body: &[u8]) -> Option<Named> {
+    match boundary(content_type.unwrap_or_default()) {
+        Some(boundary) => in_form(boundary, body),
+        None => in_json(body),
+    }
+}
+
+fn in_json(body: &[u8]) -> Option<Named> {
+    let members = json::members(body).ok()?;
+    let named = |members: &[json::Member<'_>], offset: usize| {
+        let member = members.iter().find(|member| member.key == "model")?;
+        let model = serde_json::from_str(member.value).ok()?;
+        let span = member.value_span.start + offset..member.value_span.end + offset;
+        Some(Named { model, span, is_form: false })
+    };
+    named(&members, 0).or_else(|| {
+        let session = members.iter().find(|member| member.key == "session")?;
+        named(&json::members(session.value.as_bytes()).ok()?, session.value_span.start)
+    })
+}
+
+/// The boundary of a `multipart/form-data` body.
+fn boundary(content_type: &str) -> Option<&str> {
+    let (kind, parameters) = content_type.split_once(';')?;
+    if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
+        return None;
+    }
+    let parameter = parameters.split(';').find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim().trim_matches('"'))
+    });
+    parameter.filter(|boundary| !boundary.is_empty())
+}
+
+fn in_form(boundary: &str, body: &[u8]) -> Option<Named> {
+    let delimiter = format!("--{boundary}\r\n");
+    let mut at = memmem::find(body, delimiter.as_bytes())?;
+    loop {
+        let head_start = at + delimiter.len();
+        let head_end = head_start + memmem::find(body.get(head_start..)?, b"\r\n\r\n")?;
+        let start = head_end + 4;
+        let end = start + memmem::find(body.get(start..)?, format!("\r\n--{boundary}").as_bytes())?;
+        if is_model(body.get(head_start..head_end)?) && end - start <= MAX_MODEL_BYTES {
+            let model = std::str::from_utf8(body.get(start..end)?).ok()?.to_owned();
+            return Some(Named { model, span: start..end, is_form: true });
+        }
+        at = end + 2;
+        if !body.get(at..)?.starts_with(delimiter.as_bytes()) {
+            return None;
+        }
+    }
+}
+
+/// Are these the headers of the part `model`?
+fn is_model(head: &[u8]) -> bool {
+    let Ok(head) = std::str::from_utf8(head) else { return false };
+    let disposition = head
+        .split("\r\n")
+        .find(|line| line.get(..20).is_some_and(|name| name.eq_ignore_ascii_case("content-disposition:")));
+    let parameters = disposition.into_iter().flat_map(|line| line.split(';').skip(1));
+    parameters.map(str::trim).any(|parameter| parameter == "name=\"model\"" || parameter == "name=model")
+}
+
+/// Looks for usage in an answer whose shape is not known. One per answer; any split of its bytes finds the same.
+#[derive(Debug)]
+pub struct Detector {
+    form: Form,
+    usage: Usage,
+    model: Option<String>,
+}
+
+#[derive(Debug)]
+enum Form {
+    Json(Vec<u8>),
+    Events(SseParser),
+    /// Sound, images, files; or too large.
+    Other,
+}
+
+/// Where the known APIs have their usage: at the top, or in the message or response that an event is about.
+#[derive(Deserialize)]
+struct Shape<'a> {
+    #[serde(borrow, default)]
+    model: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    response: Option<&'a RawValue>,
+}
+
+impl Detector {
+    /// For an answer of this content type.
+    pub fn new(content_type: Option<&str>) -> Self {
+        let kind = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let form = match kind.as_str() {
+            "text/event-stream" => Form::Events(SseParser::new()),
+            "application/json" => Form::Json(Vec::new()),
+            _ => Form::Other,
+        };
+        Self { form, usage: Usage::default(), model: None }
+    }
+
+    /// More bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let mut found = Vec::new();
+        match &mut self.form {
+            Form::Json(body) if body.len() + bytes.len() <= MAX_LOOKED_AT_BYTES => body.extend_from_slice(bytes),
+            Form::Json(_) => self.form = Form::Other,
+            Form::Events(parser) => {
+                if parser.push(bytes).is_err() {
+                    self.form = Form::Other;
+                    return;
+                }
+                while let Some(event) = parser.next_event() {
+                    found.push(event.data().into_owned());
+                }
+            }
+            Form::Other => {}
+        }
+        for data in found {
+            self.look_at(&data);
+        }
+    }
+
+    /// What was found: the usage, and the model that answered.
+    pub fn finish(mut self) -> (Usage, Option<String>) {
+        let last = match &mut self.form {
+            Form::Json(body) => std::mem::take(body),
+            Form::Events(parser) => parser.finish().map(|event| event.data().into_owned()).unwrap_or_default(),
+            Form::Other => Vec::new(),
+        };
+        self.look_at(&last);
+        (self.usage, self.model)
+    }
+
+    fn look_at(&mut self, data: &[u8]) {
+        let Ok(shape) = serde_json::from_slice::<Shape<'_>>(data) else { return };
+        self.take(&shape);
+        for inner in [shape.message, shape.response].into_iter().flatten() {
+            if let Ok(shape) = serde_json::from_str::<Shape<'_>>(inner.get()) {
+                self.take(&shape);
+            }
+        }
+    }
+
+    fn take(&mut self, shape: &Shape<'_>) {
+        if self.model.is_none() {
+            self.model = shape.model.as_ref().map(|model| model.clone().into_owned());
+        }
+        let Some(usage) = shape.usage.map(RawValue::get) else { return };
+        let has = |field: &str| memmem::find(usage.as_bytes(), field.as_bytes()).is_some();
+        if has("\"prompt_tokens\"") {
+            chat::merge_usage(usage, &mut self.usage);
+        } else if has("\"input_tokens_details\"") || has("\"input_token_details\"") {
+            self.usage.update(&details(usage));
+        } else if has("\"input_tokens\"") || has("\"output_tokens\"") {
+            messages::merge_usage(usage, &mut self.usage);
+        }
+    }
+}
+
+/// OpenAI's newer form, of which cached tokens are a part: images, transcriptions
+/// (<https://platform.openai.com/docs/api-reference/images/object>, <https://platform.openai.com/docs/api-reference/audio/json-object>).
+fn details(usage: &str) -> Usage {
+    #[derive(Default, Deserialize)]
+    struct Details {
+        #[serde(default)]
+        cached_tokens: Option<u64>,
+        #[serde(default)]
+        audio_tokens: Option<u64>,
+    }
+    #[derive(Deserialize)]
+    struct Wire {
+        #[serde(default)]
+        input_tokens: Option<u64>,
+        #[serde(default)]
+        output_tokens: Option<u64>,
+        #[serde(default, alias = "input_token_details")]
+        input_tokens_details: Option<Details>,
+    }
+    let Ok(wire) = serde_json::from_str::<Wire>(usage) else { return Usage::default() };
+    let details = wire.input_tokens_details.unwrap_or_default();
+    Usage {
+        input: wire.input_tokens.map(|tokens| tokens.saturating_sub(details.cached_tokens.unwrap_or_default())),
+        cache_read: details.cached_tokens,
+        audio_input: details.audio_tokens,
+        output: wire.output_tokens,
+        ..Usage::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORM: &str = "multipart/form-data; boundary=\"x-1\"";
+
+    fn form(parts: &[(&str, &str)]) -> Vec<u8> {
+        let parts = parts.iter().map(|(disposition, text)| {
+            format!("--x-1\r\nContent-Disposition: form-data; {disposition}\r\n\r\n{text}\r\n")
+        });
+        format!("{}--x-1--\r\n", parts.collect::<String>()).into_bytes()
+    }
+
+    #[test]
+    fn the_model_of_a_json_body_is_found_with_its_place() {
+        let body = br#"{"input":"the \"model\": x","model":"tts-1"}"#;
+        let named = model_of(Some("application/json"), body).unwrap();
+        assert_eq!((named.model.as_str(), &body[named.span], named.is_form), ("tts-1", &b"\"tts-1\""[..], false));
+        let session = br#"{"session":{"type":"realtime","model":"gpt-realtime"}}"#;
+        let named = model_of(None, session).unwrap();
+        assert_eq!((named.model.as_str(), &session[named.span]), ("gpt-realtime", &b"\"gpt-realtime\""[..]));
+        for body in [&b"{}"[..], b"no json", b"[1]", br#"{"model":7}"#, br#"{"session":[]}"#] {
+            assert_eq!(model_of(Some("application/json"), body), None);
+        }
+    }
+
+    #[test]
+    fn the_model_of_a_form_is_found_behind_a_file_that_talks_of_models() {
+        let body = form(&[
+            ("name=\"file\"; filename=\"model\"", "name=\"model\" \r\n\r\n not me"),
+            ("name=\"model\"", "whisper-1"),
+        ]);
+        let named = model_of(Some(FORM), &body).unwrap();
+        assert_eq!((named.model.as_str(), &body[named.span], named.is_form), ("whisper-1", &b"whisper-1"[..], true));
+    }
+
+    #[test]
+    fn a_form_without_a_model_or_an_end_names_none() {
+        let whole = form(&[("name=\"file\"", "x")]);
+        let model = form(&[("name=\"model\"", "whisper-1")]);
+        for body in [&whole[..], &model[..model.len() - 10], b"", b"--x-1"] {
+            assert_eq!(model_of(Some(FORM), body), None, "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    fn detected(kind: &str, text: &str) -> Usage {
+        let whole = {
+            let mut detector = Detector::new(Some(kind));
+            detector.push(text.as_bytes());
+            detector.finish()
+        };
+        let mut split = Detector::new(Some(kind));
+        for byte in text.as_bytes() {
+            split.push(std::slice::from_ref(byte));
+        }
+        assert_eq!(whole, split.finish());
+        whole.0
+    }
+
+    #[test]
+    fn usage_is_found_in_every_shape_that_providers_have() {
+        let completion = r#"{"object":"text_completion","model":"m","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":7,"total_tokens":12}}"#;
+        assert_eq!(
+            detected("application/json", completion),
+            Usage { input: Some(5), output: Some(7), ..Usage::default() }
+        );
+        let image = r#"{"created":1,"data":[{"b64_json":"AA"}],"usage":{"total_tokens":100,"input_tokens":50,"output_tokens":50,
+            "input_tokens_details":{"text_tokens":10,"image_tokens":40}}}"#;
+        assert_eq!(detected("application/json; charset=utf-8", image).total_input(), 50);
+        let stream = "data: {\"choices\":[{\"text\":\"a\"}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":7}}\n\ndata: [DONE]\n\n";
+        assert_eq!(detected("text/event-stream", stream).output, Some(7));
+        let batch = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"c\",\"usage\":{\"input_tokens\":3,\"output_tokens\":1}}}\n\n";
+        assert_eq!(detected("text/event-stream", batch).input, Some(3));
+    }
+
+    #[test]
+    fn what_says_nothing_has_used_nothing_that_is_known() {
+        for (kind, text) in [
+            ("application/json", r#"{"results":[]}"#),
+            ("application/json", r#"{"usage":{"type":"duration","seconds":3}}"#),
+            ("application/json", "{"),
+            ("audio/mpeg", r#"{"usage":{"prompt_tokens":5}}"#),
+        ] {
+            assert!(!detected(kind, text).is_reported(), "{text}");
+        }
+    }
+}
