@@ -57,6 +57,11 @@ pub enum Route<'a> {
     Model(&'a str),
     /// The health check, by a method that it does not take.
     Health,
+    /// Forwarded as it is. `detect`: its usage is looked for.
+    Forwarded {
+        /// Is it?
+        detect: bool,
+    },
     /// A route type that this build does not serve.
     Later(RouteType),
     /// Nothing known.
@@ -74,6 +79,8 @@ impl<'a> Route<'a> {
             Some(RouteType::Messages) => Self::Conversation(Dialect::Messages),
             Some(RouteType::GenerateContent) => Self::Conversation(Dialect::GenerateContent),
             Some(RouteType::Models) => Self::Models,
+            Some(RouteType::Passthrough) => Self::Forwarded { detect: false },
+            Some(RouteType::Detect) => Self::Forwarded { detect: true },
             Some(later) => Self::Later(later),
             None => {
                 let model = path.split_once("/v1/models/").or_else(|| path.split_once("/v1beta/models/"));
@@ -96,8 +103,8 @@ impl<'a> Route<'a> {
             Self::Later(RouteType::AnthropicTokenCount) => "anthropicTokenCount",
             Self::Later(RouteType::GeminiCountTokens) => "geminiCountTokens",
             Self::Later(RouteType::Rerank) => "rerank",
-            Self::Later(RouteType::Passthrough) => "passthrough",
-            Self::Later(RouteType::Detect) => "detect",
+            Self::Forwarded { detect: false } => "passthrough",
+            Self::Forwarded { detect: true } => "detect",
             Self::Later(_) => "later",
             Self::Unknown => "unknown",
         }
@@ -120,7 +127,9 @@ impl<'a> Route<'a> {
         let allowed = match self {
             Self::Conversation(_) => "POST",
             Self::Models | Self::Model(_) | Self::Health => "GET",
-            Self::Later(_) | Self::Unknown => return Ok(()),
+            // What is forwarded has methods of its own; these two are about connections.
+            Self::Forwarded { .. } if matches!(*method, Method::CONNECT | Method::TRACE) => "GET, POST, DELETE",
+            Self::Forwarded { .. } | Self::Later(_) | Self::Unknown => return Ok(()),
         };
         let head = allowed == "GET" && method == Method::HEAD;
         if method.as_str() == allowed || head { Ok(()) } else { Err(allowed) }

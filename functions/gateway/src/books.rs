@@ -104,6 +104,11 @@ impl Books {
         self.0.access.max_tokens = envelope.max_output_tokens;
     }
 
+    /// The model that a request names which is passed through.
+    pub fn asked_for(&mut self, model: &str) {
+        self.0.access.request_model = Some(logged(model));
+    }
+
     /// It was admitted: from here on it is settled, however it ends.
     pub fn admitted(&mut self, meter: Meter) {
         if meter.degraded {
@@ -170,6 +175,15 @@ impl Books {
         self.0.access.response_model.clone_from(&state.model);
         if self.0.meter.is_some() {
             self.0.state = Some(state.clone());
+        }
+    }
+
+    /// The same of an answer that is not looked into further: what it does not say is not guessed, since not every answer costs tokens.
+    pub fn used_as_said(&mut self, state: &State) {
+        self.used(state);
+        if let Some(kept) = &mut self.0.state {
+            kept.usage.input.get_or_insert(0);
+            kept.usage.output.get_or_insert(0);
         }
     }
 

@@ -29,6 +29,7 @@ pub mod local;
 pub mod local;
 pub mod meter;
 pub mod models;
+pub mod passthrough;
 pub mod pipeline;
 pub mod record;
 pub mod relay;

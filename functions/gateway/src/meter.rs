@@ -84,6 +84,8 @@ pub struct Request {
     pub choices: u64,
     /// When it is over at the latest.
     pub deadline: Instant,
+    /// What of it is limited.
+    pub what: What,
 }
 
 /// Reserves. `None`: nothing is limited here. Runs in a task of its own: a client that goes away meanwhile leaves no reservation behind.
@@ -103,7 +105,13 @@ pub async fn admit(
         max_output_tokens: envelope.max_output_tokens,
         choices: envelope.choices,
         deadline,
+        what: What::All,
     };
+    reserved(app, request).await
+}
+
+/// The same for what is no conversation.
+pub async fn reserved(app: &App, request: Request) -> Result<Option<Meter>, Denied> {
     let reserving = app.settlements.spawn(reserve(app.clone(), request));
     reserving.await.unwrap_or_else(|_| Err(Denied::Fault(unavailable())))
 }
@@ -125,7 +133,7 @@ async fn reserve(app: App, request: Request) -> Result<Option<Meter>, Denied> {
         max_output_tokens: request.max_output_tokens,
         choices: request.choices,
         deadline: now + request.deadline.saturating_duration_since(Instant::now()),
-        what: What::All,
+        what: request.what,
         external_id: None,
     };
     let meter = |reservation, standings, degraded| Meter {

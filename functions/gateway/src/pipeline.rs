@@ -37,6 +37,7 @@ use crate::app::{App, unix_s};
 use crate::books::Books;
 use crate::guard::{self, Facts, Stop};
 use crate::meter::{self, Denied};
+use crate::passthrough::{self, Asked};
 use crate::relay::{Collected, Form};
 use crate::{error, models, relay};
 
@@ -87,6 +88,10 @@ async fn respond(
                 Err(fault) => refuse(books, &fault, client, request_id).await,
             },
             Route::Conversation(_) => converse(app, parts, body, client, request_id, books, &identity).await,
+            Route::Forwarded { detect } => {
+                let asked = Asked { parts, client, request_id, detect };
+                passthrough::respond(app, asked, body, books, &identity).await
+            }
             Route::Later(_) | Route::Unknown | Route::Health => {
                 accept::drain_refused(parts, body).await;
                 refuse(books, &not_served(route, path), client, request_id).await
@@ -126,7 +131,8 @@ async fn admit(
         }
     };
     books.identity(&identity);
-    match accept::check_headers(parts) {
+    let forwarded = matches!(route, Route::Forwarded { .. });
+    match if forwarded { Ok(()) } else { accept::check_headers(parts) } {
         Ok(()) => Ok(identity),
         Err(fault) => {
             books.failed(&fault);
@@ -215,7 +221,7 @@ fn inbound(parts: &Parts, client: Dialect, body: Bytes) -> Result<(Inbound, Form
 }
 
 /// Over a limit, or not admitted for another reason: nothing was sent, nothing is spent.
-async fn limited(mut books: Books, denied: Denied, client: Dialect, request_id: &str) -> Response {
+pub(crate) async fn limited(mut books: Books, denied: Denied, client: Dialect, request_id: &str) -> Response {
     let refusal = match denied {
         Denied::Fault(fault) => return refuse(books, &fault, client, request_id).await,
         Denied::Limited(refusal) => refusal,
@@ -302,7 +308,7 @@ fn dropped_header(dropped: &[Dropped]) -> String {
     text
 }
 
-fn deadline(app: &App, parts: &Parts) -> Instant {
+pub(crate) fn deadline(app: &App, parts: &Parts) -> Instant {
     let ours = Instant::now() + app.config.request.timeout();
     let hosts = parts.extensions.get::<HostDeadline>();
     hosts.map_or(ours, |host| host.0.min(ours))
@@ -316,7 +322,7 @@ fn seed_id(request_id: &str) -> String {
     request_id.trim_start_matches("req_").chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
 }
 
-fn unknown_model(model: &str) -> Fault {
+pub(crate) fn unknown_model(model: &str) -> Fault {
     let shown: String = model.chars().take(128).collect();
     let message = format!(
         "the model `{shown}` does not exist here, or no provider is configured for it; GET /v1/models lists what is"
@@ -339,12 +345,12 @@ fn not_served(route: Route<'_>, path: &str) -> Fault {
     }
 }
 
-async fn with(books: Books, response: Response) -> Response {
+pub(crate) async fn with(books: Books, response: Response) -> Response {
     books.close(response.status().as_u16()).await;
     response
 }
 
-async fn refuse(mut books: Books, fault: &Fault, client: Dialect, request_id: &str) -> Response {
+pub(crate) async fn refuse(mut books: Books, fault: &Fault, client: Dialect, request_id: &str) -> Response {
     books.failed(fault);
     with(books, error::response(fault, client, request_id)).await
 }

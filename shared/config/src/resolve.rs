@@ -18,6 +18,8 @@ const ROUTES: &[(&str, RouteType)] = &[
     ("/v1/models", RouteType::Models),
     ("/v1beta/models", RouteType::Models),
     ("/v1/realtime", RouteType::Realtime),
+    ("/v1/realtime/client_secrets", RouteType::Passthrough),
+    ("/v1/realtime/calls", RouteType::Passthrough),
     (":generateContent", RouteType::GenerateContent),
     (":streamGenerateContent", RouteType::GenerateContent),
     (":countTokens", RouteType::GeminiCountTokens),
@@ -59,13 +61,19 @@ impl Config {
         let configured = self.ai.routes.iter().map(|(suffix, kind)| (suffix.as_str(), *kind));
         let mut found = None;
         for (suffix, kind) in configured.chain(ROUTES.iter().copied()) {
-            let length = if suffix == "*" { 0 } else { suffix.len() };
+            let length = suffix.trim_end_matches('*').len();
             let longer = found.is_none_or(|(best, _)| length > best);
-            if longer && (suffix == "*" || ends_at_segment(path, suffix)) {
+            if longer && covers(suffix, path) {
                 found = Some((length, kind));
             }
         }
         found.map(|(_, kind)| kind)
+    }
+
+    /// Whether the file says what a path is for, and not the built-in table.
+    #[must_use]
+    pub fn routes_name(&self, path: &str) -> bool {
+        self.ai.routes.keys().any(|pattern| covers(pattern, path))
     }
 
     /// The names for `/v1/models`: aliases, names in model rules, pinned models, in this order; those with a `*` left out, each
@@ -145,6 +153,15 @@ fn alias_in<'a>(aliases: &'a BTreeMap<String, String>, model: &str) -> Option<&'
         return Some(target);
     }
     pattern::best(aliases.iter().map(|(pattern, target)| (pattern.as_str(), target.as_str())), model)
+}
+
+/// `*` covers everything, `/v1/files/*` what is below `/v1/files`, anything else what ends in it.
+fn covers(pattern: &str, path: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some("") => true,
+        Some(folder) => path.find(folder).is_some_and(|at| path.len() > at + folder.len()),
+        None => ends_at_segment(path, pattern),
+    }
 }
 
 /// `/x/v1/messages` ends in `/v1/messages` and in `messages`, not in `sages`.

@@ -20,7 +20,7 @@ use tollgate_wire::codec::{self, Dialect};
 use tollgate_wire::ir::{Fault, FaultKind};
 
 use crate::body::{Body, MAX_ERROR_BYTES, Reply};
-use crate::dispatch::{Attempt, Failure, Outcome, at, candidates, cause_of, for_client, note};
+use crate::dispatch::{Answer, Attempt, Failure, Outcome, at, candidates, cause_of, for_client, note};
 use crate::error::TransportError;
 use crate::failover::{Bounds, FaultClass, Next, Tried, next};
 use crate::provider::{Chain, Provider};
@@ -181,7 +181,8 @@ fn stays_below(path: &str) -> bool {
     path.starts_with('/') && ![path, &decoded, &twice].into_iter().any(|text| steps(text) || odd(text))
 }
 
-/// Asks the providers of a chain, one after the other, until one answers. The attempts are written into `outcome` as they come.
+/// Asks the providers of a chain, one after the other, until one answers. The attempts are written into `outcome` as they come; its result says no more than whether
+/// one of them succeeded.
 pub async fn forward(request: &Forward<'_>, chain: &Chain, outcome: &mut Outcome) -> Result<Forwarded, Fault> {
     let mut tried: Vec<Tried> = Vec::new();
     let mut last = Err(nobody(request));
@@ -211,6 +212,7 @@ pub async fn forward(request: &Forward<'_>, chain: &Chain, outcome: &mut Outcome
         match answered {
             Ok(answer) => {
                 provider.health.succeeded(begun);
+                outcome.result = Ok(Answer::Whole { body: Bytes::new(), state: Box::default() });
                 return Ok(answer);
             }
             Err((answer, failure)) => {

@@ -74,8 +74,11 @@ fn check_routes(config: &Config, report: &mut Report<'_>) {
         let path = path.key(suffix);
         if suffix.trim().is_empty() {
             report.add(&path, "an empty path suffix", "write `*` for any path");
-        } else if suffix != "*" && suffix.contains('*') {
-            report.add(&path, "a path suffix has no *", "write the end of the path, or `*` alone for any path");
+        } else if suffix != "*" && suffix.strip_suffix("/*").unwrap_or(suffix).contains('*') {
+            let remedy = "write the end of the path, a folder and `/*` for what is below it, or `*` alone for any path";
+            report.add(&path, "a path suffix has no * within", remedy);
+        } else if suffix == "/*" {
+            report.add(&path, "a folder without a name", "write `*` for any path");
         } else if suffix.contains(['?', '#']) || suffix.contains(char::is_whitespace) {
             report.add(&path, "is not the end of a path: it has a query, a fragment or a blank", "");
         } else if suffix.len() > 1 && suffix.ends_with('/') {
