@@ -35,5 +35,4 @@ pub mod record;
 pub mod relay;
 pub mod reload;
 pub mod router;
-mod signer;
 pub mod start;

@@ -132,6 +132,8 @@ impl Provider {
             Self::Bedrock(_) => "bedrock",
             Self::Gemini(_) => "gemini",
             Self::Azure(_) => "azure",
+            Self::Vertex(_) => "vertex",
+            Self::Copilot(_) => "copilot",
             Self::Custom(custom) => custom.provider_override.as_deref().unwrap_or("custom"),
         }
     }
@@ -143,6 +145,8 @@ impl Provider {
             Self::OpenAi(pin) | Self::Anthropic(pin) | Self::Gemini(pin) => pin.model.as_deref(),
             Self::Bedrock(bedrock) => bedrock.model.as_deref(),
             Self::Azure(azure) => azure.model.as_deref(),
+            Self::Vertex(vertex) => vertex.model.as_deref(),
+            Self::Copilot(copilot) => copilot.model.as_deref(),
             Self::Custom(custom) => custom.model.as_deref(),
         }
     }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::guard::PromptGuard;
 use crate::limits::Limits;
-use crate::providers::Azure;
+use crate::providers::{Azure, AzureAuth, BedrockOpenAi, Copilot, GcpAuth, Vertex};
 use crate::telemetry::Telemetry;
 use crate::webhooks::Webhooks;
 
@@ -303,6 +303,10 @@ pub enum Provider {
     Gemini(ModelPin),
     /// Azure OpenAI and Azure AI Foundry.
     Azure(Azure),
+    /// Google Cloud's Vertex AI.
+    Vertex(Vertex),
+    /// GitHub Copilot.
+    Copilot(Copilot),
     /// Any server that speaks OpenAI's or Anthropic's dialect.
     Custom(Custom),
 }
@@ -329,6 +333,9 @@ pub struct Bedrock {
     pub guardrail_identifier: Option<String>,
     /// Its version. Required with an identifier.
     pub guardrail_version: Option<String>,
+    /// Ask in OpenAI's dialects, at an endpoint that has them. Left out: InvokeModel for Claude, Converse for the others.
+    #[serde(rename = "openAIEndpoint")]
+    pub open_ai_endpoint: Option<BedrockOpenAi>,
 }
 
 /// A server that speaks a known dialect. Its address is the entry's `baseUrl` or `hostOverride`.
@@ -422,6 +429,10 @@ pub enum BackendAuth {
     Key(SecretRef),
     /// The ambient AWS credentials, SigV4.
     Aws(AwsAuth),
+    /// Tokens of Microsoft Entra ID, for `azure`.
+    Azure(AzureAuth),
+    /// Tokens of Google Cloud, for `vertex`.
+    Gcp(GcpAuth),
 }
 
 /// Ambient AWS credentials.

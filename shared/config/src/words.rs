@@ -80,14 +80,19 @@ const TLS: &[&str] = &["alpn", "cert", "key", "subjectAltNames"];
 const INSECURE: &[&str] = &["insecure", "insecureHost"];
 
 /// agentgateway's `backendAuth`.
-const AUTH: &[&str] =
-    &["azure", "copilot", "credentials", "crossAppAccess", "gcp", "oauthTokenExchange", "passthrough"];
+const AUTH: &[&str] = &["copilot", "credentials", "crossAppAccess", "oauthTokenExchange", "passthrough"];
+
+/// agentgateway's other ways to tokens of Entra ID, which need Azure's own machines or tools.
+const AZURE_AUTH: &[&str] = &["developerImplicit", "implicit", "managedIdentity", "workloadIdentity"];
+
+const AZURE_REMEDY: &str =
+    "use {azure: {explicitConfig: {clientSecret: {tenantId: .., clientId: .., clientSecret: REFERENCE}}}}";
 
 /// agentgateway's explicit AWS credentials.
 const AWS: &[&str] = &["accessKeyId", "assumeRole", "region", "secretAccessKey", "serviceName", "sessionToken"];
 
 /// agentgateway's provider kinds.
-const PROVIDERS: &[&str] = &["azureOpenAI", "azureopenai", "copilot", "vertex"];
+const PROVIDERS: &[&str] = &["azureOpenAI", "azureopenai"];
 
 const REMOVE: &str = "remove it";
 
@@ -118,7 +123,9 @@ pub(crate) fn unserved_key(parent: &Path, key: &str) -> Option<(String, &'static
             "name the certificate authority's PEM file in `root`",
         ),
         Some("backendTLS") if is(TLS) => (agentgateway(), REMOVE),
-        Some("backendAuth") if is(AUTH) => (agentgateway(), "use `key` or `aws`"),
+        Some("backendAuth") if is(AUTH) => (agentgateway(), "use `key`, `aws`, `azure` or `gcp`"),
+        Some("azure" | "explicitConfig") if is(AZURE_AUTH) => (agentgateway(), AZURE_REMEDY),
+        Some("gcp") if key == "audience" => (agentgateway(), "remove it; access tokens have none"),
         Some("key") if key == "location" => {
             (agentgateway(), "remove it; the key goes into the header that the provider expects")
         }
@@ -146,14 +153,18 @@ pub(crate) fn unserved_choice(path: &Path, found: &str) -> Option<(String, &'sta
     match block {
         Some("provider") if PROVIDERS.contains(&found) => Some((
             format!("provider `{found}` is not served by this version yet"),
-            "served: openAI, anthropic, bedrock, gemini, azure, and custom with a baseUrl for any server that speaks OpenAI's or Anthropic's dialect",
+            "it is named `azure` now: {azure: {resourceName: .., resourceType: openAI}}",
         )),
         Some("target") if BACKENDS.contains(&found) => Some((
             format!("`{found}` is known in agentgateway and not served: there are no backends here"),
             "write the address itself: {host: \"host:port\"}, {url: https://..} or {lambda: arn:..}",
         )),
         Some("backendAuth") if AUTH.contains(&found) => {
-            Some((format!("`{found}` is known in agentgateway, not served by this version yet"), "use `key` or `aws`"))
+            let message = format!("`{found}` is known in agentgateway, not served by this version yet");
+            Some((message, "use `key`, `aws`, `azure` or `gcp`"))
+        }
+        Some("azure" | "explicitConfig") if AZURE_AUTH.contains(&found) => {
+            Some((format!("`{found}` is known in agentgateway, not served by this version yet"), AZURE_REMEDY))
         }
         _ => None,
     }

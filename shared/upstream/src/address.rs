@@ -1,5 +1,7 @@
 //! Addresses of endpoints. Some providers have the model in the path: there the name is data, and must not be able to steer.
 
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 
@@ -24,8 +26,37 @@ pub(crate) enum Address {
 /// An address around a model; a stream may have another than a whole answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
+    naming: Naming,
     whole: Form,
     stream: Option<Form>,
+}
+
+/// What a provider's path calls a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// What the gateway calls it.
+    Plain,
+    /// The same without what names its publisher: `models/m`, `google/m` and `publishers/google/models/m` are `m`.
+    Bare,
+    /// The same, and a date behind `@`: `claude-sonnet-4-20250514` is `claude-sonnet-4@20250514`
+    /// (<https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/use-claude>).
+    Dated,
+}
+
+impl Naming {
+    fn of(self, model: &str) -> Cow<'_, str> {
+        let bare = || model.rsplit('/').next().unwrap_or(model);
+        match self {
+            Self::Plain => model.into(),
+            Self::Bare => bare().into(),
+            Self::Dated => match bare().rsplit_once('-') {
+                Some((name, date)) if date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()) => {
+                    format!("{name}@{date}").into()
+                }
+                _ => bare().into(),
+            },
+        }
+    }
 }
 
 /// What stands before the model, and after it.
@@ -37,12 +68,12 @@ struct Form {
 
 impl Address {
     /// From a URL, in whose path `{model}` may stand; a stream may have a URL of its own. The error is the URL parser's.
-    pub(crate) fn parse(whole: &str, stream: Option<&str>) -> Result<Self, String> {
+    pub(crate) fn parse(whole: &str, stream: Option<&str>, naming: Naming) -> Result<Self, String> {
         let Some(whole_form) = Form::parse(whole)? else {
             return Url::parse(whole).map(Self::Fixed).map_err(|e| e.to_string());
         };
         let stream = stream.map(Form::parse).transpose()?.flatten();
-        Ok(Self::OfModel(Box::new(Template { whole: whole_form, stream })))
+        Ok(Self::OfModel(Box::new(Template { naming, whole: whole_form, stream })))
     }
 
     /// For this request.
@@ -51,11 +82,12 @@ impl Address {
             Self::Fixed(url) => Ok(url.clone()),
             Self::OfModel(template) => {
                 let form = template.stream.as_ref().filter(|_| stream).unwrap_or(&template.whole);
+                let name = template.naming.of(model);
                 // Whoever reads the path would take dots for a directory, encoded or not.
-                if matches!(model, "" | "." | "..") {
+                if matches!(name.as_ref(), "" | "." | "..") {
                     return Err(TransportError::Connect(format!("`{model}` is no model's name")));
                 }
-                form.with(model).map_err(TransportError::Connect)
+                form.with(&name).map_err(TransportError::Connect)
             }
         }
     }
@@ -83,12 +115,13 @@ mod tests {
     const GEMINI: &str = "https://h/v1beta/models/{model}:generateContent";
 
     fn gemini() -> Address {
-        Address::parse(GEMINI, Some("https://h/v1beta/models/{model}:streamGenerateContent?alt=sse")).unwrap()
+        Address::parse(GEMINI, Some("https://h/v1beta/models/{model}:streamGenerateContent?alt=sse"), Naming::Bare)
+            .unwrap()
     }
 
     #[test]
     fn an_address_without_a_model_is_the_same_for_every_request() {
-        let address = Address::parse("https://h/v1/chat/completions", None).unwrap();
+        let address = Address::parse("https://h/v1/chat/completions", None, Naming::Plain).unwrap();
         for (model, stream) in [("a", false), ("..", true)] {
             assert_eq!(address.of(model, stream).unwrap().as_str(), "https://h/v1/chat/completions");
         }
@@ -100,7 +133,7 @@ mod tests {
         assert_eq!(whole.as_str(), "https://h/v1beta/models/gemini-2.5-pro:generateContent");
         let stream = gemini().of("gemini-2.5-pro", true).unwrap();
         assert_eq!(stream.as_str(), "https://h/v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse");
-        let only = Address::parse(GEMINI, None).unwrap();
+        let only = Address::parse(GEMINI, None, Naming::Plain).unwrap();
         assert_eq!(only.of("m", true).unwrap().as_str(), "https://h/v1beta/models/m:generateContent");
     }
 
@@ -116,7 +149,8 @@ mod tests {
             ("claude-sonnet-4@20250514", "claude-sonnet-4@20250514"),
             ("modèle", "mod%C3%A8le"),
         ] {
-            let address = Address::parse("https://h/deployments/{model}/chat?api-version=1", None).unwrap();
+            let address =
+                Address::parse("https://h/deployments/{model}/chat?api-version=1", None, Naming::Plain).unwrap();
             let url = address.of(model, false).unwrap();
             assert_eq!(url.as_str(), format!("https://h/deployments/{segment}/chat?api-version=1"), "{model}");
         }
@@ -126,9 +160,25 @@ mod tests {
     }
 
     #[test]
+    fn google_calls_models_by_their_bare_name_and_claude_with_its_date_behind_an_at() {
+        for (naming, model, name) in [
+            (Naming::Bare, "models/gemini-2.5-pro", "gemini-2.5-pro"),
+            (Naming::Bare, "publishers/google/models/gemini-2.5-pro", "gemini-2.5-pro"),
+            (Naming::Bare, "gemini-2.5-pro-20250514", "gemini-2.5-pro-20250514"),
+            (Naming::Dated, "claude-sonnet-4-20250514", "claude-sonnet-4@20250514"),
+            (Naming::Dated, "anthropic/claude-opus-4-6", "claude-opus-4-6"),
+            (Naming::Dated, "claude-sonnet-4@20250514", "claude-sonnet-4@20250514"),
+            (Naming::Dated, "claude-haiku-4-5-2025abcd", "claude-haiku-4-5-2025abcd"),
+        ] {
+            assert_eq!(naming.of(model), name, "{model}");
+        }
+        assert!(gemini().of("google/..", false).is_err());
+    }
+
+    #[test]
     fn what_is_no_url_is_refused_when_it_is_read() {
-        assert!(Address::parse("h/v1", None).is_err());
-        assert!(Address::parse("http://:0:/{model}", None).is_err());
-        assert!(Address::parse(GEMINI, Some("nowhere/{model}")).is_err());
+        assert!(Address::parse("h/v1", None, Naming::Plain).is_err());
+        assert!(Address::parse("http://:0:/{model}", None, Naming::Plain).is_err());
+        assert!(Address::parse(GEMINI, Some("nowhere/{model}"), Naming::Plain).is_err());
     }
 }

@@ -58,6 +58,22 @@ impl Aws {
         &self.client.0
     }
 
+    /// With these credentials and this region, whatever the environment has.
+    #[cfg(test)]
+    pub(crate) fn fixed(
+        client: reqwest::Client,
+        credentials: aws_credential_types::Credentials,
+        region: &'static str,
+    ) -> Self {
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials))
+            .region(aws_config::Region::from_static(region))
+            .http_client(SdkClient(client.clone()))
+            .build();
+        Self { config: Arc::new(OnceCell::new_with(Some(config))), ..Self::new(client) }
+    }
+
     /// Our client, and nothing of the environment.
     fn bare(&self) -> SdkConfig {
         SdkConfig::builder().behavior_version(BehaviorVersion::latest()).http_client(self.client.clone()).build()

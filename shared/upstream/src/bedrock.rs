@@ -7,10 +7,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::Token;
+use aws_credential_types::provider::error::{CredentialsError, TokenError};
+use aws_credential_types::provider::future;
+use aws_credential_types::provider::token::ProvideToken;
 use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::config::interceptors::{
     BeforeDeserializationInterceptorContextMut, BeforeTransmitInterceptorContextMut,
@@ -24,6 +27,7 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use bytes::Bytes;
 use tokio::sync::OnceCell;
+use tollgate_config::SecretRef;
 use tollgate_wire::codec::Dialect;
 use tollgate_wire::invoke::InvokeFrames;
 
@@ -32,6 +36,7 @@ use crate::body::{Body, Reply};
 use crate::error::TransportError;
 use crate::http::{STALE_WITHIN, unanswered};
 use crate::sdk::SdkClient;
+use crate::secrets::Secrets;
 
 /// A region of Bedrock, with the guardrail that its calls get.
 #[derive(Debug)]
@@ -42,6 +47,8 @@ pub(crate) struct BedrockTransport {
     endpoint: Option<String>,
     connect_timeout: Duration,
     guardrail: Option<(String, String)>,
+    /// A Bedrock API key instead of a signature.
+    key: Option<ApiKey>,
     client: OnceCell<Client>,
     /// It has answered, so there may be connections that are used again.
     answered: AtomicBool,
@@ -56,6 +63,7 @@ impl BedrockTransport {
         endpoint: Option<String>,
         connect_timeout: Duration,
         guardrail: Option<(String, String)>,
+        key: Option<ApiKey>,
     ) -> Self {
         Self {
             aws,
@@ -64,6 +72,7 @@ impl BedrockTransport {
             endpoint,
             connect_timeout,
             guardrail,
+            key,
             client: OnceCell::new(),
             answered: AtomicBool::new(false),
         }
@@ -84,6 +93,10 @@ impl BedrockTransport {
                 }
                 if let Some(endpoint) = &self.endpoint {
                     config = config.endpoint_url(endpoint);
+                }
+                if let Some(key) = &self.key {
+                    let preferred = [aws_smithy_runtime_api::client::auth::http::HTTP_BEARER_AUTH_SCHEME_ID];
+                    config = config.token_provider(key.clone()).auth_scheme_preference(preferred);
                 }
                 Client::from_conf(config.build())
             })
@@ -141,6 +154,28 @@ impl BedrockTransport {
         let mut out = format!(r#"{{"guardrailConfig":{config},"#).into_bytes();
         out.extend_from_slice(rest);
         out.into()
+    }
+}
+
+/// A Bedrock API key: <https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys-use.html>.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiKey {
+    pub(crate) reference: SecretRef,
+    pub(crate) secrets: Secrets,
+}
+
+/// How long the SDK may keep a key: one that was changed in Secrets Manager is in use after that.
+const KEY_LASTS: Duration = Duration::from_secs(300);
+
+impl ProvideToken for ApiKey {
+    fn provide_token<'a>(&'a self) -> future::ProvideToken<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideToken::new(async {
+            let text = self.secrets.text(&self.reference).await.map_err(TokenError::provider_error)?;
+            Ok(Token::new(text.trim(), Some(SystemTime::now() + KEY_LASTS)))
+        })
     }
 }
 

@@ -1,9 +1,11 @@
 //! Where the endpoints of each kind of provider are: its host, the paths below it, and what of them the configuration replaces.
 
-use tollgate_config::{Azure, AzureResourceType, Custom, CustomDialect, Provider, ProviderEntry};
+use tollgate_config::{
+    Azure, AzureResourceType, Bedrock, BedrockOpenAi, Custom, CustomDialect, Provider, ProviderEntry, Vertex,
+};
 use tollgate_wire::codec::Dialect;
 
-use crate::address::Address;
+use crate::address::{Address, Naming};
 use crate::error::SetupError;
 
 /// The endpoints of a provider that speaks HTTP, by dialect, the preferred one first.
@@ -16,6 +18,10 @@ pub(crate) fn of(entry: &ProviderEntry) -> Result<Vec<(Dialect, Address)>, Setup
 /// What a path that is passed through is put behind in place of its `/v1`. `None`: the provider has no such place, because the model is in its paths or because
 /// one path stands for all.
 pub(crate) fn root(entry: &ProviderEntry) -> Option<String> {
+    if matches!(entry.provider, Provider::Vertex(_)) {
+        // Below its root are all projects, not models only.
+        return None;
+    }
     let plan = Plan::of(&entry.provider);
     let base = base(entry).or(plan.host).filter(|_| entry.path_override.is_none())?;
     let path = plan.paths.iter().find(|path| matches!(path.dialect, Dialect::Chat | Dialect::Messages))?;
@@ -47,6 +53,7 @@ struct Path {
     tail: String,
     /// Where a stream is asked for, if not at the same place.
     stream: Option<String>,
+    naming: Naming,
 }
 
 impl Plan {
@@ -58,8 +65,13 @@ impl Plan {
                 Self::at("https://generativelanguage.googleapis.com", vec![Path::gemini("/v1beta", "")])
             }
             Provider::Azure(azure) => Self::azure(azure),
+            Provider::Vertex(vertex) => Self::vertex(vertex),
+            Provider::Copilot(_) => {
+                let paths = vec![Path::openai("", ""), Path::messages("/v1")];
+                Self::at("https://api.githubcopilot.com", paths)
+            }
             Provider::Custom(custom) => Self { host: None, paths: custom_paths(custom) },
-            Provider::Bedrock(_) => Self { host: None, paths: Vec::new() },
+            Provider::Bedrock(bedrock) => Self::bedrock(bedrock),
         }
     }
 
@@ -90,6 +102,46 @@ impl Plan {
         }
         Self { host, paths }
     }
+
+    /// Gemini: <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference>; Claude:
+    /// <https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/use-claude>; hosts:
+    /// <https://cloud.google.com/vertex-ai/generative-ai/docs/learn/locations>.
+    fn vertex(vertex: &Vertex) -> Self {
+        let region = vertex.region();
+        let host = match region {
+            "global" => "https://aiplatform.googleapis.com".to_owned(),
+            "us" | "eu" => format!("https://aiplatform.{region}.rep.googleapis.com"),
+            _ => format!("https://{region}-aiplatform.googleapis.com"),
+        };
+        let below = format!("/projects/{}/locations/{region}/publishers", vertex.project_id);
+        let claude = |method| format!("{below}/anthropic/models/{{model}}:{method}");
+        let claude = Path {
+            dialect: Dialect::Messages,
+            root: "/v1".to_owned(),
+            tail: claude("rawPredict"),
+            stream: Some(claude("streamRawPredict")),
+            naming: Naming::Dated,
+        };
+        Self { host: Some(host), paths: vec![Path::gemini("/v1", &format!("{below}/google")), claude] }
+    }
+
+    /// <https://docs.aws.amazon.com/bedrock/latest/userguide/inference-chat-completions.html>; of Claude at Mantle Anthropic's SDK knows
+    /// (`AnthropicBedrockMantle`).
+    fn bedrock(bedrock: &Bedrock) -> Self {
+        // The ambient region is known only later; without any the host is wrong, and the signature says why.
+        let region = bedrock.region.as_deref().unwrap_or("us-east-1");
+        match bedrock.open_ai_endpoint {
+            None => Self { host: None, paths: Vec::new() },
+            Some(BedrockOpenAi::Runtime) => {
+                let host = format!("https://bedrock-runtime.{region}.amazonaws.com");
+                Self { host: Some(host), paths: vec![Path::openai("/openai/v1", "")] }
+            }
+            Some(BedrockOpenAi::Mantle) => {
+                let host = format!("https://bedrock-mantle.{region}.api.aws");
+                Self { host: Some(host), paths: vec![Path::openai("/v1", ""), Path::messages("/anthropic/v1")] }
+            }
+        }
+    }
 }
 
 fn custom_paths(custom: &Custom) -> Vec<Path> {
@@ -110,11 +162,12 @@ fn custom_paths(custom: &Custom) -> Vec<Path> {
 impl Path {
     fn openai(root: &str, query: &str) -> Self {
         let tail = format!("/chat/completions{query}");
-        Self { dialect: Dialect::Chat, root: root.to_owned(), tail, stream: None }
+        Self { dialect: Dialect::Chat, root: root.to_owned(), tail, stream: None, naming: Naming::Plain }
     }
 
     fn messages(root: &str) -> Self {
-        Self { dialect: Dialect::Messages, root: root.to_owned(), tail: "/messages".to_owned(), stream: None }
+        let tail = "/messages".to_owned();
+        Self { dialect: Dialect::Messages, root: root.to_owned(), tail, stream: None, naming: Naming::Plain }
     }
 
     /// <https://ai.google.dev/api/generate-content#method:-models.generatecontent>; without `alt=sse` a stream is one JSON array.
@@ -124,6 +177,7 @@ impl Path {
             root: root.to_owned(),
             tail: format!("{below}/models/{{model}}:generateContent"),
             stream: Some(format!("{below}/models/{{model}}:streamGenerateContent?alt=sse")),
+            naming: Naming::Bare,
         }
     }
 
@@ -138,7 +192,7 @@ impl Path {
     fn below(&self, base: &str, entry: &ProviderEntry) -> Result<Address, SetupError> {
         let whole = self.text(base, &self.tail, entry);
         let stream = self.stream.as_ref().map(|tail| self.text(base, tail, entry));
-        Address::parse(&whole, stream.as_deref()).map_err(|cause| SetupError::Url {
+        Address::parse(&whole, stream.as_deref(), self.naming).map_err(|cause| SetupError::Url {
             provider: entry.name.clone(),
             url: whole,
             cause,
@@ -205,6 +259,12 @@ mod tests {
             ("provider: {azure: {resourceName: r}}", Some("https://r.openai.azure.com/openai/v1")),
             ("provider: {azure: {resourceName: r, apiVersion: '2024-10-21'}}", None),
             ("provider: {gemini: {}}", None),
+            ("provider: {vertex: {projectId: p}}", None),
+            ("provider: {bedrock: {}}", None),
+            (
+                "provider: {bedrock: {openAIEndpoint: mantle, region: us-west-2}}",
+                Some("https://bedrock-mantle.us-west-2.api.aws/v1"),
+            ),
         ] {
             assert_eq!(root(&entry(yaml)).as_deref(), expected, "{yaml}");
         }
@@ -227,19 +287,19 @@ mod tests {
 
     #[test]
     fn gemini_has_the_model_in_its_path_and_streams_elsewhere() {
-        let host = "https://generativelanguage.googleapis.com/v1beta/models/m%2F1";
+        let host = "https://generativelanguage.googleapis.com/v1beta/models/1";
         let whole = (Dialect::GenerateContent, format!("{host}:generateContent"));
         let stream = format!("{host}:streamGenerateContent?alt=sse");
         assert_eq!(urls("provider: {gemini: {}}"), [(whole.0, whole.1, stream)]);
         is_at(
             "provider: {gemini: {}}, baseUrl: 'http://h:1/v1beta'",
             Dialect::GenerateContent,
-            "http://h:1/v1beta/models/m%2F1:generateContent",
+            "http://h:1/v1beta/models/1:generateContent",
         );
         is_at(
             "provider: {gemini: {}}, baseUrl: 'http://h:1', pathPrefix: /v1",
             Dialect::GenerateContent,
-            "http://h:1/v1/models/m%2F1:generateContent",
+            "http://h:1/v1/models/1:generateContent",
         );
     }
 
@@ -279,5 +339,70 @@ mod tests {
             "https://r.services.ai.azure.com/anthropic/v1/messages",
         );
         assert_eq!(urls("provider: {azure: {resourceName: r}}").len(), 1, "Claude is in Foundry only");
+    }
+
+    #[test]
+    fn vertex_is_found_by_project_and_region_and_publisher() {
+        for (region, host, location) in [
+            ("", "https://aiplatform.googleapis.com", "global"),
+            (", region: global", "https://aiplatform.googleapis.com", "global"),
+            (", region: eu", "https://aiplatform.eu.rep.googleapis.com", "eu"),
+            (", region: europe-west4", "https://europe-west4-aiplatform.googleapis.com", "europe-west4"),
+        ] {
+            let below = format!("{host}/v1/projects/p/locations/{location}/publishers");
+            let yaml = format!("provider: {{vertex: {{projectId: p{region}}}}}");
+            let expected = [
+                (
+                    Dialect::GenerateContent,
+                    format!("{below}/google/models/1:generateContent"),
+                    format!("{below}/google/models/1:streamGenerateContent?alt=sse"),
+                ),
+                (
+                    Dialect::Messages,
+                    format!("{below}/anthropic/models/1:rawPredict"),
+                    format!("{below}/anthropic/models/1:streamRawPredict"),
+                ),
+            ];
+            assert_eq!(urls(&yaml), expected);
+        }
+        is_at(
+            "provider: {vertex: {projectId: p}}, baseUrl: 'http://h:1'",
+            Dialect::Messages,
+            "http://h:1/v1/projects/p/locations/global/publishers/anthropic/models/1:rawPredict",
+        );
+    }
+
+    #[test]
+    fn copilot_has_two_dialects_at_one_host() {
+        is_at("provider: {copilot: {}}", Dialect::Chat, "https://api.githubcopilot.com/chat/completions");
+        is_at("provider: {copilot: {}}", Dialect::Messages, "https://api.githubcopilot.com/v1/messages");
+    }
+
+    #[test]
+    fn bedrocks_openai_endpoints_are_found_by_region() {
+        for (settings, dialect, expected) in [
+            (
+                "openAIEndpoint: runtime, region: eu-west-1",
+                Dialect::Chat,
+                "https://bedrock-runtime.eu-west-1.amazonaws.com/openai/v1/chat/completions",
+            ),
+            (
+                "openAIEndpoint: mantle, region: us-west-2",
+                Dialect::Chat,
+                "https://bedrock-mantle.us-west-2.api.aws/v1/chat/completions",
+            ),
+            (
+                "openAIEndpoint: mantle, region: us-west-2",
+                Dialect::Messages,
+                "https://bedrock-mantle.us-west-2.api.aws/anthropic/v1/messages",
+            ),
+        ] {
+            is_at(&format!("provider: {{bedrock: {{{settings}}}}}"), dialect, expected);
+        }
+        is_at(
+            "provider: {bedrock: {openAIEndpoint: mantle, region: us-west-2}}, pathPrefix: /openai/v1",
+            Dialect::Chat,
+            "https://bedrock-mantle.us-west-2.api.aws/openai/v1/chat/completions",
+        );
     }
 }

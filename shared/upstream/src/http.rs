@@ -43,6 +43,8 @@ pub(crate) struct HttpTransport {
     /// Connections that can become WebSockets.
     #[cfg(feature = "realtime")]
     pub(crate) upgrading: reqwest::Client,
+    /// Headers that the provider wants in every request.
+    pub(crate) headers: &'static [(&'static str, &'static str)],
     pub(crate) connect_timeout: Duration,
     /// It has answered, so there may be connections that are used again.
     pub(crate) answered: AtomicBool,
@@ -73,10 +75,11 @@ impl HttpTransport {
     async fn forward_once(&self, request: &Forward<'_>, url: Url, body: Bytes) -> Result<Reply, TransportError> {
         let mut sent = reqwest::Request::new(request.method.clone(), url);
         *sent.headers_mut() = request.headers.clone();
-        self.auth.apply(request.dialect, sent.headers_mut()).await?;
+        own(self.headers, sent.headers_mut());
         if !body.is_empty() {
             *sent.body_mut() = Some(body.into());
         }
+        self.auth.apply(request.dialect, &mut sent).await?;
         let client = self.client_for(request);
         let begun = Instant::now();
         let response = client.execute(sent).await.map_err(|e| self.error(&e, begun))?;
@@ -103,8 +106,9 @@ impl HttpTransport {
         let address = address.ok_or_else(|| TransportError::Connect("the provider has no such endpoint".to_owned()))?;
         let mut request = reqwest::Request::new(reqwest::Method::POST, address.of(call.model, call.stream)?);
         *request.headers_mut() = headers(call);
-        self.auth.apply(call.dialect, request.headers_mut()).await?;
+        own(self.headers, request.headers_mut());
         *request.body_mut() = Some(call.body.clone().into());
+        self.auth.apply(call.dialect, &mut request).await?;
         let begun = Instant::now();
         let response = self.client.execute(request).await.map_err(|e| self.error(&e, begun))?;
         self.answered.store(true, Ordering::Relaxed);
@@ -139,6 +143,12 @@ fn headers(call: &Call<'_>) -> HeaderMap {
         }
     }
     headers
+}
+
+fn own(fixed: &'static [(&'static str, &'static str)], headers: &mut HeaderMap) {
+    for (name, value) in fixed {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
 }
 
 /// Why a call brought no head of an answer. `reused`: it failed at once, and may have been on a connection of an earlier call.

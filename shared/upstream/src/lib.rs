@@ -25,6 +25,10 @@ mod http;
 mod provider;
 mod sdk;
 mod secrets;
+pub mod signer;
+#[cfg(test)]
+mod tests;
+mod token;
 
 pub use aws::Aws;
 pub use base::Base;

@@ -9,13 +9,15 @@ use ::http::HeaderName;
 use bytes::Bytes;
 use reqwest::Url;
 use tokio::runtime::Handle;
-use tollgate_config::{BackendAuth, Config, Group, ProviderEntry, SecretRef, pattern};
+use tollgate_config::{
+    AzureAuth, AzureCredentials, BackendAuth, BedrockOpenAi, Config, Group, ProviderEntry, SecretRef, pattern,
+};
 use tollgate_wire::codec::{Carrier, Dialect, Target};
 
-use crate::auth::{Auth, Key, Place};
+use crate::auth::{Auth, Key, Place, Signature};
 use crate::aws::Aws;
 use crate::base::Base;
-use crate::bedrock::BedrockTransport;
+use crate::bedrock::{ApiKey, BedrockTransport};
 use crate::body::Reply;
 use crate::endpoints;
 use crate::error::{SetupError, TransportError};
@@ -23,6 +25,8 @@ use crate::failover::Retries;
 use crate::forward::Forward;
 use crate::health::Health;
 use crate::http::{Call, HttpTransport};
+use crate::signer::Signer;
+use crate::token::{self, Copilot, Entra, Exchange, Google, Tokens};
 
 /// A provider, ready to be called. Shared by all chains that name it: so is its health.
 #[derive(Debug)]
@@ -45,13 +49,15 @@ enum Speaks {
     All,
     /// Messages for Claude, the others for other models.
     MessagesToClaude,
+    /// The same, on Vertex, where Claude's bodies are a little different.
+    Vertex,
 }
 
 impl Speaks {
     fn has(self, dialect: Dialect, model: &str) -> bool {
         match self {
             Self::All => true,
-            Self::MessagesToClaude => (dialect == Dialect::Messages) == is_claude(model),
+            Self::MessagesToClaude | Self::Vertex => (dialect == Dialect::Messages) == is_claude(model),
         }
     }
 }
@@ -103,7 +109,11 @@ impl Provider {
     /// What it wants to be sent for a client of this dialect.
     pub fn target<'a>(&self, client: Dialect, model: &'a str) -> Target<'a> {
         let (dialect, carrier) = match &self.kind {
-            Kind::Http(http, speaks) => (preferred(http, *speaks, client, model), Carrier::Direct),
+            Kind::Http(http, speaks) => {
+                let dialect = preferred(http, *speaks, client, model);
+                let on_vertex = *speaks == Speaks::Vertex && dialect == Dialect::Messages;
+                (dialect, if on_vertex { Carrier::Vertex } else { Carrier::Direct })
+            }
             Kind::Bedrock(_) if is_claude(model) => (Dialect::Messages, Carrier::Bedrock),
             Kind::Bedrock(_) => (Dialect::Converse, Carrier::Bedrock),
         };
@@ -281,15 +291,23 @@ impl Builder<'_> {
             return Ok(Arc::clone(same));
         }
         let kind = match &entry.provider {
-            tollgate_config::Provider::Bedrock(bedrock) => {
+            tollgate_config::Provider::Bedrock(bedrock) if bedrock.open_ai_endpoint.is_none() => {
                 let guardrail = bedrock.guardrail_identifier.clone().zip(bedrock.guardrail_version.clone());
                 let endpoint = endpoints::base(entry);
                 let connect = entry.timeouts.connect();
                 let client = self.base.clients.for_aws(connect)?;
                 let (aws, region) = (self.base.aws.clone(), bedrock.region.clone());
-                Kind::Bedrock(BedrockTransport::new(aws, client, region, endpoint, connect, guardrail))
+                let key = match &entry.policies.backend_auth {
+                    Some(BackendAuth::Key(reference)) => Some(reference.clone()),
+                    _ => None,
+                };
+                let key = key.map(|reference| ApiKey { reference, secrets: self.base.secrets.clone() });
+                Kind::Bedrock(BedrockTransport::new(aws, client, region, endpoint, connect, guardrail, key))
             }
-            tollgate_config::Provider::Azure(_) => Kind::Http(self.http(entry)?, Speaks::MessagesToClaude),
+            tollgate_config::Provider::Vertex(_) => Kind::Http(self.http(entry)?, Speaks::Vertex),
+            tollgate_config::Provider::Azure(_)
+            | tollgate_config::Provider::Copilot(_)
+            | tollgate_config::Provider::Bedrock(_) => Kind::Http(self.http(entry)?, Speaks::MessagesToClaude),
             _ => Kind::Http(self.http(entry)?, Speaks::All),
         };
         let provider = Arc::new(Provider { entry: entry.clone(), kind, health: Health::default() });
@@ -304,29 +322,67 @@ impl Builder<'_> {
             endpoints: endpoints::of(entry)?,
             root: endpoints::root(entry),
             #[cfg(feature = "realtime")]
-            upgrading: self.clients.upgrading(&entry.name, entry.timeouts.connect(), root)?,
+            upgrading: self.base.clients.upgrading(&entry.name, entry.timeouts.connect(), root)?,
             auth: self.auth(entry),
+            headers: match &entry.provider {
+                tollgate_config::Provider::Copilot(_) => &token::EDITOR,
+                _ => &[],
+            },
             connect_timeout: entry.timeouts.connect(),
             answered: AtomicBool::new(false),
         })
     }
 
     fn auth(&self, entry: &ProviderEntry) -> Auth {
-        let key = entry.policies.backend_auth.as_ref().and_then(|auth| match auth {
-            BackendAuth::Key(reference) => Some(reference.clone()),
-            BackendAuth::Aws(_) => None,
-        });
+        use tollgate_config::Provider as Kind;
         let place = match &entry.provider {
-            tollgate_config::Provider::Azure(_) => Place::Header(HeaderName::from_static("api-key")),
-            tollgate_config::Provider::Gemini(_) => Place::Header(HeaderName::from_static("x-goog-api-key")),
+            Kind::Azure(_) => Place::Header(HeaderName::from_static("api-key")),
+            Kind::Gemini(_) => Place::Header(HeaderName::from_static("x-goog-api-key")),
+            Kind::Bedrock(_) => Place::Bearer,
             _ => Place::OfDialect,
         };
-        match key.or_else(|| default_key(&entry.provider)) {
-            Some(reference) => Auth::Key(Key { reference, place, secrets: self.base.secrets.clone() }),
-            None => Auth::None,
+        let key = match &entry.policies.backend_auth {
+            Some(BackendAuth::Key(reference)) => Some(reference.clone()),
+            Some(BackendAuth::Azure(AzureAuth::ExplicitConfig(AzureCredentials::ClientSecret(client)))) => {
+                return self.tokens(Exchange::Entra(Entra::new(client.clone())));
+            }
+            Some(BackendAuth::Aws(_) | BackendAuth::Gcp(_)) => None,
+            None => default_key(&entry.provider),
+        };
+        match (&entry.provider, &entry.policies.backend_auth, key) {
+            (Kind::Vertex(_), auth, _) => {
+                let credential = match auth {
+                    Some(BackendAuth::Gcp(gcp)) => gcp.credential.clone(),
+                    _ => None,
+                };
+                self.tokens(Exchange::Google(Google::new(credential, self.base.aws.clone())))
+            }
+            (Kind::Copilot(copilot), _, Some(github)) => {
+                let fixed = endpoints::base(entry).is_some();
+                self.tokens(Exchange::Copilot(Copilot::new(github, copilot.token_url.clone(), fixed)))
+            }
+            (Kind::Bedrock(bedrock), _, None) => {
+                let service = match bedrock.open_ai_endpoint {
+                    Some(BedrockOpenAi::Mantle) => "bedrock-mantle",
+                    _ => "bedrock",
+                };
+                let (signer, region) = (Signer::new(self.base.aws.clone()), bedrock.region.clone());
+                Auth::Aws(Box::new(Signature { signer, service, region }))
+            }
+            (_, _, Some(reference)) => Auth::Key(Key { reference, place, secrets: self.base.secrets.clone() }),
+            (_, _, None) => Auth::None,
         }
     }
+
+    /// Tokens are asked for by the client that most providers share.
+    fn tokens(&self, exchange: Exchange) -> Auth {
+        let (client, secrets) = (self.base.client.clone(), self.base.secrets.clone());
+        Auth::Tokens(Box::new(Tokens::new(exchange, client, secrets)))
+    }
 }
+
+/// Where AWS's SDKs look for a Bedrock API key, before they sign.
+const BEDROCK_KEY: &str = "AWS_BEARER_TOKEN_BEDROCK";
 
 /// The variable that the provider's own SDK reads, where the configuration names no key.
 fn default_key(provider: &tollgate_config::Provider) -> Option<SecretRef> {
@@ -335,7 +391,11 @@ fn default_key(provider: &tollgate_config::Provider) -> Option<SecretRef> {
         tollgate_config::Provider::Anthropic(_) => "ANTHROPIC_API_KEY",
         tollgate_config::Provider::Azure(_) => "AZURE_OPENAI_API_KEY",
         tollgate_config::Provider::Gemini(_) => "GEMINI_API_KEY",
-        tollgate_config::Provider::Bedrock(_) | tollgate_config::Provider::Custom(_) => return None,
+        tollgate_config::Provider::Copilot(_) => "COPILOT_GITHUB_TOKEN",
+        tollgate_config::Provider::Bedrock(_) if std::env::var_os(BEDROCK_KEY).is_some() => BEDROCK_KEY,
+        tollgate_config::Provider::Vertex(_)
+        | tollgate_config::Provider::Bedrock(_)
+        | tollgate_config::Provider::Custom(_) => return None,
     };
     Some(SecretRef::Env(name.to_owned()))
 }

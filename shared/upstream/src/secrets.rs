@@ -76,10 +76,10 @@ impl Secrets {
             {
                 return Err(cause.clone());
             }
-            let fetched = tokio::time::timeout(FETCH_TIMEOUT, self.fetch(reference)).await;
-            let text =
-                fetched.unwrap_or_else(|_| Err(format!("{reference}: no answer within {} s", FETCH_TIMEOUT.as_secs())));
-            let values = text.and_then(|text| header_values(&text).map_err(|e| format!("{reference}: {e}")));
+            let values = self
+                .text(reference)
+                .await
+                .and_then(|text| header_values(&text).map_err(|e| format!("{reference}: {e}")));
             values.inspect_err(|cause| *cell.failed() = Some((Instant::now(), cause.clone())))
         });
         cell.secret.get_or_try_init(|| fetch).await.cloned().map_err(TransportError::Credentials)
@@ -99,6 +99,12 @@ impl Secrets {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SecretRef, Cell>> {
         self.cells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The text behind a reference, fetched now and not kept: for what is exchanged for a token, which is.
+    pub(crate) async fn text(&self, reference: &SecretRef) -> Result<String, String> {
+        let fetched = tokio::time::timeout(FETCH_TIMEOUT, self.fetch(reference)).await;
+        fetched.unwrap_or_else(|_| Err(format!("{reference}: no answer within {} s", FETCH_TIMEOUT.as_secs())))
     }
 
     fn fetch<'a>(&'a self, reference: &'a SecretRef) -> Boxed<'a, Result<String, String>> {

@@ -31,6 +31,8 @@ pub enum Carrier {
     Direct,
     /// Bedrock's InvokeModel: no `model` and `stream` in the body, `anthropic_version` and `anthropic_beta` in it.
     Bedrock,
+    /// Vertex AI's `rawPredict`: no `model` in the body, `anthropic_version` in it.
+    Vertex,
 }
 
 /// What an attempt is sent to.

@@ -9,6 +9,7 @@
 //! | beta flags that Bedrock refuses, and the fields that they gate, out (reported) | Claude on Bedrock |
 //! | blank text blocks out (reported) | Claude on Bedrock |
 //! | reasoning of another provider's model out (reported) | Responses |
+//! | `model` out, `anthropic_version` in | Claude on Vertex |
 //!
 //! Gemini's body has neither model nor `stream`, so it goes as it came.
 
@@ -26,7 +27,7 @@ use crate::envelope::Envelope;
 use crate::error::WireError;
 use crate::exchange::Relayed;
 use crate::ir::{Dropped, Fault, Usage};
-use crate::messages::bedrock;
+use crate::messages::{bedrock, vertex};
 use crate::sse::{SseEvent, SseParser};
 use crate::{chat, gemini, json, messages, responses as responses_dialect};
 
@@ -43,6 +44,7 @@ pub fn edit_request(
         Carrier::Direct if target.dialect == Dialect::Responses => edit_responses(body, envelope, target, dropped),
         Carrier::Direct => edit_direct(body, envelope, target),
         Carrier::Bedrock => edit_for_bedrock(body, betas, target.model, dropped),
+        Carrier::Vertex => vertex::edit_request(body),
     }
 }
 

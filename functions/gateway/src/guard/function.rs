@@ -13,9 +13,9 @@ use percent_encoding::utf8_percent_encode;
 use serde_json::{Map, Value, json};
 use tollgate_config::LambdaArn;
 use tollgate_upstream::Aws;
+use tollgate_upstream::signer::{Call, Signer, UNRESERVED};
 
 use super::hook::{Answer, Failure, read, send};
-use crate::signer::{Call, Signer, UNRESERVED};
 
 /// Set when the function itself failed.
 const X_FUNCTION_ERROR: &str = "x-amz-function-error";

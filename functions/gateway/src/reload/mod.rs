@@ -21,9 +21,9 @@ use axum::extract::FromRef;
 use ring::digest::{SHA256, digest};
 use tollgate_config::Config;
 use tollgate_telemetry::metric::{self, count};
+use tollgate_upstream::signer::hex;
 
 use crate::app::App;
-use crate::signer::hex;
 use freshness::{Freshness, Ticket};
 pub use source::{Document, Fetched, Origin, Source};
 

@@ -6,9 +6,9 @@ use std::time::SystemTime;
 use aws_sigv4::http_request::{PayloadChecksumKind, PercentEncodingMode, SigningSettings, UriPathNormalizationMode};
 use percent_encoding::utf8_percent_encode;
 use tollgate_upstream::Aws;
+use tollgate_upstream::signer::{Call, Signer, UNRESERVED};
 
 use super::source::{Fetched, document, header, said};
-use crate::signer::{Call, Signer, UNRESERVED};
 
 /// What S3 has in a path as it is.
 const PATH: &percent_encoding::AsciiSet = &UNRESERVED.remove(b'/');
@@ -118,12 +118,13 @@ mod tests {
     async fn an_object_is_asked_for_with_a_signature_and_on_the_condition_that_it_is_another() {
         let seen = Seen::default();
         let endpoint = store(seen.clone()).await;
-        let object = |key: &str| Object::new("b", key, Aws::standalone().unwrap());
-        let ask = async |object: &Object, known: Option<&str>| {
+        let object = |key: &str| {
+            let aws = Aws::standalone().unwrap();
             let credentials = aws_credential_types::Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
-            *object.signer.credentials.lock().await = Some(credentials);
-            object.fetch_from(Some(&endpoint), "eu-west-1", known).await
+            Object { signer: Signer::with(aws.clone(), credentials), ..Object::new("b", key, aws) }
         };
+        let ask =
+            async |object: &Object, known: Option<&str>| object.fetch_from(Some(&endpoint), "eu-west-1", known).await;
         let ours = object("k y.yaml");
         let Ok(Fetched::Document(document)) = ask(&ours, None).await else { panic!("there is an object") };
         assert_eq!((document.text.as_str(), document.tag.as_deref()), ("ai: {}", Some("\"tag-1\"")));

@@ -8,9 +8,9 @@ use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use percent_encoding::utf8_percent_encode;
 use tollgate_upstream::Aws;
+use tollgate_upstream::signer::UNRESERVED;
 
 use super::s3::Object;
-use crate::signer::UNRESERVED;
 
 /// The most that is read; the configuration's own bound is lower.
 const MAX_BYTES: usize = 2 * 1024 * 1024;

@@ -4,7 +4,10 @@ use super::ai::check_alias_targets;
 use super::{MAX_TIMEOUT_MS, Report};
 use crate::address::{Address, host_and_port, no_variables};
 use crate::tree::Path;
-use crate::{Azure, AzureResourceType, BackendAuth, Bedrock, Config, Custom, Provider, ProviderEntry};
+use crate::{
+    Azure, AzureAuth, AzureCredentials, AzureResourceType, BackendAuth, Bedrock, Config, Custom, Provider,
+    ProviderEntry, Vertex,
+};
 
 const MAX_WEIGHT: u32 = 1_000_000;
 
@@ -35,6 +38,10 @@ pub(super) fn check_entry(entry: &ProviderEntry, path: &Path, report: &mut Repor
     match &entry.provider {
         Provider::Bedrock(bedrock) => check_bedrock(bedrock, &kind.key("bedrock"), report),
         Provider::Azure(azure) => check_azure(azure, entry, &kind.key("azure"), report),
+        Provider::Vertex(vertex) => check_vertex(vertex, &kind.key("vertex"), report),
+        Provider::Copilot(copilot) => {
+            check_token_url(copilot.token_url.as_deref(), &kind.key("copilot").key("tokenUrl"), report);
+        }
         Provider::Custom(custom) => check_custom(custom, entry, path, report),
         Provider::OpenAi(_) | Provider::Anthropic(_) | Provider::Gemini(_) => {}
     }
@@ -47,6 +54,8 @@ fn config_key(provider: &Provider) -> &'static str {
         Provider::Bedrock(_) => "bedrock",
         Provider::Gemini(_) => "gemini",
         Provider::Azure(_) => "azure",
+        Provider::Vertex(_) => "vertex",
+        Provider::Copilot(_) => "copilot",
         Provider::Custom(_) => "custom",
     }
 }
@@ -87,7 +96,7 @@ fn check_tls_hostname(entry: &ProviderEntry, path: &Path, report: &mut Report<'_
         Provider::OpenAi(_) => Some("api.openai.com".to_owned()),
         Provider::Anthropic(_) => Some("api.anthropic.com".to_owned()),
         Provider::Gemini(_) => Some("generativelanguage.googleapis.com".to_owned()),
-        Provider::Azure(_) | Provider::Bedrock(_) | Provider::Custom(_) => None,
+        _ => None,
     };
     if of_url().or_else(of_override).or_else(own).is_none_or(|host| !host.eq_ignore_ascii_case(hostname)) {
         report.add(
@@ -104,14 +113,15 @@ fn check_paths(entry: &ProviderEntry, path: &Path, report: &mut Report<'_>) {
         let path = path.key(key);
         check_path(text, &path, report);
         match entry.provider {
+            Provider::Bedrock(Bedrock { open_ai_endpoint: Some(_), .. }) => {}
             Provider::Bedrock(_) => {
                 report.add(&path, "bedrock's paths are the AWS SDK's", "remove it; baseUrl names another endpoint");
             }
             Provider::Azure(_) => {
                 report.add(&path, "azure's paths follow from its settings", "remove it; baseUrl names another host");
             }
-            Provider::Gemini(_) if key == "pathOverride" => {
-                report.add(&path, "gemini's paths have the model in them", "remove it, or use pathPrefix or baseUrl");
+            Provider::Gemini(_) | Provider::Vertex(_) if key == "pathOverride" => {
+                report.add(&path, "its paths have the model in them", "remove it, or use pathPrefix or baseUrl");
             }
             _ => {}
         }
@@ -142,17 +152,55 @@ fn check_timeouts(entry: &ProviderEntry, path: &Path, report: &mut Report<'_>) {
 }
 
 fn check_auth(entry: &ProviderEntry, path: &Path, report: &mut Report<'_>) {
+    let write_key = "write backendAuth: {key: ..}";
     match (&entry.provider, &entry.policies.backend_auth) {
-        (Provider::Bedrock(_), Some(BackendAuth::Key(_))) => report.add(
-            &path.key("key"),
-            "Bedrock API keys are not served by this version yet",
-            "write backendAuth: {aws: {}}; the ambient AWS credentials sign the request",
-        ),
-        (Provider::Bedrock(_), _) | (_, None | Some(BackendAuth::Key(_))) => {}
+        (Provider::Vertex(_), Some(BackendAuth::Key(_))) => {
+            report.add(&path.key("key"), "Vertex takes tokens, not keys", "write backendAuth: {gcp: {credential: ..}}");
+        }
+        (Provider::Azure(_), Some(BackendAuth::Azure(auth))) => check_entra(auth, &path.key("azure"), report),
+        (Provider::Bedrock(_), Some(BackendAuth::Aws(_)))
+        | (Provider::Vertex(_), Some(BackendAuth::Gcp(_)))
+        | (_, None | Some(BackendAuth::Key(_))) => {}
         (_, Some(BackendAuth::Aws(_))) => {
-            report.add(&path.key("aws"), "AWS credentials are for bedrock only", "write backendAuth: {key: ..}");
+            report.add(&path.key("aws"), "AWS credentials are for bedrock only", write_key);
+        }
+        (_, Some(BackendAuth::Azure(_))) => {
+            report.add(&path.key("azure"), "tokens of Entra ID are for azure only", write_key);
+        }
+        (_, Some(BackendAuth::Gcp(_))) => {
+            report.add(&path.key("gcp"), "tokens of Google Cloud are for vertex only", write_key);
         }
     }
+}
+
+fn check_entra(auth: &AzureAuth, path: &Path, report: &mut Report<'_>) {
+    let AzureAuth::ExplicitConfig(AzureCredentials::ClientSecret(client)) = auth;
+    let path = path.key("explicitConfig").key("clientSecret");
+    check_part(Some(&client.tenant_id), &path.key("tenantId"), report);
+    check_part(Some(&client.client_id), &path.key("clientId"), report);
+    if let Some(scope) = &client.scope {
+        report.not_blank(&path.key("scope"), scope);
+    }
+    check_token_url(client.token_url.as_deref(), &path.key("tokenUrl"), report);
+}
+
+/// Secrets go there: never in the clear, but to this machine.
+fn check_token_url(text: Option<&str>, path: &Path, report: &mut Report<'_>) {
+    let Some(text) = text else { return };
+    match Address::parse(text) {
+        Err(error) => report.add(path, error, "write a URL such as https://login.example/token"),
+        Ok(address) if !address.tls && !address.is_loopback() => {
+            report.add(path, "is plain http, which would show the secret to the network", "use https");
+        }
+        Ok(_) => {}
+    }
+}
+
+fn check_vertex(vertex: &Vertex, path: &Path, report: &mut Report<'_>) {
+    let project = vertex.project_id.as_str();
+    // Older projects belong to a domain: `example.com:project`.
+    check_part(Some(&project.replacen(':', "-", 1)), &path.key("projectId"), report);
+    check_part(vertex.region.as_deref(), &path.key("region"), report);
 }
 
 fn check_bedrock(bedrock: &Bedrock, path: &Path, report: &mut Report<'_>) {
@@ -260,7 +308,11 @@ pub(super) fn check_keys(config: &Config, report: &mut Report<'_>) {
     for (path, entry) in entries(config) {
         let keyed = matches!(
             entry.provider,
-            Provider::OpenAi(_) | Provider::Anthropic(_) | Provider::Gemini(_) | Provider::Azure(_)
+            Provider::OpenAi(_)
+                | Provider::Anthropic(_)
+                | Provider::Gemini(_)
+                | Provider::Azure(_)
+                | Provider::Copilot(_)
         );
         let public = keyed && entry.base_url.is_none() && entry.host_override.is_none();
         if public && entry.policies.backend_auth.is_none() {

@@ -118,6 +118,64 @@ fn an_azure_resource_is_named_in_words_that_stay_in_their_place() {
 }
 
 #[test]
+fn tokens_of_clouds_are_for_their_own_providers_and_asked_for_in_safety() {
+    let entra = |client: &str| {
+        format!(
+            "provider: {{azure: {{resourceName: r}}}}, policies: {{backendAuth: {{azure: {{explicitConfig: {{clientSecret: {{{client}}}}}}}}}}}"
+        )
+    };
+    let file = |fields: &str| format!("ai: {{groups: [{{providers: [{{name: a, {fields}}}]}}]}}");
+    for (fields, expected) in [
+        (
+            entra("tenantId: a/b, clientId: c, clientSecret: $S"),
+            "clientSecret.tenantId: has characters that a name has not",
+        ),
+        (entra("tenantId: t, clientId: c"), "the key `clientSecret` is missing"),
+        (entra("tenantId: t, clientId: c, clientSecret: hunter2"), "not a reference to a secret"),
+        (
+            entra("tenantId: t, clientId: c, clientSecret: $S, tokenUrl: 'http://login.example/t'"),
+            "clientSecret.tokenUrl: is plain http, which would show the secret to the network; use https",
+        ),
+        (entra("tenantId: t, clientId: c, clientSecret: $S, scope: ''"), "clientSecret.scope: is empty"),
+        (
+            "provider: {openAI: {}}, policies: {backendAuth: {gcp: {}}}".to_owned(),
+            ".backendAuth.gcp: tokens of Google Cloud are for vertex only; write backendAuth: {key: ..}",
+        ),
+        (
+            entra("tenantId: t, clientId: c, clientSecret: $S").replace("azure: {resourceName: r}", "gemini: {}"),
+            ".backendAuth.azure: tokens of Entra ID are for azure only",
+        ),
+        (
+            "provider: {vertex: {projectId: p}}, policies: {backendAuth: {key: $K}}".to_owned(),
+            ".backendAuth.key: Vertex takes tokens, not keys; write backendAuth: {gcp: {credential: ..}}",
+        ),
+        (
+            "provider: {vertex: {projectId: p}}, policies: {backendAuth: {gcp: {type: idToken}}}".to_owned(),
+            ".gcp.type: unknown value `idToken`",
+        ),
+        ("provider: {vertex: {}}".to_owned(), ".provider.vertex: the key `projectId` is missing"),
+        ("provider: {vertex: {projectId: a/b}}".to_owned(), ".vertex.projectId: has characters that a name has not"),
+        ("provider: {vertex: {projectId: p, region: 'a.b/c'}}".to_owned(), ".vertex.region: has characters"),
+        ("provider: {vertex: {projectId: p}}, pathOverride: /x".to_owned(), ".pathOverride: its paths have the model"),
+        ("provider: {copilot: {tokenUrl: 'http://x.example/t'}}".to_owned(), ".copilot.tokenUrl: is plain http"),
+    ] {
+        let text = file(&fields);
+        let said = parse(&text, "").expect_err(&text).to_string();
+        assert!(said.contains(expected), "{text}\nsays\n{said}\nnot\n{expected}");
+    }
+    for fields in [
+        entra("tenant_id: t, client_id: c, client_secret: $S"),
+        entra("tenantId: t, clientId: c, clientSecret: 'secretsmanager:x#y', tokenUrl: 'http://127.0.0.1:1/t'"),
+        "provider: {vertex: {projectId: 'example.com:p', region: us-east5}}, policies: {backendAuth: {gcp: {credential: {file: a}}}}".to_owned(),
+        "provider: {copilot: {}}, policies: {backendAuth: {key: $GITHUB_TOKEN}}".to_owned(),
+    ] {
+        if let Err(error) = parse(&file(&fields), "") {
+            panic!("{fields}\n{error}");
+        }
+    }
+}
+
+#[test]
 fn addresses_are_checked() {
     refused_entries(&[
         ("provider: {custom: {}}", ": a custom provider has no address; add baseUrl"),
@@ -141,7 +199,7 @@ fn addresses_are_checked() {
             ": pathOverride and pathPrefix exclude each other",
         ),
         ("provider: {openAI: {}}, baseUrl: 'http://a/v1', pathPrefix: /b", ".pathPrefix: baseUrl has a path already"),
-        ("provider: {gemini: {}}, pathOverride: /a", ".pathOverride: gemini's paths have the model in them"),
+        ("provider: {gemini: {}}, pathOverride: /a", ".pathOverride: its paths have the model in them"),
         ("provider: {azure: {resourceName: r}}, pathPrefix: /a", ".pathPrefix: azure's paths follow from its settings"),
         ("provider: {bedrock: {}}, pathOverride: /a", ".pathOverride: bedrock's paths are the AWS SDK's"),
         (
@@ -177,12 +235,13 @@ fn providers_have_the_credentials_of_their_kind() {
             "provider: {custom: {}}, baseUrl: 'http://a', policies: {backendAuth: {aws: {}}}",
             ".policies.backendAuth.aws: AWS credentials",
         ),
-        (
-            "provider: {bedrock: {}}, policies: {backendAuth: {key: $K}}",
-            ".policies.backendAuth.key: Bedrock API keys are not served",
-        ),
     ]);
-    accepted_entries(&["provider: {bedrock: {}}", "provider: {bedrock: {}}, policies: {backendAuth: {aws: }}"]);
+    accepted_entries(&[
+        "provider: {bedrock: {}}",
+        "provider: {bedrock: {}}, policies: {backendAuth: {aws: }}",
+        "provider: {bedrock: {}}, policies: {backendAuth: {key: $K}}",
+        "provider: {bedrock: {openAIEndpoint: mantle}}, pathPrefix: /openai/v1",
+    ]);
 }
 
 #[test]

@@ -92,7 +92,7 @@ request: {timeoutMs: 0, maxAttempts: many}
 fn a_mistake_is_reported_once_and_not_again_by_what_follows_from_it() {
     for text in [
         "auth: {issuers: [{issuer: 5}]}",
-        "ai: {groups: [{providers: [{name: a, provider: {vertex: {}}}]}]}",
+        "ai: {groups: [{providers: [{name: a, provider: {azureOpenAI: {}}}]}]}",
         "ai: {groups: [{providers: [{name: a, provider: {custom: {}}, baseurl: http://x}]}]}",
         "ai: {groups: [{providers: 5}]}",
         "ai: {models: [{match: [5], groups: [{providers: [{name: a, provider: {openAI: {}}}]}]}]}",
@@ -118,13 +118,11 @@ fn a_wrong_type_says_what_is_wanted_and_when_quotes_would_do() {
 
 #[test]
 fn providers_of_later_versions_are_named_as_such() {
-    for kind in ["vertex", "copilot", "azureOpenAI"] {
-        for provider in [format!("{{{kind}: {{}}}}"), kind.to_owned()] {
-            assert_says(
-                &entry(&format!("provider: {provider}")),
-                &[&format!("provider `{kind}` is not served by this version yet"), "openAI, anthropic, bedrock"],
-            );
-        }
+    for provider in ["{azureOpenAI: {}}", "azureOpenAI"] {
+        assert_says(
+            &entry(&format!("provider: {provider}")),
+            &["provider `azureOpenAI` is not served by this version yet", "it is named `azure` now"],
+        );
     }
 }
 
@@ -132,11 +130,11 @@ fn providers_of_later_versions_are_named_as_such() {
 fn an_unknown_provider_lists_the_known_ones() {
     assert_says(
         &entry("provider: {openAi: {}}"),
-        &["did you mean `openAI`?", "openAI, anthropic, bedrock, gemini, azure, custom"],
+        &["did you mean `openAI`?", "openAI, anthropic, bedrock, gemini, azure, vertex, copilot, custom"],
     );
     assert_says(
         &entry("provider: {cohere: {}}"),
-        &["unknown value `cohere`; known: openAI, anthropic, bedrock, gemini, azure, custom"],
+        &["unknown value `cohere`; known: openAI, anthropic, bedrock, gemini, azure, vertex, copilot, custom"],
     );
     assert_says(&entry("provider: {openAI: {}, anthropic: {}}"), &["must have exactly one key", "{bedrock: ..}"]);
     assert_says(&entry("provider: anthropic"), &["must be a mapping; write {anthropic: {}}"]);
@@ -157,9 +155,14 @@ fn agentgateways_words_that_are_not_served_are_errors() {
     {
         assert_says(&entry(&format!("provider: {{openAI: {{}}}}, policies: {{{word}: {{}}}}")), &[word, unserved]);
     }
-    for word in ["passthrough", "gcp", "azure"] {
+    for word in ["passthrough", "copilot", "crossAppAccess"] {
         let policy = format!("provider: {{openAI: {{}}}}, policies: {{backendAuth: {{{word}: {{}}}}}}");
-        assert_says(&entry(&policy), &[word, unserved, "use `key` or `aws`"]);
+        assert_says(&entry(&policy), &[word, unserved, "use `key`, `aws`, `azure` or `gcp`"]);
+    }
+    for auth in ["implicit: {}", "developerImplicit: {}", "explicitConfig: {managedIdentity: {}}"] {
+        let policy =
+            format!("provider: {{azure: {{resourceName: r}}}}, policies: {{backendAuth: {{azure: {{{auth}}}}}}}");
+        assert_says(&entry(&policy), &[unserved, "use {azure: {explicitConfig: {clientSecret:"]);
     }
     assert_says("binds: []", &["binds", unserved, "only the `ai` block"]);
     assert_says("cache: {}", &["`cache` is not served by this version yet"]);

@@ -205,7 +205,7 @@ impl Model {
         match (carrier, self.generation) {
             (_, Generation::Unknown) => false,
             (_, Generation::V4_5 | Generation::V4_6 | Generation::V4_8) => true,
-            (Carrier::Direct, generation) => generation >= Generation::V4_5,
+            (Carrier::Direct | Carrier::Vertex, generation) => generation >= Generation::V4_5,
             (Carrier::Bedrock, Generation::V5 | Generation::V5_5) => {
                 matches!(self.family, Family::Sonnet | Family::Haiku)
             }

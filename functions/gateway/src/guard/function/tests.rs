@@ -38,9 +38,9 @@ async fn invoke(endpoint: &str) -> Result<Answer, Failure> {
     let arn = LambdaArn::try_from(ARN.to_owned()).unwrap();
     let chains = tollgate_upstream::Chains::new(&tollgate_config::Config::default()).unwrap();
     let (client, aws) = (chains.client().clone(), chains.aws().clone());
-    let function = Function::at(endpoint, &arn, "/hooks/request".to_owned(), client, aws);
+    let mut function = Function::at(endpoint, &arn, "/hooks/request".to_owned(), client, aws);
     let credentials = Credentials::new("AKIDEXAMPLE", "secret-key", Some("session".to_owned()), None, "test");
-    *function.signer.credentials.lock().await = Some(credentials);
+    function.signer = Signer::with(function.signer.aws().clone(), credentials);
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     headers.insert("x-team", HeaderValue::from_static("search"));

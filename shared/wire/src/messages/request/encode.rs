@@ -12,6 +12,7 @@ use crate::ir::{self, Block, Dropped, OutputFormat, Role, Tool, ToolChoice};
 use crate::messages::bedrock::{ANTHROPIC_VERSION, is_blank};
 use crate::messages::models::Model;
 use crate::messages::stream::Reader;
+use crate::messages::vertex;
 use crate::names::ToolNames;
 
 /// A body has at most so many cache marks: <https://platform.claude.com/docs/en/build-with-claude/prompt-caching>.
@@ -20,7 +21,7 @@ const MAX_CACHE_MARKS: usize = 4;
 /// Tool names match `^[a-zA-Z0-9_-]{1,128}$`, on Bedrock up to 64.
 fn name_limit(carrier: Carrier) -> usize {
     match carrier {
-        Carrier::Direct => 128,
+        Carrier::Direct | Carrier::Vertex => 128,
         Carrier::Bedrock => 64,
     }
 }
@@ -82,6 +83,12 @@ fn head(target: &Target<'_>, stream: bool) -> Map<String, Value> {
         }
         Carrier::Bedrock => {
             body.insert("anthropic_version".to_owned(), json!(ANTHROPIC_VERSION));
+        }
+        Carrier::Vertex => {
+            body.insert("anthropic_version".to_owned(), json!(vertex::ANTHROPIC_VERSION));
+            if stream {
+                body.insert("stream".to_owned(), json!(true));
+            }
         }
     }
     body

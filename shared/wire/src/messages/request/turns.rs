@@ -201,11 +201,12 @@ impl Encoder<'_> {
         }
     }
 
-    /// Bedrock's InvokeModel takes bytes only: <https://platform.claude.com/docs/en/build-with-claude/vision#url-based-image-example>.
+    /// Bedrock's InvokeModel and Vertex take bytes only: <https://platform.claude.com/docs/en/build-with-claude/vision#url-based-image-example>.
     fn url(&self, url: &str, path: &str) -> Result<Value, WireError> {
         match self.carrier {
             Carrier::Direct => Ok(json!({ "type": "url", "url": url })),
             Carrier::Bedrock => Err(WireError::unsupported(path, "Bedrock fetches no URL; send the bytes as base64")),
+            Carrier::Vertex => Err(WireError::unsupported(path, "Vertex fetches no URL; send the bytes as base64")),
         }
     }
 

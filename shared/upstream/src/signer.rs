@@ -9,44 +9,57 @@ use aws_sigv4::sign::v4;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ring::digest::{SHA256, digest};
 use tokio::sync::Mutex;
-use tollgate_upstream::Aws;
+
+use crate::aws::Aws;
 
 /// Credentials that end sooner are fetched again.
 const RENEW_BEFORE: Duration = Duration::from_secs(120);
 /// What SigV4 leaves as it is.
-pub(crate) const UNRESERVED: &percent_encoding::AsciiSet =
+pub const UNRESERVED: &percent_encoding::AsciiSet =
     &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Signs with the ambient credentials.
 #[derive(Debug)]
-pub(crate) struct Signer {
+pub struct Signer {
     aws: Aws,
-    pub(crate) credentials: Mutex<Option<Credentials>>,
+    credentials: Mutex<Option<Credentials>>,
 }
 
 /// What is to be signed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Call<'a> {
-    pub(crate) method: &'a str,
-    pub(crate) url: &'a str,
-    pub(crate) service: &'a str,
-    pub(crate) region: &'a str,
+pub struct Call<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The whole URL.
+    pub url: &'a str,
+    /// The service's name for signatures.
+    pub service: &'a str,
+    /// The region of the endpoint.
+    pub region: &'a str,
     /// Headers that are signed as well; they are among the answer's.
-    pub(crate) headers: &'a [(&'a str, &'a str)],
-    pub(crate) body: &'a [u8],
+    pub headers: &'a [(&'a str, &'a str)],
+    /// The body.
+    pub body: &'a [u8],
 }
 
 impl Signer {
-    pub(crate) fn new(aws: Aws) -> Self {
+    /// By the ambient credentials.
+    pub fn new(aws: Aws) -> Self {
         Self { aws, credentials: Mutex::default() }
     }
 
-    pub(crate) fn aws(&self) -> &Aws {
+    /// By these credentials, until shortly before their end.
+    pub fn with(aws: Aws, credentials: Credentials) -> Self {
+        Self { aws, credentials: Mutex::new(Some(credentials)) }
+    }
+
+    /// Where the credentials come from.
+    pub fn aws(&self) -> &Aws {
         &self.aws
     }
 
     /// The call's headers. The error says why there are none.
-    pub(crate) async fn headers(
+    pub async fn headers(
         &self,
         call: &Call<'_>,
         settings: SigningSettings,
@@ -94,6 +107,6 @@ impl Signer {
 }
 
 /// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
