@@ -3,10 +3,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use aws_smithy_types::DateTime;
-use aws_smithy_types::date_time::Format;
 use tollgate_auth::Identity;
-use tollgate_limits::Bill;
+use tollgate_limits::{Bill, timestamp};
 use tollgate_telemetry::otlp::Trace;
 use tollgate_telemetry::{Access, AttemptLine};
 use tollgate_upstream::Outcome;
@@ -137,7 +135,9 @@ impl Books {
 
     /// What the upstreams said.
     fn outcome(&mut self, outcome: &Outcome) {
-        self.0.uses = outcome.attempts.iter().map(Use::of).collect();
+        if self.0.meter.is_some() {
+            self.0.uses = outcome.attempts.iter().map(Use::of).collect();
+        }
         self.0.access.attempts = outcome
             .attempts
             .iter()
@@ -323,13 +323,6 @@ fn logged(text: &str) -> String {
         return text.to_owned();
     }
     text.chars().take(MAX_LOGGED).collect()
-}
-
-/// RFC 3339, UTC.
-pub fn timestamp(time: SystemTime) -> String {
-    let millis = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis());
-    let time = DateTime::from_millis(i64::try_from(millis).unwrap_or(0));
-    time.fmt(Format::DateTime).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -8,14 +8,15 @@ use http::{HeaderName, HeaderValue};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tollgate_auth::Identity;
-use tollgate_limits::{Ask, Bill, Call, Counter, Owner, Prompt, Refusal, Reservation, Spent, Standing, Verdict, What};
+use tollgate_limits::{
+    Ask, Bill, Call, Counter, Owner, Prompt, Refusal, Reservation, Spent, Standing, Verdict, What, timestamp,
+};
 use tollgate_upstream::Attempt;
 use tollgate_wire::codec::Dialect;
 use tollgate_wire::exchange::{Inbound, State};
 use tollgate_wire::ir::{Fault, FaultKind, Usage};
 
 use crate::app::App;
-use crate::books::timestamp;
 
 /// A request's place in the ledger, from its admission to its settlement.
 #[derive(Debug)]

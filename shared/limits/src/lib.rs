@@ -68,4 +68,4 @@ pub use scope::{Amount, Counter, Owner, Scope};
 pub use sweep::Swept;
 pub use table::{LedgerError, SdkSource};
 pub use warning::Warning;
-pub use window::unix_s;
+pub use window::{timestamp, unix_s};

@@ -113,6 +113,27 @@ pub fn unix_s(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// RFC 3339, UTC, to the millisecond. Before 1970 it is 1970, after 9999 the year's last digits. Every request has one: without the machinery of `format!`.
+pub fn timestamp(time: SystemTime) -> String {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let (year, month, day) = Windows::at(time).date();
+    let of_day = since.as_secs() % DAY_S;
+    let (hour, minute, second) = (of_day / 3_600, of_day / MINUTE_S % 60, of_day % MINUTE_S);
+    let mut text = String::with_capacity("1970-01-01T00:00:00.000Z".len());
+    let parts = [(year, 1_000, '-'), (month, 10, '-'), (day, 10, 'T'), (hour, 10, ':'), (minute, 10, ':')];
+    for (number, first, behind) in
+        parts.into_iter().chain([(second, 10, '.'), (since.subsec_millis().into(), 100, 'Z')])
+    {
+        let mut place = first;
+        while place > 0 {
+            text.push(char::from(b'0' + (number / place % 10) as u8));
+            place /= 10;
+        }
+        text.push(behind);
+    }
+    text
+}
+
 fn left(now: SystemTime, seconds: u64) -> Duration {
     let nanos = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
     (Duration::from_secs(seconds).saturating_sub(Duration::from_nanos(nanos.into()))).max(Duration::from_secs(1))
@@ -150,6 +171,17 @@ mod tests {
             let windows = Windows::at(at(seconds));
             assert_eq!(windows.minute(), minute, "{seconds}");
             assert_eq!((windows.day(), windows.month()), (minute[..8].to_owned(), minute[..6].to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_timestamp_is_rfc_3339_in_utc_with_milliseconds() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400_007, "2000-02-29T00:00:00.007Z"),
+            (1_798_761_599_999, "2026-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(timestamp(SystemTime::UNIX_EPOCH + Duration::from_millis(millis)), text);
         }
     }
 

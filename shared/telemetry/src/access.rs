@@ -171,7 +171,7 @@ pub struct Metrics {
 /// Writes the line. A log that cannot be written is no reason to fail a request.
 pub fn write(access: &Access, metrics: Metrics) {
     let mut line = Vec::with_capacity(if metrics.on { 3072 } else { 1024 });
-    if serde_json::to_writer(&mut line, access).is_err() {
+    if crate::line::append(&mut line, access).is_err() {
         return;
     }
     if metrics.on {

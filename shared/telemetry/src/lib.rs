@@ -5,6 +5,7 @@
 
 mod access;
 mod emf;
+mod line;
 mod log;
 pub mod metric;
 pub mod otlp;
