@@ -10,6 +10,7 @@ use tollgate_wire::error::WireError;
 use tollgate_wire::invoke::InvokeFrames;
 
 use crate::error::TransportError;
+use crate::within::within;
 
 /// The largest whole answer that is held in memory.
 pub(crate) const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
@@ -67,7 +68,7 @@ impl Body {
         deadline: Instant,
     ) -> Result<Option<Bytes>, TransportError> {
         let until = (Instant::now() + idle).min(deadline);
-        match tokio::time::timeout_at(until, self.chunk()).await {
+        match within(until, self.chunk()).await {
             Ok(chunk) => chunk,
             Err(_) if until == deadline => Err(TransportError::Deadline),
             Err(_) => Err(TransportError::IdleTimeout(idle)),

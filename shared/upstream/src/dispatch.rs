@@ -18,6 +18,7 @@ use crate::error::TransportError;
 use crate::failover::{Bounds, Candidate, FaultClass, MIN_ATTEMPT, Next, Place, Tried, next};
 use crate::http::Call;
 use crate::provider::{Chain, Provider};
+use crate::within::within;
 
 /// How long the end of an answer is waited for once its final event is there, so that the connection can be used again.
 const LINGER: Duration = Duration::from_millis(100);
@@ -253,7 +254,7 @@ async fn attempt(job: &Job<'_>, provider: &Arc<Provider>, target: &Target<'_>, s
     let result = if !reply.status.is_success() {
         Err(refusal(job, provider, target, reply).await)
     } else if stream {
-        let first = tokio::time::timeout_at(until, reply.body.chunk()).await.unwrap_or_else(|_| Err(late()));
+        let first = within(until, reply.body.chunk()).await.unwrap_or_else(|_| Err(late()));
         match first_content(job, provider, first, &mut reply, &mut relay).await {
             Ok(held) => {
                 let live = LiveStream {
@@ -420,7 +421,8 @@ impl LiveStream {
         }
         if self.relay.state().done {
             // The client has everything. The connection goes back to the pool only if its end was read.
-            let _ = tokio::time::timeout(LINGER, async { while let Ok(Some(_)) = self.body.chunk().await {} }).await;
+            let until = Instant::now() + LINGER;
+            let _ = within(until, async { while let Ok(Some(_)) = self.body.chunk().await {} }).await;
             return Step::Last(Bytes::new());
         }
         let mut out = Vec::new();

@@ -29,6 +29,7 @@ pub mod signer;
 #[cfg(test)]
 mod tests;
 mod token;
+mod within;
 
 pub use aws::Aws;
 pub use base::Base;
@@ -36,3 +37,4 @@ pub use dispatch::{Answer, Attempt, Job, LiveStream, Outcome, Step, dispatch, di
 pub use error::SetupError;
 pub use forward::{Forward, Forwarded, ModelPlace, forward, forwardable};
 pub use provider::{Chain, Chains, Provider};
+pub use within::within;
