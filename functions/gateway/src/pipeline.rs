@@ -41,6 +41,13 @@ use crate::passthrough::{self, Asked};
 use crate::relay::{Collected, Form};
 use crate::{error, models, relay};
 
+const X_ATTEMPTS: HeaderName = HeaderName::from_static("x-tollgate-attempts");
+const X_PROVIDER: HeaderName = HeaderName::from_static("x-tollgate-provider");
+const X_DROPPED: HeaderName = HeaderName::from_static("x-tollgate-dropped");
+const X_STRICT: HeaderName = HeaderName::from_static("x-tollgate-strict");
+/// Where Anthropic's SDKs look for the request's id.
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
 /// When the host wants this request to be over: Lambda's own deadline. In the request's extensions.
 #[derive(Debug, Clone, Copy)]
 pub struct HostDeadline(pub Instant);
@@ -199,7 +206,7 @@ async fn converse(
         strict: app.config.ai.strict || asks_for_strict(parts),
         deadline,
         max_attempts: app.config.request.max_attempts() as usize,
-        anthropic_version: parts.headers.get("anthropic-version").filter(|_| client == Dialect::Messages),
+        anthropic_version: parts.headers.get(accept::ANTHROPIC_VERSION).filter(|_| client == Dialect::Messages),
     };
     dispatch_into(&job, chain, books.underway()).await;
     let outcome = books.answered();
@@ -234,8 +241,7 @@ pub(crate) async fn limited(mut books: Books, denied: Denied, client: Dialect, r
 }
 
 async fn answer(app: &App, outcome: Outcome, mut books: Books, facts: &Facts<'_>, form: Form) -> Response {
-    let served =
-        outcome.attempts.last().filter(|_| outcome.result.is_ok()).map(|attempt| attempt.provider.name().to_owned());
+    let served = outcome.result.is_ok();
     let mut response = match outcome.result {
         Ok(Answer::Whole { body, state }) => {
             books.used(&state);
@@ -253,17 +259,17 @@ async fn answer(app: &App, outcome: Outcome, mut books: Books, facts: &Facts<'_>
         Err(fault) => refuse(books, &fault, facts.client, facts.request_id).await,
     };
     let headers = response.headers_mut();
-    let mut set = |name: &'static str, value: &str| {
+    headers.insert(X_ATTEMPTS, HeaderValue::from(outcome.attempts.len()));
+    let mut set = |name: HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(HeaderName::from_static(name), value);
+            headers.insert(name, value);
         }
     };
-    set("x-tollgate-attempts", &outcome.attempts.len().to_string());
-    if let Some(name) = served {
-        set("x-tollgate-provider", &name);
+    if let Some(attempt) = outcome.attempts.last().filter(|_| served) {
+        set(X_PROVIDER, attempt.provider.name());
     }
     if !outcome.dropped.is_empty() {
-        set("x-tollgate-dropped", &dropped_header(&outcome.dropped));
+        set(X_DROPPED, &dropped_header(&outcome.dropped));
     }
     response
 }
@@ -315,11 +321,15 @@ pub(crate) fn deadline(app: &App, parts: &Parts) -> Instant {
 }
 
 fn asks_for_strict(parts: &Parts) -> bool {
-    parts.headers.get("x-tollgate-strict").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
+    parts.headers.get(X_STRICT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
 }
 
 fn seed_id(request_id: &str) -> String {
-    request_id.trim_start_matches("req_").chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+    let id = request_id.trim_start_matches("req_");
+    if id.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return id.to_owned();
+    }
+    id.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
 }
 
 pub(crate) fn unknown_model(model: &str) -> Fault {
@@ -361,8 +371,7 @@ fn finish(response: &mut Response, client: Dialect, request_id: &str) {
     let Ok(id) = HeaderValue::from_str(request_id) else { return };
     let headers = response.headers_mut();
     if client == Dialect::Messages {
-        // Where Anthropic's SDKs look for it.
-        headers.insert(HeaderName::from_static("request-id"), id.clone());
+        headers.insert(REQUEST_ID, id.clone());
     }
     headers.insert(accept::X_REQUEST_ID, id);
 }

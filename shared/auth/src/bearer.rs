@@ -1,12 +1,15 @@
 //! Where a request carries its token.
 
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
 
 use crate::error::AuthError;
 
 /// Where SDKs put what they take for their provider's key: Anthropic's, Google's.
-const API_KEYS: [&str; 2] = ["x-api-key", "x-goog-api-key"];
+const API_KEYS: [(HeaderName, &str); 2] = [
+    (HeaderName::from_static("x-api-key"), "x-api-key"),
+    (HeaderName::from_static("x-goog-api-key"), "x-goog-api-key"),
+];
 
 /// Finds the token: `Authorization: Bearer TOKEN` (the scheme in any case), or `x-api-key: TOKEN` as Anthropic's SDK
 /// sends it, or `x-goog-api-key: TOKEN` as Google's does.
@@ -19,22 +22,22 @@ const API_KEYS: [&str; 2] = ["x-api-key", "x-goog-api-key"];
 /// [`AuthError::Missing`] without a token; [`AuthError::Ambiguous`] when the header occurs more than once, because a
 /// proxy in front might have looked at the other one; [`AuthError::Malformed`] when it is not text.
 pub fn bearer(headers: &HeaderMap) -> Result<&str, AuthError> {
-    if let Some(value) = only(headers, AUTHORIZATION.as_str(), "authorization")?
+    if let Some(value) = only(headers, AUTHORIZATION, "authorization")?
         && let Some((scheme, token)) = value.split_once(' ')
         && scheme.eq_ignore_ascii_case("bearer")
         && !token.trim().is_empty()
     {
         return Ok(token.trim());
     }
-    for name in API_KEYS {
-        if let Some(token) = only(headers, name, name)?.map(str::trim).filter(|token| !token.is_empty()) {
+    for (name, header) in API_KEYS {
+        if let Some(token) = only(headers, name, header)?.map(str::trim).filter(|token| !token.is_empty()) {
             return Ok(token);
         }
     }
     Err(AuthError::Missing)
 }
 
-fn only<'h>(headers: &'h HeaderMap, name: &str, header: &'static str) -> Result<Option<&'h str>, AuthError> {
+fn only<'h>(headers: &'h HeaderMap, name: HeaderName, header: &'static str) -> Result<Option<&'h str>, AuthError> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {

@@ -5,6 +5,7 @@
 //! token.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
@@ -19,8 +20,36 @@ pub(crate) struct Cache {
 
 #[derive(Default)]
 struct Tokens {
-    entries: HashMap<Box<str>, Entry>,
+    entries: HashMap<Box<str>, Entry, ByEnd>,
     bytes: usize,
+}
+
+/// Hashes the end of a token, which is its signature's: as good as random, and nobody has a say in it, since only tokens with a right signature are kept. The rest
+/// is some hundred bytes that every request would hash; it is compared as all of it is.
+#[derive(Default)]
+struct ByEnd(RandomState);
+
+struct EndHasher(DefaultHasher);
+
+/// So many bits are enough for as many tokens as there may be.
+const END_BYTES: usize = 24;
+
+impl BuildHasher for ByEnd {
+    type Hasher = EndHasher;
+
+    fn build_hasher(&self) -> EndHasher {
+        EndHasher(self.0.build_hasher())
+    }
+}
+
+impl Hasher for EndHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.write(bytes.get(bytes.len().saturating_sub(END_BYTES)..).unwrap_or_default());
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.finish()
+    }
 }
 
 /// What is known about a token.
@@ -89,5 +118,21 @@ impl Cache {
 
     pub(crate) fn len(&self) -> usize {
         self.tokens.read().unwrap_or_else(PoisonError::into_inner).entries.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_with_the_same_end_are_told_apart() {
+        let end = "e".repeat(END_BYTES);
+        let mut tokens: HashMap<Box<str>, usize, ByEnd> = HashMap::default();
+        for (number, start) in ["", "a", "b", "a.b"].into_iter().enumerate() {
+            tokens.insert(format!("{start}{end}").into(), number);
+        }
+        assert_eq!(tokens.get(&*format!("b{end}")), Some(&2));
+        assert_eq!((tokens.get(&*end), tokens.get(&*format!("c{end}"))), (Some(&0), None));
     }
 }

@@ -110,14 +110,14 @@ impl HttpTransport {
         *request.body_mut() = Some(call.body.clone().into());
         self.auth.apply(call.dialect, &mut request).await?;
         let begun = Instant::now();
-        let response = self.client.execute(request).await.map_err(|e| self.error(&e, begun))?;
+        let mut response = self.client.execute(request).await.map_err(|e| self.error(&e, begun))?;
         self.answered.store(true, Ordering::Relaxed);
         if let Some(encoding) = response.headers().get(CONTENT_ENCODING).filter(|e| e.as_bytes() != b"identity") {
             return Err(TransportError::Encoding(String::from_utf8_lossy(encoding.as_bytes()).into_owned()));
         }
         Ok(Reply {
             status: response.status(),
-            headers: response.headers().clone(),
+            headers: std::mem::take(response.headers_mut()),
             body: Body::Http(Box::new(response)),
         })
     }

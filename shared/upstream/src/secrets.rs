@@ -63,8 +63,15 @@ impl Secrets {
     pub(crate) async fn get(&self, reference: &SecretRef) -> Result<Secret, TransportError> {
         let cell = {
             let mut cells = self.lock();
-            let new = || Cell { value: Arc::default(), since: Instant::now() };
-            Arc::clone(&cells.entry(reference.clone()).or_insert_with(new).value)
+            // Not by `entry`, which wants a copy of the reference also when it is there.
+            match cells.get(reference) {
+                Some(cell) => Arc::clone(&cell.value),
+                None => {
+                    let value = Arc::default();
+                    cells.insert(reference.clone(), Cell { value: Arc::clone(&value), since: Instant::now() });
+                    value
+                }
+            }
         };
         if let Some(secret) = cell.secret.get() {
             return Ok(secret.clone());

@@ -17,7 +17,8 @@ pub struct Inbound {
     body: Bytes,
     envelope: Envelope,
     betas: Vec<String>,
-    tree: OnceLock<Result<ir::Request, WireError>>,
+    /// In a box: it is large, and the same dialect never looks at it.
+    tree: OnceLock<Box<Result<ir::Request, WireError>>>,
 }
 
 /// An attempt, ready to be sent.
@@ -66,7 +67,8 @@ impl Inbound {
 
     /// The request as a tree; built at the first call.
     pub fn request(&self) -> Result<&ir::Request, WireError> {
-        self.tree.get_or_init(|| self.decoded()).as_ref().map_err(Clone::clone)
+        let tree = self.tree.get_or_init(|| Box::new(self.decoded()));
+        tree.as_ref().as_ref().map_err(Clone::clone)
     }
 
     fn decoded(&self) -> Result<ir::Request, WireError> {

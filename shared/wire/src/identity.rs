@@ -102,7 +102,8 @@ fn with_usage(options: &[u8]) -> Result<String, WireError> {
 }
 
 fn json_string(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    // A text can always be written.
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 /// InvokeModel's form: <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>.

@@ -59,30 +59,42 @@ pub fn members(body: &[u8]) -> Result<Vec<Member<'_>>, WireError> {
 
 /// Depth and number of values.
 fn check_shape(body: &[u8]) -> Result<(), WireError> {
-    let (mut depth, mut commas) = (0usize, 0usize);
-    let mut in_string = false;
-    let mut bytes = body.iter();
-    while let Some(byte) = bytes.next() {
+    let (mut depth, mut commas, mut at) = (0usize, 0usize, 0usize);
+    while let Some(byte) = body.get(at) {
         match byte {
-            b'"' => in_string = !in_string,
-            b'\\' if in_string => {
-                bytes.next();
+            b'"' => {
+                at = string_end(body, at);
+                continue;
             }
-            b'{' | b'[' if !in_string => {
+            b'{' | b'[' => {
                 depth += 1;
                 if depth > MAX_DEPTH {
                     return Err(WireError::NotJson { message: format!("it is nested deeper than {MAX_DEPTH} levels") });
                 }
             }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            b',' if !in_string => commas += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b',' => commas += 1,
             _ => {}
         }
+        at += 1;
     }
     if commas >= MAX_VALUES {
         return Err(WireError::NotJson { message: format!("it has more than {MAX_VALUES} values") });
     }
     Ok(())
+}
+
+/// The place behind the string that begins at `start` with its quote; the end of the text, if it has no end of its own.
+fn string_end(text: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while let Some(offset) = text.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+        at += offset;
+        if text.get(at) == Some(&b'"') {
+            return at + 1;
+        }
+        at += 2;
+    }
+    text.len()
 }
 
 /// Walks text that is already known to be valid JSON.
@@ -131,16 +143,7 @@ impl<'a> Scanner<'a> {
 
     fn string(&mut self) -> Range<usize> {
         let start = self.at;
-        self.at += 1;
-        let bytes = self.text.as_bytes();
-        while let Some(offset) = bytes.get(self.at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
-            self.at += offset;
-            if self.peek() == Some(b'"') {
-                self.at += 1;
-                break;
-            }
-            self.at += 2;
-        }
+        self.at = string_end(self.text.as_bytes(), start);
         start..self.at
     }
 
