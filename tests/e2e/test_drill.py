@@ -382,6 +382,27 @@ def test_without_provider_secret_and_ledger_the_function_starts_and_each_fault_h
     assert function.health().status_code == 200
 
 
+def test_without_its_configuration_the_function_starts_and_serves_as_soon_as_it_is_there(world, start, held):
+    """The configuration is AppConfig's. Once it was there, a freeze and an agent that is away take nothing from it."""
+    there = []
+    agent = held(Service(lambda *_: (200, {}, world.config()) if there else (500, {}, {"Message": "not yet"})))
+    place = {"TOLLGATE_CONFIG": "appconfig:tollgate/drill/gateway", "AWS_APPCONFIG_EXTENSION_HTTP_PORT": agent.url.rsplit(":", 1)[1]}
+    function = start(world.config(), **place)
+    assert function.health().status_code == 503, "a load balancer sends it nobody"
+    client = function.client("alb", "chat", token(world))
+    with pytest.raises(client.errors.InternalServerError) as failed:
+        client.plain("via-openai-strict", small())
+    assert (failed.value.response.status_code, failed.value.code) == (503, "no_configuration")
+    there.append(True)
+    assert client.plain("via-openai-strict", small()).text == HELLO
+    assert function.health().status_code == 200
+    with function.frozen(HOUR):
+        there.clear()
+    for _ in range(2):
+        assert client.plain("via-openai-strict", small()).text == HELLO
+    function.server.wait_for(lambda line: "ConfigurationRefused" in line)
+
+
 # Credentials of AWS that have expired.
 
 
