@@ -17,6 +17,8 @@ use tollgate_upstream::within;
 use tollgate_wire::codec::Dialect;
 use tollgate_wire::ir::{Fault, FaultKind};
 
+use crate::realtime;
+
 use crate::app::App;
 
 /// On every answer.
@@ -66,6 +68,8 @@ pub enum Route<'a> {
         /// Is it?
         detect: bool,
     },
+    /// A WebSocket.
+    Realtime,
     /// A route type that this build does not serve.
     Later(RouteType),
     /// Nothing known.
@@ -83,6 +87,7 @@ impl<'a> Route<'a> {
             Some(RouteType::Messages) => Self::Conversation(Dialect::Messages),
             Some(RouteType::GenerateContent) => Self::Conversation(Dialect::GenerateContent),
             Some(RouteType::Models) => Self::Models,
+            Some(RouteType::Realtime) => Self::Realtime,
             Some(RouteType::Passthrough) => Self::Forwarded { detect: false },
             Some(RouteType::Detect) => Self::Forwarded { detect: true },
             Some(later) => Self::Later(later),
@@ -103,7 +108,7 @@ impl<'a> Route<'a> {
             Self::Health => "health",
             Self::Later(RouteType::Responses) => "responses",
             Self::Later(RouteType::Embeddings) => "embeddings",
-            Self::Later(RouteType::Realtime) => "realtime",
+            Self::Realtime => "realtime",
             Self::Later(RouteType::AnthropicTokenCount) => "anthropicTokenCount",
             Self::Later(RouteType::GeminiCountTokens) => "geminiCountTokens",
             Self::Later(RouteType::Rerank) => "rerank",
@@ -130,7 +135,7 @@ impl<'a> Route<'a> {
     pub fn check_method(self, method: &Method) -> Result<(), &'static str> {
         let allowed = match self {
             Self::Conversation(_) => "POST",
-            Self::Models | Self::Model(_) | Self::Health => "GET",
+            Self::Models | Self::Model(_) | Self::Health | Self::Realtime => "GET",
             // What is forwarded has methods of its own; these two are about connections.
             Self::Forwarded { .. } if matches!(*method, Method::CONNECT | Method::TRACE) => "GET, POST, DELETE",
             Self::Forwarded { .. } | Self::Later(_) | Self::Unknown => return Ok(()),
@@ -140,12 +145,16 @@ impl<'a> Route<'a> {
     }
 }
 
-/// The client's token. Google's REST examples have it in the query, where it is not looked for.
+/// The client's token. Browsers that open a WebSocket have it among the subprotocols. Google's REST examples have it in the query, where it is not looked for.
 pub fn token(parts: &Parts) -> Result<&str, AuthError> {
     let in_query = |query: &str| query.split('&').any(|pair| pair.split('=').next() == Some("key"));
-    tollgate_auth::bearer(&parts.headers).map_err(|error| match error {
-        AuthError::Missing if parts.uri.query().is_some_and(in_query) => AuthError::InQuery,
-        other => other,
+    tollgate_auth::bearer(&parts.headers).or_else(|error| match error {
+        AuthError::Missing => match realtime::token(&parts.headers) {
+            Some(token) => Ok(token),
+            None if parts.uri.query().is_some_and(in_query) => Err(AuthError::InQuery),
+            None => Err(AuthError::Missing),
+        },
+        other => Err(other),
     })
 }
 

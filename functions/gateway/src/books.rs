@@ -187,6 +187,12 @@ impl Books {
         }
     }
 
+    /// What its parts came to, which were settled one by one.
+    #[cfg(feature = "realtime")]
+    pub fn charged(&mut self, bill: &Bill) {
+        self.billed(bill);
+    }
+
     /// Why it failed.
     pub fn failed(&mut self, fault: &Fault) {
         let code = fault.code.clone();

@@ -31,6 +31,11 @@ pub mod meter;
 pub mod models;
 pub mod passthrough;
 pub mod pipeline;
+#[cfg(feature = "realtime")]
+pub mod realtime;
+#[cfg(not(feature = "realtime"))]
+#[path = "no_realtime.rs"]
+pub mod realtime;
 pub mod record;
 pub mod relay;
 pub mod reload;

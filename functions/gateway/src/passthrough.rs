@@ -158,7 +158,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 /// The provider's answer, on its way.
-async fn relayed(mut answer: Forwarded, asked: Asked<'_>, books: Books, deadline: Instant) -> Response {
+pub(crate) async fn relayed(mut answer: Forwarded, asked: Asked<'_>, books: Books, deadline: Instant) -> Response {
     let content_type = text(&answer.headers, &CONTENT_TYPE).map(str::to_owned);
     let events = content_type.as_deref().is_some_and(|kind| kind.starts_with("text/event-stream"));
     let (status, headers) = (answer.status, std::mem::take(&mut answer.headers));

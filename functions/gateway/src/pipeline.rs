@@ -39,7 +39,7 @@ use crate::guard::{self, Facts, Stop};
 use crate::meter::{self, Denied};
 use crate::passthrough::{self, Asked};
 use crate::relay::{Collected, Form};
-use crate::{error, models, relay};
+use crate::{error, models, realtime, relay};
 
 const X_ATTEMPTS: HeaderName = HeaderName::from_static("x-tollgate-attempts");
 const X_PROVIDER: HeaderName = HeaderName::from_static("x-tollgate-provider");
@@ -99,6 +99,7 @@ async fn respond(
                 let asked = Asked { parts, client, request_id, detect };
                 passthrough::respond(app, asked, body, books, &identity).await
             }
+            Route::Realtime => realtime::respond(app, parts, client, request_id, books, &identity).await,
             Route::Later(_) | Route::Unknown | Route::Health => {
                 accept::drain_refused(parts, body).await;
                 refuse(books, &not_served(route, path), client, request_id).await

@@ -50,7 +50,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
         };
         let _ = stream.set_nodelay(true);
         let stream = TokioIo::new(Connection::new(stream, PATIENCE));
-        let connection = builder.serve_connection(stream, TowerToHyperService::new(router.clone()));
+        let connection = builder.serve_connection_with_upgrades(stream, TowerToHyperService::new(router.clone()));
         let connection = graceful.watch(connection.into_owned());
         tokio::spawn(async move {
             let _: Result<(), _> = connection.await;

@@ -133,7 +133,7 @@ impl Forward<'_> {
 pub struct Forwarded {
     /// Its status.
     pub status: StatusCode,
-    /// Its headers, after [`forwardable`].
+    /// Its headers, after [`forwardable`]; of a handshake all of them.
     pub headers: HeaderMap,
     /// Who answers.
     pub provider: Arc<Provider>,
@@ -243,7 +243,11 @@ async fn attempt(
         if request.upgrade { reply.status == StatusCode::SWITCHING_PROTOCOLS } else { reply.status.as_u16() < 400 };
     let answer = |reply: Reply| Forwarded {
         status: reply.status,
-        headers: forwardable(&reply.headers),
+        headers: if reply.status == StatusCode::SWITCHING_PROTOCOLS {
+            reply.headers
+        } else {
+            forwardable(&reply.headers)
+        },
         provider: Arc::clone(provider),
         body: reply.body,
     };
