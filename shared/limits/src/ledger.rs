@@ -230,6 +230,10 @@ impl Ledger {
         let call = self.table.update_watched(&scope.key, STATE, expression);
         match tokio::time::timeout(self.timeout, call).await {
             Err(_) => (Answer::Unknown(LedgerError::TimedOut(self.timeout)), false),
+            // Answered, and not made: whoever asks so often may come again in a second, whatever `failureMode` says.
+            Ok((Err(LedgerError::Throttled(_)), unanswered)) => {
+                (Answer::Refused(Box::new(Refusal::throttled(scope.owner))), !unanswered)
+            }
             Ok((Err(error), _)) => (Answer::Unknown(error), false),
             Ok((Ok(Updated::Done(item)), unanswered)) => (Answer::Admitted(Snapshot::read(&item)), !unanswered),
             Ok((Ok(Updated::Refused(item)), unanswered)) => {

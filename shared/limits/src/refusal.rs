@@ -12,6 +12,9 @@ use crate::window::Windows;
 /// Reservations of requests under way come back when those end; nobody knows when, most within seconds.
 const UNDER_WAY: Duration = Duration::from_secs(5);
 
+/// A partition that was too hot takes writes again.
+const COOLED: Duration = Duration::from_secs(1);
+
 /// One limit, after a request was admitted or refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
@@ -67,6 +70,20 @@ impl Refusal {
     /// When to come again, in whole seconds.
     pub fn retry_after_seconds(&self) -> u64 {
         self.retry_after.as_secs() + u64::from(self.retry_after.subsec_nanos() > 0)
+    }
+
+    /// So many requests at once that the ledger cannot count them: DynamoDB takes about a thousand writes a second of one item, refused ones included.
+    pub(crate) fn throttled(owner: Owner) -> Self {
+        let whose = if owner == Owner::Team { "of this team" } else { "under the same limit" };
+        Self {
+            reason: format!("too many requests {whose} at once: they cannot be counted so fast; try again in a second"),
+            retry_after: COOLED,
+            exhausted: false,
+            counter: Counter::Requests,
+            owner,
+            standings: Vec::new(),
+            scope: None,
+        }
     }
 
     /// The first limit of the scope that has no room for the order. `None`: all have.

@@ -54,6 +54,9 @@ pub enum LedgerError {
     /// It is there, and cannot do this one thing to this one item.
     #[error("the ledger refused a call: {0}")]
     Refused(String),
+    /// It is there, and takes no more writes of this one item for a moment.
+    #[error("the ledger takes no more writes of one item for a moment: {0}")]
+    Throttled(String),
     /// It failed so often of late that it is not asked for a moment.
     #[error("the ledger is not asked for a moment, because it failed several times in a row")]
     BreakerOpen,
@@ -62,7 +65,7 @@ pub enum LedgerError {
 impl LedgerError {
     /// Would the next call, for another team, fail as well? What is wrong with one item must not take the limits from all the others.
     pub(crate) fn is_outage(&self) -> bool {
-        !matches!(self, Self::Refused(_))
+        !matches!(self, Self::Refused(_) | Self::Throttled(_))
     }
 }
 
@@ -74,6 +77,10 @@ const OF_ONE_ITEM: [&str; 5] = [
     "TransactionInProgressException",
     "ValidationException",
 ];
+
+/// In the reason of a throttle that is about one key: `TableWriteKeyRangeThroughputExceeded`. Those of tables and accounts are outages.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_ThrottlingReason.html>
+const OF_ONE_KEY: &str = "KeyRangeThroughputExceeded";
 
 /// What came of a conditional update.
 #[derive(Debug)]
@@ -218,6 +225,9 @@ impl Table {
                             return Ok(Updated::Refused(failed.item().cloned().unwrap_or_default()));
                         }
                         Some(UpdateItemError::TransactionConflictException(_)) => {}
+                        Some(service) if is_hot(service) => {
+                            return Err(LedgerError::Throttled(format!("{service}")));
+                        }
                         _ => return Err(self.failed(error)),
                     },
                 }
@@ -398,6 +408,17 @@ impl Table {
             _ => LedgerError::Failed(format!("{:.500}", DisplayErrorContext(&error).to_string())),
         }
     }
+}
+
+/// Is it a throttle of one key? An endpoint that gives no reasons means that, too.
+fn is_hot(error: &UpdateItemError) -> bool {
+    let reasons = match error {
+        UpdateItemError::ProvisionedThroughputExceededException(throttled) => throttled.throttling_reasons(),
+        UpdateItemError::ThrottlingException(throttled) => throttled.throttling_reasons(),
+        _ => return false,
+    };
+    let of_one_key = |reason: &str| reason.ends_with(OF_ONE_KEY);
+    reasons.is_empty() || reasons.iter().any(|reason| reason.reason().is_some_and(of_one_key))
 }
 
 /// The value of `lane` for all that is in the index.

@@ -16,6 +16,7 @@ use tollgate_wire::{codec, error::WireError};
 use crate::body::{Body, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Reply};
 use crate::error::TransportError;
 use crate::failover::{Bounds, Candidate, FaultClass, MIN_ATTEMPT, Next, Place, Tried, next};
+use crate::health::Failed;
 use crate::http::Call;
 use crate::provider::{Chain, Provider};
 use crate::within::within;
@@ -126,8 +127,8 @@ pub async fn dispatch_into(job: &Job<'_>, chain: &Chain, outcome: &mut Outcome) 
         let left = job.deadline.saturating_duration_since(Instant::now());
         let bounds = Bounds { content_sent: false, left, max_attempts: job.max_attempts };
         let resend = again.take().filter(|_| left >= MIN_ATTEMPT && outcome.attempts.len() < job.max_attempts);
-        let decision =
-            resend.map_or_else(|| next(&candidates(chain), &tried, bounds, fastrand::u64(..)), Next::Attempt);
+        let decision = resend
+            .map_or_else(|| next(&candidates(chain, job.model), &tried, bounds, fastrand::u64(..)), Next::Attempt);
         let Next::Attempt(place) = decision else {
             if tried.is_empty() && left < MIN_ATTEMPT {
                 outcome.result = Err(TransportError::Deadline.fault());
@@ -161,7 +162,7 @@ pub async fn dispatch_into(job: &Job<'_>, chain: &Chain, outcome: &mut Outcome) 
         }
         match ended.result {
             Ok(answer) => {
-                provider.health.succeeded(begun);
+                provider.health.succeeded(&model, begun);
                 outcome.result = Ok(answer);
                 outcome.dropped = dropped;
                 return;
@@ -174,7 +175,7 @@ pub async fn dispatch_into(job: &Job<'_>, chain: &Chain, outcome: &mut Outcome) 
                         "a connection that was used before is dead: the request is sent again on another"
                     );
                 } else {
-                    note(provider, &failure, begun);
+                    note(provider, Some(&model), &failure, begun);
                 }
                 outcome.result = Err(for_client(failure.class, failure.fault));
                 tried.push(Tried { place, class: failure.class, retryable: retries.allows(failure.class) });
@@ -187,7 +188,8 @@ fn no_provider() -> Fault {
     Fault::new(FaultKind::Overloaded, "no provider could take this request").with_code("no_provider")
 }
 
-pub(crate) fn candidates(chain: &Chain) -> Vec<Candidate> {
+/// `model`: before a provider makes its own of it.
+pub(crate) fn candidates<'a>(chain: &'a Chain, model: &'a str) -> Vec<Candidate> {
     let now = std::time::Instant::now();
     let groups = chain.groups.iter().enumerate();
     groups
@@ -195,7 +197,7 @@ pub(crate) fn candidates(chain: &Chain) -> Vec<Candidate> {
             members.providers.iter().enumerate().map(move |(provider, p)| Candidate {
                 place: Place { group, provider },
                 weight: p.weight(),
-                evicted_for: p.health.evicted_for(now),
+                evicted_for: p.health.evicted_for(|| p.model_for(model), now),
             })
         })
         .collect()
@@ -347,12 +349,15 @@ fn stream_failure(fault: Fault) -> Failure {
     Failure { class, cause, fault, stale: false }
 }
 
-/// What a failure means for the provider's health, and the night shift.
-pub(crate) fn note(provider: &Provider, failure: &Failure, begun: std::time::Instant) {
+/// What a failure means for the provider's health, and the night shift. `model`: what was asked for, where a rate limit may be about it alone.
+pub(crate) fn note(provider: &Provider, model: Option<&str>, failure: &Failure, begun: std::time::Instant) {
     let now = std::time::Instant::now();
     // A 403 may be about this model only: whoever asks for it must not take the provider away from everybody else.
     let counts = failure.fault.kind != FaultKind::Permission;
-    let failed = || provider.health.failed(failure.class, failure.fault.retry_after, begun, now);
+    // A spent account (`QuotaExhausted`) is everything's.
+    let limited = model.filter(|_| failure.fault.kind == FaultKind::RateLimited);
+    let failed = Failed { class: failure.class, limited, retry_after: failure.fault.retry_after };
+    let failed = || provider.health.failed(failed, begun, now);
     let cooldown = counts.then(failed).flatten();
     let evicted_ms = cooldown.map(|c| u64::try_from(c.as_millis()).unwrap_or(u64::MAX));
     let (name, class) = (provider.name(), failure.class.name());
@@ -440,7 +445,7 @@ impl LiveStream {
         match ended {
             Ok(()) => Step::Last(out.into()),
             Err(failure) => {
-                note(&self.provider, &failure, self.begun);
+                note(&self.provider, None, &failure, self.begun);
                 let fault = for_client(failure.class, failure.fault);
                 self.relay.fail(&fault, request_id, &mut out);
                 Step::Failed(out.into(), fault)

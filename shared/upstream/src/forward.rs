@@ -189,7 +189,9 @@ pub async fn forward(request: &Forward<'_>, chain: &Chain, outcome: &mut Outcome
     loop {
         let left = request.deadline.saturating_duration_since(Instant::now());
         let bounds = Bounds { content_sent: false, left, max_attempts: request.max_attempts };
-        let Next::Attempt(place) = next(&candidates(chain), &tried, bounds, fastrand::u64(..)) else { return last };
+        let Next::Attempt(place) = next(&candidates(chain, request.model), &tried, bounds, fastrand::u64(..)) else {
+            return last;
+        };
         let Some((provider, retries)) = at(chain, place) else { return last };
         let model = provider.model_for(request.model).to_owned();
         let Some(address) = provider.forward_address(request, &model) else {
@@ -211,12 +213,12 @@ pub async fn forward(request: &Forward<'_>, chain: &Chain, outcome: &mut Outcome
         }
         match answered {
             Ok(answer) => {
-                provider.health.succeeded(begun);
+                provider.health.succeeded(&model, begun);
                 outcome.result = Ok(Answer::Whole { body: Bytes::new(), state: Box::default() });
                 return Ok(answer);
             }
             Err((answer, failure)) => {
-                note(provider, &failure, begun);
+                note(provider, Some(&model), &failure, begun);
                 let retryable = retries.allows(failure.class);
                 tried.push(Tried { place, class: failure.class, retryable });
                 // What the provider said is the best answer there is, unless it is about our own credentials.

@@ -129,3 +129,21 @@ async fn without_a_cache_every_token_is_verified() {
     assert_eq!((world.code(&token, 0).await, world.code(&token, 0).await), ("ok", "ok"));
     assert_eq!(world.auth.stats().signature_checks, 2);
 }
+
+#[tokio::test]
+async fn another_configuration_keeps_the_keys_and_forgets_the_answers() {
+    let world = World::new(&[&A]).await;
+    let token = world.token(&A);
+    assert_eq!(world.code(&token, 0).await, "ok");
+    let mut auth = tollgate_config::Auth { issuers: vec![issuer(&world.server.base)], ..Default::default() };
+    auth.issuers[0].required_scopes = vec!["https://gateway.internal/admin".to_owned()];
+    let next = world.auth.succeeded_by(&auth, client(), Options::default());
+    let refused = next.authenticate(&token, at(0)).await.unwrap_err();
+    assert_eq!(refused.code(), "missing_scope", "what was right before is asked again");
+    assert_eq!(world.server.fetches(), 1, "with the keys that are there");
+    assert_eq!(world.code(&token, 0).await, "ok", "a request that runs keeps its own");
+    auth.issuers[0].jwks.url = Some(format!("{}/elsewhere", world.server.base));
+    let elsewhere = next.succeeded_by(&auth, client(), Options::default());
+    assert!(elsewhere.authenticate(&token, at(0)).await.is_err());
+    assert_eq!(elsewhere.stats().key_fetches, 1, "keys from another place are fetched");
+}
