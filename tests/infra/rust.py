@@ -27,6 +27,11 @@ ACTIONS = {
 SIGNED = {
     "lambda": {"lambda:InvokeFunction"},
     "s3": {"s3:GetObject"},
+    # OpenAI's and Anthropic's dialects at Bedrock's own endpoint, and at the one called Mantle: see AWS's "Making inference requests".
+    "bedrock": {"bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"},
+    "bedrock-mantle": {"bedrock-mantle:CreateInference"},
+    # GetCallerIdentity, as a proof for Google's token service. It needs no permission.
+    "sts": set(),
 }
 # Calls that no function makes.
 NOT_ON_LAMBDA = {"dynamodb:CreateTable"}
@@ -67,9 +72,12 @@ def operations(service):
 
 
 def signed(text):
-    """Services for which a file signs requests by hand: `signer::Call { service: "s3", .. }`, or the signing parameters themselves."""
-    services = set(re.findall(r'\bservice:\s*"([a-z0-9-]+)"', text)) if "signer::" in text else set()
-    return services | (set(re.findall(r'\.name\(\s*"([a-z0-9-]+)"\s*\)', text)) if "aws_sigv4" in text else set())
+    """Services for which a file signs requests by hand: `Call { service: "s3", .. }`, or `let service = match ..`."""
+    if not re.search(r"\b(signer|Signer|aws_sigv4)\b", text):
+        return set()
+    services = set(re.findall(r'\bservice:\s*"([a-z0-9-]+)"|\.name\(\s*"([a-z0-9-]+)"\s*\)', text))
+    chosen = "".join(re.findall(r"\blet service = (.*?);", text, re.S))
+    return {name for pair in services for name in pair if name} | set(re.findall(r'"([a-z0-9-]+)"', chosen))
 
 
 def actions(crate):

@@ -11,7 +11,7 @@ from cfn import Stack, templates, walk
 ALL = dict(CertificateArn="arn:aws:acm:us-east-1:123456789012:certificate/a", RestApi="true", ContainerImage="image", Tracing="Active",
            KmsKeyArn="arn:aws:kms:us-east-1:123456789012:key/k", WebhookAuth="NONE",
            GuardrailArns="arn:aws:bedrock:us-east-1:123456789012:guardrail/g", GuardFunctionArns="arn:aws:lambda:us-east-1:123456789012:function:f",
-           ConfigSource="s3://bucket/tollgate.yaml")
+           MantleProjectArns="arn:aws:bedrock-mantle:us-east-1:123456789012:project/p", ConfigSource="s3://bucket/tollgate.yaml")
 # What a role needs for what AWS does in its name, not for a call of ours.
 ON_BEHALF = {
     "kms:Decrypt": "DynamoDB and Secrets Manager, with a key of one's own",
@@ -24,7 +24,7 @@ ON_BEHALF = {
 }
 # Calls that are in what a binary is made of, and that the function does not make.
 DUE = {"dynamodb:Query": "only the sweep asks what is due"}
-MODELS = dict.fromkeys(["bedrock:ApplyGuardrail", "bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"],
+MODELS = dict.fromkeys(["bedrock-mantle:CreateInference", "bedrock:ApplyGuardrail", "bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"],
                        "tollgate-hooks takes the AWS configuration and the HTTP client from tollgate-upstream, and asks no model")
 NOT_NEEDED = {
     "gateway": DUE,
