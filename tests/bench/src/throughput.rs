@@ -116,12 +116,9 @@ fn section(cells: &[Cell], servers: &[Server; 3], peak_mib: [f64; 3]) -> String 
         let [_, proxy, gateway] = &cell.runs;
         let p99 = |runs: &[(Measured, Duration)]| median(runs.iter().map(|run| run.0.p99_us));
         if cell.what == "chat" && cell.connections == 64 {
-            verdicts.push_str(&verdict(
-                "CPU per request at 64 connections, times the bare proxy's",
-                cpu_us(gateway) / cpu_us(proxy),
-                1.5,
-                "",
-            ));
+            let what =
+                format!("CPU per request at 64 connections, times the bare proxy's ({})", spread(proxy, gateway));
+            verdicts.push_str(&verdict(&what, cpu_us(gateway) / cpu_us(proxy), 1.5, ""));
         }
         if cell.what == "chat" {
             let what = format!("p99 at {} connections, times the bare proxy's", cell.connections);
@@ -130,13 +127,23 @@ fn section(cells: &[Cell], servers: &[Server; 3], peak_mib: [f64; 3]) -> String 
     }
     verdicts.push_str(&verdict("peak memory, after all of it", peak_mib[GATEWAY], 40.0, " MiB"));
     format!(
-        "## Throughput\n\nMedians of runs that took turns. Peak memory: bare proxy {:.1} MiB, gateway {:.1} MiB.\n\n{}\n{verdicts}",
+        "## Throughput\n\nMedians of runs that took turns; CPU of all of them together. Peak memory: bare proxy {:.1} MiB, gateway {:.1} MiB.\n\n{}\n{verdicts}",
         peak_mib[PROXY],
         peak_mib[GATEWAY],
         table.text()
     )
 }
 
+/// Of all runs together: in one of two seconds the hundredths in which Linux counts, and what else the machine did, show.
 fn cpu_us(runs: &[(Measured, Duration)]) -> f64 {
-    median(runs.iter().map(|(measured, used)| used.as_secs_f64() * 1e6 / measured.requests.max(1) as f64))
+    let used: Duration = runs.iter().map(|(_, used)| *used).sum();
+    used.as_secs_f64() * 1e6 / runs.iter().map(|(measured, _)| measured.requests).sum::<usize>().max(1) as f64
+}
+
+/// How far the ratio's rounds are apart: the runs of one round stand beside each other.
+fn spread(proxy: &[(Measured, Duration)], gateway: &[(Measured, Duration)]) -> String {
+    let one = std::slice::from_ref;
+    let ratios = || gateway.iter().zip(proxy).map(|(gateway, proxy)| cpu_us(one(gateway)) / cpu_us(one(proxy)));
+    let (least, most) = ratios().fold((f64::MAX, f64::MIN), |(least, most), ratio| (least.min(ratio), most.max(ratio)));
+    format!("{} rounds: median {:.2}, {least:.2} to {most:.2}", ratios().count(), median(ratios()))
 }
