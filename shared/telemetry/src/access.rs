@@ -1,5 +1,6 @@
 //! The access log: one line per request, whatever became of it. `docs/telemetry.md` has the table of its fields; a test compares the two.
 
+use std::cell::Cell;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -168,17 +169,46 @@ pub struct Metrics {
     pub by_team: bool,
 }
 
+thread_local! {
+    /// The memory of the last line, for the next: a line is too large for what an allocator hands out quickly.
+    static MEMORY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// No more of it is kept. Most lines have one to three KiB.
+const MAX_MEMORY: usize = 16 * 1024;
+
 /// Writes the line. A log that cannot be written is no reason to fail a request.
 pub fn write(access: &Access, metrics: Metrics) {
-    let mut line = Vec::with_capacity(if metrics.on { 3072 } else { 1024 });
-    if crate::line::append(&mut line, access).is_err() {
-        return;
+    let mut line = remembered();
+    if append(&mut line, access, metrics) {
+        let _ = std::io::stdout().lock().write_all(&line);
+    }
+    remember(line);
+}
+
+fn remembered() -> Vec<u8> {
+    // A thread that is ending has no such memory any more.
+    let mut line = MEMORY.try_with(Cell::take).unwrap_or_default();
+    line.clear();
+    line
+}
+
+fn remember(line: Vec<u8>) {
+    if line.capacity() <= MAX_MEMORY {
+        let _ = MEMORY.try_with(|memory| memory.set(line));
+    }
+}
+
+/// False: it cannot be written as JSON.
+fn append(line: &mut Vec<u8>, access: &Access, metrics: Metrics) -> bool {
+    if crate::line::append(line, access).is_err() {
+        return false;
     }
     if metrics.on {
-        emf::append(&mut line, access, metrics.by_team, SystemTime::now());
+        emf::append(line, access, metrics.by_team, SystemTime::now());
     }
     line.push(b'\n');
-    let _ = std::io::stdout().lock().write_all(&line);
+    true
 }
 
 fn shared<S: Serializer>(text: &Option<Arc<str>>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -245,6 +275,21 @@ pub(crate) mod tests {
             receive_ms: Some(0.25),
             overhead_ms: 0.5,
         }
+    }
+
+    #[test]
+    fn a_line_in_the_memory_of_another_has_nothing_of_it() {
+        let mut line = remembered();
+        assert!(append(&mut line, &full(), Metrics::default()));
+        let capacity = line.capacity();
+        remember(line);
+        let mut line = remembered();
+        assert_eq!((line.len(), line.capacity()), (0, capacity), "it is kept");
+        let short = Access { message: "request", ..Access::default() };
+        assert!(append(&mut line, &short, Metrics::default()));
+        assert_eq!(String::from_utf8(line).unwrap(), serde_json::to_string(&short).unwrap() + "\n");
+        remember(Vec::with_capacity(MAX_MEMORY + 1));
+        assert_eq!(remembered().capacity(), 0, "what is too large is not");
     }
 
     #[test]
