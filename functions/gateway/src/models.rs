@@ -14,9 +14,10 @@ use tollgate_wire::ir::{Fault, FaultKind};
 
 use crate::app::App;
 
-/// All models that the configuration names.
-pub fn list(app: &App, client: Dialect) -> Response {
-    let names = app.config.model_names();
+/// All models that the configuration names, and, where it says so, those that the providers list.
+pub async fn list(app: &App, client: Dialect) -> Response {
+    let listed = listed(app).await;
+    let names = names(app, &listed);
     let data: Vec<Value> = names.iter().map(|model| entry(app, client, model)).collect();
     let body = match client {
         Dialect::Messages => json!({
@@ -31,10 +32,26 @@ pub fn list(app: &App, client: Dialect) -> Response {
     response(&body)
 }
 
+async fn listed(app: &App) -> Vec<(String, String)> {
+    if app.config.ai.list_upstream_models { app.chains.listed_models().await } else { Vec::new() }
+}
+
+/// The configuration's names first; each once.
+fn names<'a>(app: &'a App, listed: &'a [(String, String)]) -> Vec<ModelName<'a>> {
+    let mut names = app.config.model_names();
+    for (name, owner) in listed {
+        if names.iter().all(|known| known.name != name) {
+            names.push(ModelName { name, owner });
+        }
+    }
+    names
+}
+
 /// One of them.
-pub fn one(app: &App, client: Dialect, id: &str) -> Result<Response, Fault> {
+pub async fn one(app: &App, client: Dialect, id: &str) -> Result<Response, Fault> {
     let id = percent_decoded(id);
-    let found = app.config.model_names().into_iter().find(|model| model.name == id);
+    let listed = listed(app).await;
+    let found = names(app, &listed).into_iter().find(|model| model.name == id);
     let model = found.ok_or_else(|| {
         let shown: String = id.chars().filter(|c| !c.is_control()).take(128).collect();
         Fault::new(

@@ -89,8 +89,8 @@ async fn respond(
             *refusal
         }
         Ok(identity) => match route {
-            Route::Models => with(books, models::list(app, client)).await,
-            Route::Model(id) => match models::one(app, client, id) {
+            Route::Models => with(books, models::list(app, client).await).await,
+            Route::Model(id) => match models::one(app, client, id).await {
                 Ok(response) => with(books, response).await,
                 Err(fault) => refuse(books, &fault, client, request_id).await,
             },

@@ -160,6 +160,8 @@ pub struct Ai {
     pub routes: BTreeMap<String, RouteType>,
     /// Refuse (400) what a translation would have to drop, instead of reporting it.
     pub strict: bool,
+    /// `GET /v1/models` also lists what the providers themselves list (kept for five minutes), as far as the chains lead there.
+    pub list_upstream_models: bool,
     /// Webhooks that see every conversation.
     pub prompt_guard: Option<PromptGuard>,
     // The single-provider form of agentgateway: a provider entry directly under `ai`. Folded into `groups` by `load`.

@@ -22,6 +22,7 @@ pub mod failover;
 mod forward;
 mod health;
 mod http;
+mod listing;
 mod provider;
 mod sdk;
 mod secrets;

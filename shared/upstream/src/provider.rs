@@ -25,6 +25,7 @@ use crate::failover::Retries;
 use crate::forward::Forward;
 use crate::health::Health;
 use crate::http::{Call, HttpTransport};
+use crate::listing::Listing;
 use crate::signer::Signer;
 use crate::token::{self, Copilot, Entra, Exchange, Google, Tokens};
 
@@ -34,6 +35,7 @@ pub struct Provider {
     entry: ProviderEntry,
     kind: Kind,
     pub(crate) health: Health,
+    pub(crate) listing: Listing,
 }
 
 #[derive(Debug)]
@@ -158,6 +160,17 @@ impl Provider {
         }
     }
 
+    /// Whether its own list of models says what a client may ask it for.
+    pub(crate) fn lists_models(&self) -> bool {
+        self.entry.provider.model().is_none() && self.http().is_some_and(|http| http.root.is_some())
+    }
+
+    /// The dialect that it prefers.
+    pub(crate) fn first_dialect(&self) -> Dialect {
+        let first = self.http().and_then(|http| http.endpoints.first());
+        first.map_or(Dialect::Chat, |(dialect, _)| *dialect)
+    }
+
     fn http(&self) -> Option<&HttpTransport> {
         match &self.kind {
             Kind::Http(http, _) => Some(http),
@@ -248,6 +261,19 @@ impl Chains {
         (!chain.groups.is_empty()).then_some(chain)
     }
 
+    /// Every provider once, in the order of the chains.
+    pub(crate) fn distinct_providers(&self) -> impl Iterator<Item = Arc<Provider>> {
+        let chains = std::iter::once(&self.default).chain(self.rules.iter().map(|(_, chain)| chain));
+        let mut seen: Vec<&str> = Vec::new();
+        let all = chains.flat_map(|chain| &chain.groups).flat_map(|group| &group.providers);
+        all.filter(move |provider| {
+            let new = !seen.contains(&provider.name());
+            seen.push(provider.name());
+            new
+        })
+        .map(Arc::clone)
+    }
+
     /// Prepares in the background what first calls would otherwise wait for: secrets, AWS configuration and clients. Needs a runtime.
     pub fn warm(&self) {
         let providers: Vec<_> = self.providers.values().map(Arc::clone).collect();
@@ -310,7 +336,8 @@ impl Builder<'_> {
             | tollgate_config::Provider::Bedrock(_) => Kind::Http(self.http(entry)?, Speaks::MessagesToClaude),
             _ => Kind::Http(self.http(entry)?, Speaks::All),
         };
-        let provider = Arc::new(Provider { entry: entry.clone(), kind, health: Health::default() });
+        let provider =
+            Arc::new(Provider { entry: entry.clone(), kind, health: Health::default(), listing: Listing::default() });
         self.providers.insert(entry.name.clone(), Arc::clone(&provider));
         Ok(provider)
     }
