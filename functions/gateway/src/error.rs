@@ -117,3 +117,38 @@ pub fn method(allowed: &'static str, client: Dialect, request_id: &str) -> Respo
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn googles_code_is_the_status() {
+        for kind in [
+            FaultKind::InvalidRequest,
+            FaultKind::ContextLength,
+            FaultKind::ContentFilter,
+            FaultKind::Authentication,
+            FaultKind::Permission,
+            FaultKind::NotFound,
+            FaultKind::MethodNotAllowed,
+            FaultKind::Conflict,
+            FaultKind::TooLarge,
+            FaultKind::UnsupportedMedia,
+            FaultKind::RateLimited,
+            FaultKind::QuotaExhausted,
+            FaultKind::Api,
+            FaultKind::Overloaded,
+            FaultKind::Timeout,
+            FaultKind::NotImplemented,
+        ] {
+            for upstream in [None, Some(422), Some(500), Some(529)] {
+                let fault = Fault { status: upstream, ..Fault::new(kind, "m") };
+                let body = codec::encode_error(Dialect::GenerateContent, &fault, "r");
+                let body: Value = serde_json::from_slice(&body).unwrap();
+                let status = status(&fault, Dialect::GenerateContent);
+                assert_eq!(body["error"]["code"], status.as_u16(), "{kind:?} {upstream:?}");
+            }
+        }
+    }
+}

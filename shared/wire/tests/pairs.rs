@@ -31,13 +31,21 @@ mod pairs {
     pub(crate) const CONVERSE: Target<'static> =
         Target { dialect: Dialect::Converse, carrier: Carrier::Direct, model: "us.amazon.nova-2-lite-v1:0" };
 
+    pub(crate) const GEMINI: Target<'static> =
+        Target { dialect: Dialect::GenerateContent, carrier: Carrier::Direct, model: "gemini-3-flash-preview" };
+
     /// A file of `tests/`.
     pub(crate) fn fixture(path: &str) -> String {
         std::fs::read_to_string(format!("{}/tests/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
     }
 
     pub(crate) fn inbound(dialect: Dialect, body: &str) -> Inbound {
-        Inbound::decode(dialect, Bytes::copy_from_slice(body.as_bytes()), Vec::new()).unwrap()
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        let inbound = match dialect {
+            Dialect::GenerateContent => Inbound::by_path(body, "client-model".to_owned(), true),
+            _ => Inbound::decode(dialect, body, Vec::new()),
+        };
+        inbound.unwrap()
     }
 
     pub(crate) fn seed() -> Seed {

@@ -52,6 +52,9 @@ BEDROCK_NAMES = {
 # The matrix's columns: who serves, as which provider type.
 COLUMNS = ["openai", "anthropic", "openai-strict", "anthropic-strict", "bedrock-claude", "bedrock-other"]
 
+# Gemini as aimock has it: a column of `test_gemini.py`.
+GEMINI_ON_AIMOCK = "gemini"
+
 # Failover: how the first provider fails, in the words of each fake. None: that upstream cannot fail so.
 FAULTS = {
     "429": ("429", "429", "throttle"),
@@ -115,6 +118,10 @@ class Providers:
         auth = {"backendAuth": {"aws": {}}}
         return {"name": name, "provider": provider, "baseUrl": base or self.at.bedrock, "policies": auth} | more
 
+    def gemini(self, name: str, base: str, model: str = "gemini-3-flash-preview", **more) -> dict:
+        auth = {"backendAuth": {"key": "env:E2E_OPENAI_KEY"}}
+        return {"name": name, "provider": {"gemini": {"model": model}}, "baseUrl": base, "policies": auth} | more
+
     def column(self, column: str, name: str) -> dict:
         """The provider behind a column of the matrix."""
         match column:
@@ -126,6 +133,8 @@ class Providers:
                 return self.openai(name, f"{self.at.llm}/ok/v1")
             case "anthropic-strict":
                 return self.anthropic(name, f"{self.at.llm}/ok")
+            case "gemini":
+                return self.gemini(name, f"{self.at.aimock}/v1beta")
             case "bedrock-claude":
                 return self.bedrock(name, CLAUDE_ON_BEDROCK)
             case "bedrock-other":
@@ -205,8 +214,9 @@ def to_yaml(config: dict) -> str:
 def gateway_config(at: Addresses, **changes) -> dict:
     """The whole file."""
     providers = Providers(at)
-    models = [rule(f"via-{column}", providers.column(column, column)) for column in COLUMNS]
-    models += [rule(f"faults-of-{column}", providers.column(column, f"faults-of-{column}")) for column in COLUMNS]
+    columns = [*COLUMNS, GEMINI_ON_AIMOCK]
+    models = [rule(f"via-{column}", providers.column(column, column)) for column in columns]
+    models += [rule(f"faults-of-{column}", providers.column(column, f"faults-of-{column}")) for column in columns]
     models += [rule(f"bedrock-{form}", providers.bedrock(f"bedrock-{form}", name)) for form, name in BEDROCK_NAMES.items()]
     models += llm_rules(providers) + failover_rules(providers)
     weighted = [

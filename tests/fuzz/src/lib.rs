@@ -8,11 +8,12 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tollgate_webhook::{Phase, RequestBody, ResponseBody, read_action};
 use tollgate_wire::codec::{self, Carrier, Dialect, Seed, Target};
+use tollgate_wire::error::WireError;
 use tollgate_wire::exchange::{Inbound, Relay, State};
 use tollgate_wire::invoke::InvokeFrames;
 use tollgate_wire::sse::SseParser;
 
-const TARGETS: [Target<'static>; 7] = [
+const TARGETS: [Target<'static>; 9] = [
     Target { dialect: Dialect::Chat, carrier: Carrier::Direct, model: "gpt-4.1" },
     Target { dialect: Dialect::Chat, carrier: Carrier::Direct, model: "gpt-5.2" },
     Target { dialect: Dialect::Messages, carrier: Carrier::Direct, model: "claude-sonnet-4-5" },
@@ -28,6 +29,8 @@ const TARGETS: [Target<'static>; 7] = [
     },
     Target { dialect: Dialect::Converse, carrier: Carrier::Direct, model: "us.amazon.nova-2-lite-v1:0" },
     Target { dialect: Dialect::Converse, carrier: Carrier::Direct, model: "openai.gpt-oss-120b-1:0" },
+    Target { dialect: Dialect::GenerateContent, carrier: Carrier::Direct, model: "gemini-2.5-flash" },
+    Target { dialect: Dialect::GenerateContent, carrier: Carrier::Direct, model: "gemini-3-pro-preview" },
 ];
 
 /// A hook's answer, or what a gateway sends a hook: what is read is written as the same.
@@ -59,18 +62,27 @@ pub fn request(client: Dialect, body: &[u8]) {
             if target.dialect == client && target.carrier == Carrier::Direct {
                 let again = codec::decode_request(client, &encoded.body);
                 // An encoder may leave nothing over; that is the upstream's to refuse.
-                if sent["messages"].as_array().is_some_and(|messages| !messages.is_empty()) {
+                let turns = if client == Dialect::GenerateContent { &sent["contents"] } else { &sent["messages"] };
+                if turns.as_array().is_some_and(|turns| !turns.is_empty()) {
                     again.expect("an encoded body can be decoded");
                 }
             }
         }
     }
-    if let Ok(inbound) = Inbound::decode(client, Bytes::copy_from_slice(body), vec![]) {
+    if let Ok(inbound) = inbound(client, Bytes::copy_from_slice(body)) {
         for target in &TARGETS {
             if let Ok(started) = inbound.start(target, &seed(), false) {
                 serde_json::from_slice::<Value>(&started.body).expect("a started body is JSON");
             }
         }
+    }
+}
+
+/// Gemini's model and streaming stand in the path.
+fn inbound(client: Dialect, body: Bytes) -> Result<Inbound, WireError> {
+    match client {
+        Dialect::GenerateContent => Inbound::by_path(body, "m".to_owned(), true),
+        _ => Inbound::decode(client, body, vec![]),
     }
 }
 
@@ -119,12 +131,16 @@ fn edited(client: Dialect, carrier: Carrier, body: &[u8]) {
 fn relay(client: Dialect, upstream: Dialect) -> Relay {
     let tools = match client {
         Dialect::Messages => json!([{"name": "a.b", "input_schema": {"type": "object"}}]),
+        Dialect::GenerateContent => json!([{"functionDeclarations": [{"name": "a.b"}]}]),
         _ => json!([{"type": "function", "function": {"name": "a.b"}}]),
     };
-    let body = json!({
-        "model": "m", "max_tokens": 9, "stream": true, "tools": tools, "messages": [{"role": "user", "content": "Hi"}],
-    });
-    let inbound = Inbound::decode(client, Bytes::from(body.to_string()), vec![]).expect("our own request");
+    let body = match client {
+        Dialect::GenerateContent => json!({"tools": tools, "contents": [{"parts": [{"text": "Hi"}]}]}),
+        _ => json!({
+            "model": "m", "max_tokens": 9, "stream": true, "tools": tools, "messages": [{"role": "user", "content": "Hi"}],
+        }),
+    };
+    let inbound = inbound(client, Bytes::from(body.to_string())).expect("our own request");
     let target = Target { dialect: upstream, carrier: Carrier::Direct, model: "m" };
     inbound.start(&target, &seed(), false).expect("our own request").relay
 }
@@ -155,7 +171,7 @@ pub fn stream(upstream: Dialect, data: &[u8]) {
 }
 
 fn check_stream(upstream: Dialect, bytes: &[u8], cuts: &[Range<usize>; 3]) {
-    for client in [Dialect::Chat, Dialect::Messages] {
+    for client in [Dialect::Chat, Dialect::Messages, Dialect::GenerateContent] {
         let whole = written(relay(client, upstream), &[bytes]);
         let pieces = cuts.clone().map(|cut| &bytes[cut]);
         let split = written(relay(client, upstream), &pieces);

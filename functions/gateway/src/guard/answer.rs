@@ -121,6 +121,16 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_of_geminis_is_masked_without_its_thinking() {
+        let answer = r#"{"candidates":[{"content":{"parts":[{"text":"hm","thought":true},{"text":"a","thoughtSignature":"c2ln"},{"functionCall":{"name":"f"}}]}}],"usageMetadata":{}}"#;
+        assert_eq!(masked(Dialect::GenerateContent, answer, &["*"]).unwrap(), answer.replace("\"a\"", "\"*\""));
+        assert_eq!(masked(Dialect::GenerateContent, answer, &["a"]).unwrap(), answer);
+        let blocked = r#"{"promptFeedback":{"blockReason":"SAFETY"}}"#;
+        assert_eq!(masked(Dialect::GenerateContent, blocked, &[]).unwrap(), blocked);
+        assert!(Whole::read(Dialect::GenerateContent, Bytes::from_static(b"{}")).is_none());
+    }
+
+    #[test]
     fn what_is_no_answer_is_not_passed() {
         for (client, body) in [
             (Dialect::Chat, "[]"),

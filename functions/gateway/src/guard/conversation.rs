@@ -197,6 +197,56 @@ mod tests {
         assert_eq!(conversation.into_body(), r#"{"system":"my *","messages":[{"role":"user","content":"x"}]}"#);
     }
 
+    const GEMINI: &str = r#"{"system_instruction":{"parts":[{"text":"be"},{"text":"brief"}]},"contents":[{"parts":[{"text":"a"},{"inlineData":{}}]},
+ {"role":"model","parts":[{"functionCall":{"name":"f"},"thoughtSignature":"c2ln"}]},{"role":"user","parts":[{"text":"x","thought":true}]}], "newField":1.0}"#;
+
+    #[test]
+    fn geminis_parts_are_texts_and_its_model_is_the_assistant() {
+        let conversation = read(Dialect::GenerateContent, GEMINI);
+        let pairs: Vec<_> = conversation.messages().into_iter().map(|m| (m.role, m.content)).collect();
+        let expected = [("system", "be brief"), ("user", "a"), ("assistant", ""), ("user", "x")];
+        assert_eq!(
+            pairs,
+            expected.map(|(role, text)| (role.to_owned(), text.to_owned())),
+            "a thought of the user's is seen"
+        );
+    }
+
+    #[test]
+    fn only_masked_texts_of_gemini_change() {
+        let mut conversation = read(Dialect::GenerateContent, GEMINI);
+        let mut masked = conversation.messages();
+        assert_eq!(conversation.mask(masked.clone()), Ok(false));
+        masked[0].content = "be *".to_owned();
+        masked[1].content = "*".to_owned();
+        assert_eq!(conversation.mask(masked), Ok(true));
+        let body = conversation.into_body();
+        let text = std::str::from_utf8(&body).unwrap();
+        assert!(
+            text.starts_with(
+                r#"{"system_instruction":{"parts":[{"text":"be *"}]},"contents":[{"parts":[{"text":"*"},"#
+            ),
+            "{text}"
+        );
+        assert!(text.contains(r#""thoughtSignature":"c2ln""#) && text.ends_with(r#", "newField":1.0}"#), "{text}");
+    }
+
+    #[test]
+    fn what_a_guard_cannot_read_of_gemini_is_refused() {
+        for body in [
+            r#"{"contents":[{"parts":"hi"},7]}"#,
+            r#"{"contents":[{"role":7,"parts":[]}]}"#,
+            r#"{"contents":[{"parts":[{"text":"a","text":"b"}]}]}"#,
+            r#"{"systemInstruction":"be brief","contents":[]}"#,
+            r#"{"systemInstruction":{"parts":[]},"system_instruction":{"parts":[{"text":"x"}]},"contents":[]}"#,
+        ] {
+            assert!(
+                Conversation::read(Dialect::GenerateContent, &Bytes::from_static(body.as_bytes())).is_err(),
+                "{body}"
+            );
+        }
+    }
+
     #[test]
     fn another_conversation_is_no_mask() {
         let body = r#"{"messages":[{"role":"system","content":"s"},{"role":"user","content":"x"}]}"#;

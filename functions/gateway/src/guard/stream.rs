@@ -197,6 +197,20 @@ mod tests {
         assert_eq!(read(Dialect::Messages, MESSAGES).choices(), choices(&["my secret"]));
     }
 
+    const GEMINI: &str = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"hm\",\"thought\":true},{\"text\":\"my \"}]},\"index\":0}]}\n\n\
+        data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"secret\"}]},\"finishReason\":\"STOP\",\"index\":0}]}\n\n";
+
+    #[test]
+    fn geminis_texts_are_gathered_and_masked_and_its_thinking_stays() {
+        let mut held = read(Dialect::GenerateContent, GEMINI);
+        assert_eq!(held.choices(), choices(&["my secret"]));
+        held.mask(choices(&["my ***"])).unwrap();
+        let bytes = held.into_bytes();
+        assert_eq!(read_all(Dialect::GenerateContent, &bytes), choices(&["my ***"]));
+        let text = std::str::from_utf8(&bytes).unwrap();
+        assert!(text.contains("hm") && !text.contains("secret"), "{text}");
+    }
+
     #[test]
     fn what_is_not_masked_goes_out_as_it_came() {
         for (client, text) in [(Dialect::Chat, CHAT), (Dialect::Messages, MESSAGES)] {

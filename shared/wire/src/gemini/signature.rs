@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `gemini-thought:SIGNATURE` | the thinking block itself |
 //! | `gemini-call:SIGNATURE` | the call behind it |
-//! | `gemini-text:SIGNATURE` | the text before it, or an empty part of its own |
+//! | `gemini-text:SIGNATURE` | the text before it, else the text behind it, else an empty part of its own |
 //! | anything else | another provider's: Gemini refuses it |
 //!
 //! Clients carry it: Anthropic's as the signature of a thinking block; OpenAI's as `extra_content.google.thought_signature` of the call, as Google's own
@@ -25,6 +25,9 @@ const CALL: &str = "gemini-call:";
 const TEXT: &str = "gemini-text:";
 const FOREIGN: &[u8] = b"tollgate:";
 const REDACTED: &[u8] = b"tollgate-redacted:";
+
+/// Google's text for a call that has lost its signature: Gemini does not check it.
+pub(super) const UNCHECKED: &str = "skip_thought_signature_validator";
 
 /// Which part of Gemini's a signature belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

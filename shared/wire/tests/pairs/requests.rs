@@ -5,19 +5,21 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use tollgate_wire::codec::Dialect;
 
-use super::pairs::{BEDROCK, CHAT, CONVERSE, MESSAGES, RESPONSES, fixture, golden, inbound, seed};
+use super::pairs::{BEDROCK, CHAT, CONVERSE, GEMINI, MESSAGES, RESPONSES, fixture, golden, inbound, seed};
 
 fn shown(dialect: Dialect, path: &str) -> String {
     let client = fixture(path);
     let inbound = inbound(dialect, &client);
     let mut out = format!("# {dialect:?} client\n{client}");
-    for target in [CHAT, RESPONSES, MESSAGES, BEDROCK, CONVERSE] {
+    for target in [CHAT, RESPONSES, MESSAGES, BEDROCK, CONVERSE, GEMINI] {
         write!(out, "\n# {:?} {:?}, {}\n", target.dialect, target.carrier, target.model).unwrap();
         match inbound.start(&target, &seed(), false) {
             Ok(started) => {
                 let body: Value = serde_json::from_slice(&started.body).unwrap();
                 let mut own: Value = serde_json::from_str(&client).unwrap();
-                own["model"] = target.model.into();
+                if dialect != Dialect::GenerateContent {
+                    own["model"] = target.model.into();
+                }
                 let shown = serde_json::to_string_pretty(&body).unwrap();
                 writeln!(out, "{}", if body == own { "as the client sent it, with this model" } else { &shown })
                     .unwrap();
@@ -56,4 +58,8 @@ golden! {
     responses_agent: Responses("pairs/requests/responses_agent.json");
     responses_media: Responses("pairs/requests/responses_media.json");
     messages_remote_image: Messages("pairs/requests/messages_remote_image.json");
+    gemini_agent: GenerateContent("gemini/requests/agent.json");
+    gemini_snake_case: GenerateContent("gemini/requests/snake_case.json");
+    gemini_foreign_history: GenerateContent("gemini/requests/foreign_history.json");
+    gemini_files: GenerateContent("gemini/requests/files.json");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tollgate_wire::codec::{Dialect, Target, decode_request, encode_request};
 use tollgate_wire::ir::{Block, Request};
 
-use super::pairs::{CHAT, MESSAGES, RESPONSES, fixture};
+use super::pairs::{CHAT, GEMINI, MESSAGES, RESPONSES, fixture};
 
 /// What a second decode may see differently: the model, what was reported already, blank text, neighbouring texts as one, cache marks (OpenAI
 /// caches without them; Anthropic's own are compared by the body), and a default that the client spelled out.
@@ -78,5 +78,13 @@ fn a_messages_request_keeps_its_meaning() {
 fn a_responses_request_keeps_its_meaning() {
     for path in ["pairs/requests/responses_text.json", "pairs/requests/responses_media.json"] {
         round_trip(Dialect::Responses, RESPONSES, path);
+    }
+}
+
+// Not the others: a document in Gemini's dialect has no name, and a file may lose its type.
+#[test]
+fn a_gemini_request_keeps_its_meaning() {
+    for path in ["gemini/requests/agent.json", "gemini/requests/foreign_history.json"] {
+        round_trip(Dialect::GenerateContent, GEMINI, path);
     }
 }

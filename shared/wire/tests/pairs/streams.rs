@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use tollgate_wire::codec::{Dialect, Target};
 use tollgate_wire::exchange::{Relay, State};
 
-use super::pairs::{CHAT, CONVERSE, MESSAGES, RESPONSES, fixture, golden, inbound, seed};
+use super::pairs::{CHAT, CONVERSE, GEMINI, MESSAGES, RESPONSES, fixture, golden, inbound, seed};
 
-const STREAMS: [(&str, Target<'static>, &str); 13] = [
+const STREAMS: [(&str, Target<'static>, &str); 18] = [
     ("chat_text", CHAT, "pairs/streams/chat_text.sse"),
     ("chat_thinking", CHAT, "chat/streams/signed_thinking.sse"),
     ("chat_parallel_tools", CHAT, "chat/streams/parallel_tools.sse"),
@@ -24,9 +24,14 @@ const STREAMS: [(&str, Target<'static>, &str); 13] = [
     ("converse_text", CONVERSE, "pairs/streams/converse_text.json"),
     ("converse_thinking_and_parallel_tools", CONVERSE, "converse/stream_tools.json"),
     ("converse_throttled", CONVERSE, "converse/stream_throttled.json"),
+    ("gemini_thinking_and_tools", GEMINI, "gemini/streams/thinking_and_tools.sse"),
+    ("gemini_signatures", GEMINI, "gemini/streams/signatures.sse"),
+    ("gemini_array", GEMINI, "gemini/streams/array.json"),
+    ("gemini_blocked", GEMINI, "gemini/streams/blocked.sse"),
+    ("gemini_error_inside", GEMINI, "gemini/streams/error_inside.sse"),
 ];
 
-const CLIENTS: [Dialect; 3] = [Dialect::Chat, Dialect::Responses, Dialect::Messages];
+const CLIENTS: [Dialect; 4] = [Dialect::Chat, Dialect::Responses, Dialect::Messages, Dialect::GenerateContent];
 
 /// The upstream's bytes: text, or frames of the pairs of a type and its payload.
 fn bytes_of(target: &Target<'_>, path: &str) -> Vec<u8> {
@@ -54,6 +59,7 @@ fn relay(client: Dialect, target: &Target<'_>) -> Relay {
         .map(|name| match client {
             Dialect::Messages => json!({"name": name, "input_schema": {"type": "object", "properties": {}}}),
             Dialect::Responses => json!({"type": "function", "name": name}),
+            Dialect::GenerateContent => json!({"functionDeclarations": [{"name": name}]}),
             _ => json!({"type": "function", "function": {"name": name}}),
         })
         .collect();
@@ -65,6 +71,9 @@ fn relay(client: Dialect, target: &Target<'_>) -> Relay {
     }
     if client == Dialect::Responses {
         body = json!({"model": "client-model", "stream": true, "input": "Hi", "reasoning": {"summary": "auto"}, "tools": tools});
+    }
+    if client == Dialect::GenerateContent {
+        body = json!({"contents": [{"parts": [{"text": "Hi"}]}], "tools": tools});
     }
     inbound(client, &body.to_string()).start(target, &seed(), false).unwrap().relay
 }

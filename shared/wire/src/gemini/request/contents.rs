@@ -11,7 +11,7 @@ use super::fields::Object;
 use super::parts::{is_googles, type_of};
 use crate::error::WireError;
 use crate::gemini::base64;
-use crate::gemini::signature::{Place, Returned, from_client};
+use crate::gemini::signature::{Place, Returned, UNCHECKED, from_client};
 use crate::ir::{Block, Dropped, Message, Role, Source};
 
 const ONLY_GEMINI: &str = "only Gemini has it";
@@ -92,7 +92,7 @@ impl Decoder<'_> {
 
     fn part(&mut self, role: Role, mut part: Object) -> Result<(), WireError> {
         let thought = part.boolean("thought")? == Some(true);
-        let signature = part.string("thoughtSignature")?.filter(|signature| !signature.is_empty());
+        let signature = part.string("thoughtSignature")?.filter(|text| !text.is_empty() && text != UNCHECKED);
         if let Some(call) = part.object("functionCall")? {
             self.call(call, signature.as_deref())?;
         } else if let Some(response) = part.object("functionResponse")? {

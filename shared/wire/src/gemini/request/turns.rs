@@ -15,10 +15,9 @@ use super::encode::{Encoder, leading_instructions};
 use super::parts;
 use crate::error::WireError;
 use crate::gemini::set;
-use crate::gemini::signature::{self, Place};
+use crate::gemini::signature::{self, Place, UNCHECKED};
 use crate::ir::{Block, Message, Role};
 
-const UNCHECKED: &str = "skip_thought_signature_validator";
 const SIGNATURE: &str = "thoughtSignature";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -122,6 +121,11 @@ impl<'r> Encoder<'r> {
                     out.push(part);
                 }
                 Block::ToolResult { .. } => self.report(path, "only a user turn can hold it"),
+                Block::Text(text) if is_signed_and_empty(out.last()) => {
+                    if let Some(part) = out.last_mut() {
+                        set(part, "text", text.as_str());
+                    }
+                }
                 _ => out.extend(self.content_part(&path, block)?),
             }
         }
@@ -265,6 +269,13 @@ fn thinking<'t>(text: &str, signed: Option<(Place, &'t str)>, out: &mut Vec<Valu
             None
         }
     }
+}
+
+/// A signature of text that came before its text: an OpenAI client keeps signatures apart.
+fn is_signed_and_empty(part: Option<&Value>) -> bool {
+    part.is_some_and(|part| {
+        part.get("text") == Some(&Value::from("")) && part.get(SIGNATURE).is_some() && part.get("thought").is_none()
+    })
 }
 
 /// Marks the first call of each step of the current turn, where it has no signature. The current turn begins with what the user said last.
