@@ -86,6 +86,7 @@ impl<'a> Route<'a> {
             Some(RouteType::Completions) => Self::Conversation(Dialect::Chat),
             Some(RouteType::Messages) => Self::Conversation(Dialect::Messages),
             Some(RouteType::GenerateContent) => Self::Conversation(Dialect::GenerateContent),
+            Some(RouteType::Responses) => Self::Conversation(Dialect::Responses),
             Some(RouteType::Models) => Self::Models,
             Some(RouteType::Realtime) => Self::Realtime,
             Some(RouteType::Passthrough) => Self::Forwarded { detect: false },
@@ -103,10 +104,10 @@ impl<'a> Route<'a> {
         match self {
             Self::Conversation(Dialect::Messages) => "messages",
             Self::Conversation(Dialect::GenerateContent) => "generateContent",
+            Self::Conversation(Dialect::Responses) => "responses",
             Self::Conversation(_) => "completions",
             Self::Models | Self::Model(_) => "models",
             Self::Health => "health",
-            Self::Later(RouteType::Responses) => "responses",
             Self::Later(RouteType::Embeddings) => "embeddings",
             Self::Realtime => "realtime",
             Self::Later(RouteType::AnthropicTokenCount) => "anthropicTokenCount",
@@ -315,6 +316,7 @@ mod tests {
             ("/v1beta/models/gemini-2.5-pro:generateContent", Route::Conversation(Dialect::GenerateContent)),
             ("/v1beta/models/gemini-2.5-pro", Route::Model("gemini-2.5-pro")),
             ("/v1beta/models", Route::Models),
+            ("/v1/responses", Route::Conversation(Dialect::Responses)),
             ("/v1/embeddings", Route::Later(RouteType::Embeddings)),
             ("/v1/nothing", Route::Unknown),
         ] {

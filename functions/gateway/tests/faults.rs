@@ -36,7 +36,11 @@ mod seen {
     }
 
     pub(crate) fn path(client: Dialect) -> &'static str {
-        if client == Dialect::Messages { "/v1/messages" } else { "/v1/chat/completions" }
+        match client {
+            Dialect::Messages => "/v1/messages",
+            Dialect::Responses => "/v1/responses",
+            _ => "/v1/chat/completions",
+        }
     }
 
     pub(crate) async fn ask(router: &Router, request: Request<Body>) -> Seen {
@@ -85,11 +89,15 @@ mod seen {
             }
             assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{self:?}");
             let kind = error["type"].as_str().unwrap_or_else(|| panic!("no error type: {self:?}"));
+            if client == Dialect::Responses && self.status == 200 {
+                assert_eq!(body["type"], "error", "{self:?}");
+                assert_eq!(body["message"], error["message"], "{self:?}");
+            }
             if client == Dialect::Messages {
                 assert_eq!(body["type"], "error", "{self:?}");
                 return kind.to_owned();
             }
-            assert!(body.get("type").is_none(), "{self:?}");
+            assert!(client == Dialect::Responses || body.get("type").is_none(), "{self:?}");
             let part = |name: &str| error[name].as_str().map(|text| format!("/{text}")).unwrap_or_default();
             format!("{kind}{}", part("code"))
         }
@@ -98,12 +106,21 @@ mod seen {
         fn stream_error(&self, client: Dialect) -> String {
             let events = events_of(&self.body);
             let (name, last) = events.last().unwrap();
-            let ends = matches!((*name, *last), (_, "[DONE]") | (Some("message_stop"), _));
+            let ends = matches!((*name, *last), (_, "[DONE]") | (Some("message_stop" | "response.completed"), _));
             if ends {
                 return "ok".to_owned();
             }
             assert!(events.len() > 1, "an error before content has to be a status: {self:?}");
-            let expected = (client == Dialect::Messages).then_some("error");
+            // A response that has begun ends in its own words, too.
+            let (name, last) = match name {
+                Some("response.failed") => {
+                    assert_eq!(json_of(last)["response"]["status"], "failed", "{self:?}");
+                    let (name, last) = events.iter().rev().nth(1).unwrap();
+                    (name, last)
+                }
+                _ => (name, last),
+            };
+            let expected = (client != Dialect::Chat).then_some("error");
             assert_eq!(*name, expected, "{self:?}");
             format!("content, then {}", self.error_of(client, &json_of(last)))
         }

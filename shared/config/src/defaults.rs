@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::{Auth, Config, Custom, CustomDialect, Issuer, Limits, Reload, RequestBounds, Timeouts};
+use crate::{Ai, Auth, Config, Custom, CustomDialect, Issuer, Limits, Reload, RequestBounds, Timeouts};
 
 const MAX_BODY_BYTES: u64 = 32 * 1024 * 1024;
 const REQUEST_TIMEOUT_MS: u64 = 600_000;
@@ -136,6 +136,15 @@ impl Issuer {
     #[must_use]
     pub fn expected_token_use(&self) -> Option<&str> {
         self.token_use.as_deref().or_else(|| self.is_cognito().then_some("access"))
+    }
+}
+
+impl Ai {
+    /// Patterns of models that exist only in the Responses API: <https://platform.openai.com/docs/models>.
+    #[must_use]
+    pub fn responses_models(&self) -> Vec<String> {
+        const DEFAULT: [&str; 5] = ["*-codex*", "o*-pro*", "gpt-5*-pro*", "*-deep-research*", "computer-use-preview*"];
+        self.responses_models.clone().unwrap_or_else(|| DEFAULT.map(str::to_owned).to_vec())
     }
 }
 

@@ -158,6 +158,9 @@ pub struct Ai {
     pub models: Vec<ModelRule>,
     /// Path suffix -> route type. Added to the built-in table; the longest suffix wins, `*` matches any path.
     pub routes: BTreeMap<String, RouteType>,
+    /// Models that exist only in the Responses API (`*` stands for any text): a provider that has it is asked there, whatever the client speaks.
+    /// Left out: OpenAI's `*-codex*`, `o*-pro*`, `gpt-5*-pro*`, `*-deep-research*` and `computer-use-preview*`. `[]`: none.
+    pub responses_models: Option<Vec<String>>,
     /// Refuse (400) what a translation would have to drop, instead of reporting it.
     pub strict: bool,
     /// `GET /v1/models` also lists what the providers themselves list (kept for five minutes), as far as the chains lead there.
@@ -358,10 +361,10 @@ pub struct Custom {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct CustomFormat {
-    /// `completions` or `messages`.
+    /// `completions`, `responses` or `messages`.
     #[serde(rename = "type")]
     pub kind: CustomDialect,
-    /// The whole path. Default: `/v1/chat/completions`, `/v1/messages`.
+    /// The whole path. Default: `/v1/chat/completions`, `/v1/responses`, `/v1/messages`.
     #[serde(default)]
     pub path: Option<String>,
 }
@@ -374,6 +377,9 @@ pub enum CustomDialect {
     /// OpenAI Chat Completions.
     #[serde(alias = "Completions")]
     Completions,
+    /// OpenAI Responses.
+    #[serde(alias = "Responses")]
+    Responses,
     /// Anthropic Messages.
     #[serde(alias = "Messages")]
     Messages,

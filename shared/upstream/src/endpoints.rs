@@ -12,7 +12,11 @@ use crate::error::SetupError;
 pub(crate) fn of(entry: &ProviderEntry) -> Result<Vec<(Dialect, Address)>, SetupError> {
     let plan = Plan::of(&entry.provider);
     let base = base(entry).or(plan.host).ok_or_else(|| SetupError::NoAddress(entry.name.clone()))?;
-    plan.paths.iter().map(|path| Ok((path.dialect, path.below(&base, entry)?))).collect()
+    // A path that stands for all of them is the first one's: Responses is an endpoint beside another.
+    let second = |path: &Path, index: usize| index > 0 && path.dialect == Dialect::Responses;
+    let paths = plan.paths.iter().enumerate();
+    let paths = paths.filter(|(index, path)| entry.path_override.is_none() || !second(path, *index));
+    paths.map(|(_, path)| Ok((path.dialect, path.below(&base, entry)?))).collect()
 }
 
 /// What a path that is passed through is put behind in place of its `/v1`. `None`: the provider has no such place, because the model is in its paths or because
@@ -59,7 +63,9 @@ struct Path {
 impl Plan {
     fn of(provider: &Provider) -> Self {
         match provider {
-            Provider::OpenAi(_) => Self::at("https://api.openai.com", vec![Path::openai("/v1", "")]),
+            Provider::OpenAi(_) => {
+                Self::at("https://api.openai.com", vec![Path::openai("/v1", ""), Path::responses("/v1", "")])
+            }
             Provider::Anthropic(_) => Self::at("https://api.anthropic.com", vec![Path::messages("/v1")]),
             Provider::Gemini(_) => {
                 Self::at("https://generativelanguage.googleapis.com", vec![Path::gemini("/v1beta", "")])
@@ -91,12 +97,17 @@ impl Plan {
             Some(project) => format!("/api/projects/{project}/openai"),
             None => "/openai".to_owned(),
         };
-        let chat = match azure.api_version.as_deref() {
-            None | Some("v1") => Path::openai(&format!("{root}/v1"), ""),
-            Some("preview") => Path::openai(&format!("{root}/v1"), "?api-version=preview"),
-            Some(dated) => Path::openai(&format!("{root}/deployments/{{model}}"), &format!("?api-version={dated}")),
+        let v1 = |query| {
+            let root = format!("{root}/v1");
+            vec![Path::openai(&root, query), Path::responses(&root, query)]
         };
-        let mut paths = vec![chat];
+        let mut paths = match azure.api_version.as_deref() {
+            None | Some("v1") => v1(""),
+            Some("preview") => v1("?api-version=preview"),
+            Some(dated) => {
+                vec![Path::openai(&format!("{root}/deployments/{{model}}"), &format!("?api-version={dated}"))]
+            }
+        };
         if foundry {
             paths.push(Path::messages("/anthropic/v1"));
         }
@@ -149,6 +160,7 @@ fn custom_paths(custom: &Custom) -> Vec<Path> {
         let format = custom.formats.iter().find(|format| format.kind == kind);
         let path = match kind {
             CustomDialect::Completions => Path::openai("/v1", ""),
+            CustomDialect::Responses => Path::responses("/v1", ""),
             CustomDialect::Messages => Path::messages("/v1"),
         };
         match format.and_then(|format| format.path.as_deref()) {
@@ -163,6 +175,11 @@ impl Path {
     fn openai(root: &str, query: &str) -> Self {
         let tail = format!("/chat/completions{query}");
         Self { dialect: Dialect::Chat, root: root.to_owned(), tail, stream: None, naming: Naming::Plain }
+    }
+
+    fn responses(root: &str, query: &str) -> Self {
+        let tail = format!("/responses{query}");
+        Self { dialect: Dialect::Responses, root: root.to_owned(), tail, stream: None, naming: Naming::Plain }
     }
 
     fn messages(root: &str) -> Self {
@@ -225,6 +242,15 @@ mod tests {
         let url = |address: &Address, stream| address.of("m/1", stream).unwrap().to_string();
         let endpoints = of(&entry(yaml)).unwrap();
         endpoints.iter().map(|(dialect, address)| (*dialect, url(address, false), url(address, true))).collect()
+    }
+
+    #[test]
+    fn a_path_that_stands_for_all_is_no_second_endpoint() {
+        is_at("provider: {openAI: {}}, baseUrl: 'https://h/v1'", Dialect::Responses, "https://h/v1/responses");
+        let moved = urls("provider: {openAI: {}}, baseUrl: 'https://h', pathOverride: /x");
+        assert_eq!(moved.iter().map(|(dialect, ..)| *dialect).collect::<Vec<_>>(), [Dialect::Chat]);
+        let alone = "provider: {custom: {formats: [{type: responses}]}}, baseUrl: 'https://h', pathOverride: /x";
+        is_at(alone, Dialect::Responses, "https://h/x");
     }
 
     #[track_caller]
@@ -338,7 +364,17 @@ mod tests {
             Dialect::Messages,
             "https://r.services.ai.azure.com/anthropic/v1/messages",
         );
-        assert_eq!(urls("provider: {azure: {resourceName: r}}").len(), 1, "Claude is in Foundry only");
+        is_at(
+            "provider: {azure: {resourceName: r, apiVersion: preview}}",
+            Dialect::Responses,
+            "https://r.openai.azure.com/openai/v1/responses?api-version=preview",
+        );
+        let dialects = |settings: &str| {
+            let found = urls(&format!("provider: {{azure: {{resourceName: r{settings}}}}}"));
+            found.into_iter().map(|(dialect, ..)| dialect).collect::<Vec<_>>()
+        };
+        assert_eq!(dialects(""), [Dialect::Chat, Dialect::Responses], "Claude is in Foundry only");
+        assert_eq!(dialects(", apiVersion: '2024-10-21'"), [Dialect::Chat], "Responses is in the v1 API only");
     }
 
     #[test]

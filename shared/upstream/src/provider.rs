@@ -34,6 +34,8 @@ use crate::token::{self, Copilot, Entra, Exchange, Google, Tokens};
 pub struct Provider {
     entry: ProviderEntry,
     kind: Kind,
+    /// Patterns of models that exist only in the Responses API.
+    responses_models: Arc<[String]>,
     pub(crate) health: Health,
     pub(crate) listing: Listing,
 }
@@ -112,7 +114,7 @@ impl Provider {
     pub fn target<'a>(&self, client: Dialect, model: &'a str) -> Target<'a> {
         let (dialect, carrier) = match &self.kind {
             Kind::Http(http, speaks) => {
-                let dialect = preferred(http, *speaks, client, model);
+                let dialect = self.preferred(http, *speaks, client, model);
                 let on_vertex = *speaks == Speaks::Vertex && dialect == Dialect::Messages;
                 (dialect, if on_vertex { Carrier::Vertex } else { Carrier::Direct })
             }
@@ -120,6 +122,26 @@ impl Provider {
             Kind::Bedrock(_) => (Dialect::Converse, Carrier::Bedrock),
         };
         Target { dialect, carrier, model }
+    }
+
+    /// The client's own dialect if the provider has it for this model, else the first that it has. A model that exists only in the Responses API is
+    /// asked there.
+    fn preferred(&self, http: &HttpTransport, speaks: Speaks, client: Dialect, model: &str) -> Dialect {
+        let mut first = None;
+        let mut wanted = client;
+        if client != Dialect::Responses
+            && http.endpoints.iter().any(|(dialect, _)| *dialect == Dialect::Responses)
+            && self.responses_models.iter().any(|pattern| pattern::matches(pattern, model))
+        {
+            wanted = Dialect::Responses;
+        }
+        for (dialect, _) in http.endpoints.iter().filter(|(dialect, _)| speaks.has(*dialect, model)) {
+            if *dialect == wanted {
+                return wanted;
+            }
+            first = first.or(Some(*dialect));
+        }
+        first.unwrap_or(Dialect::Chat)
     }
 
     pub(crate) fn weight(&self) -> u32 {
@@ -202,18 +224,6 @@ fn is_claude(model: &str) -> bool {
     name.contains("anthropic.") || name.starts_with("claude")
 }
 
-/// The client's own dialect if the provider has it for this model, else the first that it has.
-fn preferred(http: &HttpTransport, speaks: Speaks, client: Dialect, model: &str) -> Dialect {
-    let mut first = None;
-    for (dialect, _) in http.endpoints.iter().filter(|(dialect, _)| speaks.has(*dialect, model)) {
-        if *dialect == client {
-            return client;
-        }
-        first = first.or(Some(*dialect));
-    }
-    first.unwrap_or(Dialect::Chat)
-}
-
 impl Chains {
     /// Builds every provider of the configuration. Reads root certificate files; touches no network.
     pub fn new(config: &Config) -> Result<Self, SetupError> {
@@ -231,7 +241,8 @@ impl Chains {
     }
 
     fn build(base: Base, before: &HashMap<String, Arc<Provider>>, config: &Config) -> Result<Self, SetupError> {
-        let mut builder = Builder { base, before, providers: HashMap::new() };
+        let responses_models = config.ai.responses_models().into();
+        let mut builder = Builder { base, before, responses_models, providers: HashMap::new() };
         let default = builder.chain(&config.ai.groups)?;
         let rules = config.ai.models.iter().map(|rule| Ok((rule.matches.clone(), builder.chain(&rule.groups)?)));
         let rules = rules.collect::<Result<_, SetupError>>()?;
@@ -295,6 +306,7 @@ struct Builder<'a> {
     base: Base,
     /// Those of the configuration before.
     before: &'a HashMap<String, Arc<Provider>>,
+    responses_models: Arc<[String]>,
     providers: HashMap<String, Arc<Provider>>,
 }
 
@@ -308,11 +320,15 @@ impl Builder<'_> {
         Ok(Chain { groups: groups.collect::<Result<_, SetupError>>()? })
     }
 
+    fn is_same(&self, before: &Provider, entry: &ProviderEntry) -> bool {
+        before.entry == *entry && before.responses_models == self.responses_models
+    }
+
     fn provider(&mut self, entry: &ProviderEntry) -> Result<Arc<Provider>, SetupError> {
         if let Some(known) = self.providers.get(&entry.name) {
             return Ok(Arc::clone(known));
         }
-        if let Some(same) = self.before.get(&entry.name).filter(|provider| provider.entry == *entry) {
+        if let Some(same) = self.before.get(&entry.name).filter(|provider| self.is_same(provider, entry)) {
             self.providers.insert(entry.name.clone(), Arc::clone(same));
             return Ok(Arc::clone(same));
         }
@@ -336,8 +352,13 @@ impl Builder<'_> {
             | tollgate_config::Provider::Bedrock(_) => Kind::Http(self.http(entry)?, Speaks::MessagesToClaude),
             _ => Kind::Http(self.http(entry)?, Speaks::All),
         };
-        let provider =
-            Arc::new(Provider { entry: entry.clone(), kind, health: Health::default(), listing: Listing::default() });
+        let provider = Arc::new(Provider {
+            entry: entry.clone(),
+            kind,
+            responses_models: Arc::clone(&self.responses_models),
+            health: Health::default(),
+            listing: Listing::default(),
+        });
         self.providers.insert(entry.name.clone(), Arc::clone(&provider));
         Ok(provider)
     }
@@ -458,6 +479,13 @@ mod tests {
             ("custom: {formats: [{type: completions}]}", "m", Dialect::Messages, Dialect::Chat),
             ("custom: {formats: [{type: messages}]}", "m", Dialect::Chat, Dialect::Messages),
             ("custom: {}", "m", Dialect::Messages, Dialect::Chat),
+            ("custom: {formats: [{type: responses}]}", "m", Dialect::Chat, Dialect::Responses),
+            ("custom: {formats: [{type: completions}, {type: responses}]}", "m", Dialect::Messages, Dialect::Chat),
+            ("openAI: {}", "gpt-4.1", Dialect::Chat, Dialect::Chat),
+            ("openAI: {}", "gpt-4.1", Dialect::Responses, Dialect::Responses),
+            ("openAI: {}", "gpt-5.1-codex-max", Dialect::Messages, Dialect::Responses),
+            ("openAI: {}", "o3-pro-2025-06-10", Dialect::Chat, Dialect::Responses),
+            ("custom: {}", "gpt-5-codex", Dialect::Chat, Dialect::Chat),
             ("gemini: {}", "m", Dialect::Chat, Dialect::GenerateContent),
             ("azure: {resourceType: foundry}", "claude-opus-4-5", Dialect::Chat, Dialect::Messages),
             ("azure: {resourceType: foundry}", "gpt-5", Dialect::Messages, Dialect::Chat),
@@ -488,6 +516,19 @@ mod tests {
         assert!(!Arc::ptr_eq(&provider(&first, 1), &provider(&second, 1)));
         let third = second.succeeded_by(&tollgate_config::parse("{}", "test").unwrap()).unwrap();
         assert!(third.providers.is_empty(), "what is not named any more is forgotten");
+    }
+
+    #[test]
+    fn the_models_of_the_responses_api_are_the_configurations() {
+        let target = |patterns: &str, client| {
+            let chains = chains(&format!(
+                "ai: {{responsesModels: {patterns}, groups: [{{providers: [{{name: a, provider: {{openAI: {{}}}}, baseUrl: 'http://h'}}]}}]}}"
+            ));
+            chains.default.providers().next().unwrap().target(client, "gpt-5-codex").dialect
+        };
+        assert_eq!(target("[]", Dialect::Chat), Dialect::Chat);
+        assert_eq!(target("[]", Dialect::Responses), Dialect::Responses);
+        assert_eq!(target("['gpt-5*']", Dialect::Messages), Dialect::Responses);
     }
 
     #[test]

@@ -238,4 +238,81 @@ class Messages(Client):
         )
 
 
-CLIENTS = {"chat": Chat, "messages": Messages}
+class Responses(Client):
+    """The OpenAI SDK's newer API."""
+
+    name = "responses"
+    errors = openai
+    STOPS = {"end": "completed", "tool": "completed", "max": "max_output_tokens", "refusal": "content_filter"}
+
+    def __init__(self, base: str, token: str, timeout_s: float = 60):
+        self.sdk = openai.OpenAI(base_url=f"{base}/v1", api_key=token, max_retries=0, timeout=timeout_s)
+
+    def body(self, model: str, ask: Ask) -> dict:
+        content = [{"type": "input_text", "text": ask.prompt}]
+        if ask.image:
+            content.append({"type": "input_image", "detail": "auto", "image_url": f"data:image/png;base64,{PNG_BASE64}"})
+        body = {"model": model, "input": [{"role": "user", "content": content}] + ask.then, "max_output_tokens": ask.max_tokens, "store": False}
+        if ask.system:
+            body["instructions"] = ask.system
+        if ask.tools:
+            body["tools"] = [
+                {"type": "function", "name": t["name"], "description": t["description"], "parameters": t["schema"], "strict": False}
+                for t in ask.tools
+            ]
+        if ask.schema:
+            body["text"] = {"format": {"type": "json_schema", "name": "report", "schema": ask.schema, "strict": True}}
+        if ask.thinking:
+            body["reasoning"] = {"effort": "low", "summary": "auto"}
+        return body
+
+    def plain(self, model: str, ask: Ask, **options) -> Reply:
+        answer = self.sdk.responses.with_raw_response.create(**self.body(model, ask), **options)
+        return self._reply(answer.parse(), dict(answer.headers))
+
+    def stream(self, model: str, ask: Ask, **options) -> Reply:
+        with self.sdk.responses.stream(**self.body(model, ask), **options) as stream:
+            numbers = [event.sequence_number for event in stream]
+            # aimock does not number its events.
+            assert numbers == sorted(set(numbers)) if any(numbers) else not any(numbers), "events are numbered"
+            return self._reply(stream.get_final_response(), dict(stream._response.headers))
+
+    def events(self, model: str, ask: Ask, **options):
+        """The raw stream, event by event."""
+        return self.sdk.responses.create(**self.body(model, ask), stream=True, **options)
+
+    @staticmethod
+    def text_of(event) -> str:
+        return event.delta if event.type == "response.output_text.delta" else ""
+
+    def replay(self, reply: Reply, results: list[str]) -> list[dict]:
+        """The output as it came, as OpenAI's own examples send it back, and the tools' results."""
+        items = [item.to_dict() for item in reply.raw.output]
+        for item in items:
+            # The SDK adds these to what the stream helper parsed; the API does not take them back.
+            item.pop("parsed_arguments", None)
+            for part in item.get("content") or []:
+                part.pop("parsed", None)
+        return items + [
+            {"type": "function_call_output", "call_id": call.id, "output": result}
+            for call, result in zip(reply.tools, results, strict=True)
+        ]
+
+    def _reply(self, response, headers: dict) -> Reply:
+        assert response.model, "every answer names its model"
+        calls = [item for item in response.output if item.type == "function_call"]
+        thoughts = [item for item in response.output if item.type == "reasoning"]
+        text_of = lambda item: "".join(part.text for part in [*item.summary, *(item.content or [])])  # noqa: E731
+        return Reply(
+            text=response.output_text,
+            stop=response.incomplete_details.reason if response.incomplete_details else response.status,
+            input_tokens=response.usage.input_tokens,
+            output_tokens=response.usage.output_tokens,
+            tools=[ToolCall(call.call_id, call.name, json.loads(call.arguments)) for call in calls],
+            thinking=[(text_of(item), item.encrypted_content) for item in thoughts],
+            headers=headers,
+            raw=response,
+        )
+
+
+CLIENTS = {"chat": Chat, "messages": Messages, "responses": Responses}

@@ -173,7 +173,11 @@ fn sample(schema: &Value, word: &str) -> Value {
         Some("boolean") => json!(true),
         Some("array") => json!([sample(&schema["items"], word)]),
         _ => {
+            // As a model does: what may be left out is left out.
+            let required = schema["required"].as_array().filter(|names| !names.is_empty());
+            let wanted = |name: &str| required.is_none_or(|names| names.iter().any(|known| known == name));
             let properties = schema["properties"].as_object().into_iter().flatten();
+            let properties = properties.filter(|(name, _)| wanted(name));
             Value::Object(properties.map(|(name, inner)| (name.clone(), sample(inner, word))).collect::<Map<_, _>>())
         }
     }

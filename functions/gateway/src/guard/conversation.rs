@@ -16,7 +16,7 @@ use super::{Unmatched, content, tree};
 pub(super) struct Conversation {
     body: Bytes,
     client: Dialect,
-    /// Anthropic's `system` or Gemini's `systemInstruction`: the first message of what hooks are sent.
+    /// Anthropic's `system`, Gemini's `systemInstruction`, the `instructions` of the Responses API: the first message of what hooks are sent.
     system: Option<Place>,
     messages: Place,
 }
@@ -43,18 +43,33 @@ impl Conversation {
             };
             member.map(read).transpose()
         };
-        let system = if client == Dialect::Messages { place("system")? } else { None };
-        let messages = place("messages")?.ok_or_else(|| WireError::invalid("messages", "required"))?;
+        let (system, list) = match client {
+            Dialect::Messages => (place("system")?, "messages"),
+            Dialect::Responses => (place("instructions")?, "input"),
+            Dialect::Chat | Dialect::GenerateContent | Dialect::Converse => (None, "messages"),
+        };
+        if client == Dialect::Responses {
+            refuse_elsewhere(&members)?;
+        }
+        let messages = match place(list)? {
+            Some(messages) => messages,
+            // It only goes on with a response that the upstream keeps, whose texts were seen when they were new.
+            None if client == Dialect::Responses => Place { span: 0..0, value: Value::Null, changed: false },
+            None => return Err(WireError::invalid(list, "required")),
+        };
         if system.as_ref().is_some_and(|system| content::text(Some(&system.value)).is_none()) {
             return Err(WireError::invalid("system", "expected a text or a list of blocks"));
         }
         for (index, message) in messages.value.as_array().into_iter().flatten().enumerate() {
-            let at = |field: &str| format!("messages[{index}]{field}");
-            if message.get("role").and_then(Value::as_str).is_none() {
-                return Err(WireError::invalid(at(".role"), "expected a text"));
+            let at = |field: &str| format!("{list}[{index}].{field}");
+            let named = |key: &str| message.get(key).is_some_and(Value::is_string);
+            let is_item = client == Dialect::Responses && named("type");
+            if !named("role") && !is_item {
+                return Err(WireError::invalid(at("role"), "expected a text"));
             }
-            if content::text(message.get("content")).is_none() {
-                return Err(WireError::invalid(at(".content"), "expected a text or a list of parts"));
+            if text(client, message).is_none() {
+                let field = at(field(client, message));
+                return Err(WireError::invalid(field, "expected a text or a list of parts"));
             }
         }
         Ok(Self { body: body.clone(), client, system, messages })
@@ -90,13 +105,15 @@ impl Conversation {
     /// What hooks are sent.
     pub(super) fn messages(&self) -> Vec<Message> {
         let told = |value: &Value| match self.client {
-            Dialect::Messages => content::text(Some(value)),
-            client => text(client, value),
+            Dialect::GenerateContent => text(self.client, value),
+            _ => content::text(Some(value)),
         };
         let system = self.system.iter().map(|system| ("system", told(&system.value)));
+        let alone = Some(&self.messages.value).filter(|value| value.is_string());
+        let alone = alone.map(|value| ("user", content::text(Some(value))));
         let messages = self.messages.value.as_array().into_iter().flatten();
         let messages = messages.map(|message| (role(self.client, message), text(self.client, message)));
-        system.chain(messages).map(|(role, text)| Message::new(role, text.unwrap_or_default())).collect()
+        system.chain(alone).chain(messages).map(|(role, text)| Message::new(role, text.unwrap_or_default())).collect()
     }
 
     /// Puts masked texts back; says whether that changed anything. Messages that were added, left out or given to somebody else cannot be put into the
@@ -116,8 +133,12 @@ impl Conversation {
             system.changed |= content::mask(place, masked.next().unwrap_or_default())?;
             any |= system.changed;
         }
+        if self.messages.value.is_string() {
+            self.messages.changed |= content::mask(Some(&mut self.messages.value), masked.next().unwrap_or_default())?;
+        }
         for (message, text) in self.messages.value.as_array_mut().into_iter().flatten().zip(masked) {
-            self.messages.changed |= content::mask(message.get_mut(field(self.client)), text)?;
+            let field = field(self.client, message);
+            self.messages.changed |= content::mask(message.get_mut(field), text)?;
         }
         Ok(any | self.messages.changed)
     }
@@ -131,25 +152,46 @@ impl Conversation {
 }
 
 /// Where a message has its content.
-fn field(client: Dialect) -> &'static str {
-    if client == Dialect::GenerateContent { "parts" } else { "content" }
+fn field(client: Dialect, message: &Value) -> &'static str {
+    const OF_ITEMS: [&str; 4] = ["content", "output", "summary", "input"];
+    let has = |field: &&&str| message.get(**field).is_some_and(|value| !value.is_null());
+    match client {
+        Dialect::GenerateContent => "parts",
+        Dialect::Responses => OF_ITEMS.iter().find(has).copied().unwrap_or("content"),
+        Dialect::Chat | Dialect::Messages | Dialect::Converse => "content",
+    }
 }
 
 fn text(client: Dialect, message: &Value) -> Option<String> {
     match message {
-        Value::Object(fields) => content::text(fields.get(field(client))),
+        Value::Object(fields) => content::text(fields.get(field(client, message))),
         _ if client == Dialect::GenerateContent => None,
         _ => content::text(None),
     }
 }
 
-/// Hooks know the roles of OpenAI: Gemini's model is the assistant, and who says nothing of a role is the user.
+/// Hooks know the roles of OpenAI: Gemini's model is the assistant, and who says nothing of a role is the user. An item of the Responses API that names
+/// nobody is the model's, or a tool's answer.
 fn role(client: Dialect, message: &Value) -> &str {
+    let kind = message.get("type").and_then(Value::as_str);
     match (client, message.get("role").and_then(Value::as_str)) {
         (Dialect::GenerateContent, None | Some("")) => "user",
         (Dialect::GenerateContent, Some("model")) => "assistant",
+        (Dialect::Responses, None) if kind.is_some_and(|kind| kind.ends_with("_output")) => "tool",
+        (Dialect::Responses, None) if kind.is_some() => "assistant",
         (_, role) => role.unwrap_or_default(),
     }
+}
+
+/// Texts that OpenAI keeps, and nobody here has seen.
+fn refuse_elsewhere(members: &[json::Member<'_>]) -> Result<(), WireError> {
+    for name in ["prompt", "conversation"] {
+        if members.iter().any(|member| member.key == name && member.value != "null") {
+            let message = "the prompt guards of this gateway cannot see it; send its texts as instructions and input";
+            return Err(WireError::invalid(name, message));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -273,5 +315,42 @@ mod tests {
         }
         let system = Bytes::from_static(br#"{"system":7,"messages":[]}"#);
         assert!(Conversation::read(Dialect::Messages, &system).is_err());
+    }
+
+    const RESPONSES: &str = r#"{"model":"m","instructions":"be brief","input":[{"role":"user","content":[{"type":"input_text","text":"a"}]},
+ {"type":"function_call","call_id":"c","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c","output":"my key"},{"type":"reasoning","summary":[{"text":"r"}]}],"new":1.0}"#;
+
+    #[test]
+    fn items_are_messages_of_who_says_them() {
+        let pairs: Vec<_> =
+            read(Dialect::Responses, RESPONSES).messages().into_iter().map(|m| (m.role, m.content)).collect();
+        let expected =
+            [("system", "be brief"), ("user", "a"), ("assistant", ""), ("tool", "my key"), ("assistant", "r")];
+        assert_eq!(pairs, expected.map(|(role, text)| (role.to_owned(), text.to_owned())));
+        let alone = read(Dialect::Responses, r#"{"model":"m","input":"hi"}"#).messages();
+        assert_eq!(alone, [Message::new("user", "hi")]);
+        assert!(read(Dialect::Responses, r#"{"model":"m","previous_response_id":"r"}"#).messages().is_empty());
+    }
+
+    #[test]
+    fn a_masked_item_is_put_back_where_it_stood() {
+        let mut conversation = read(Dialect::Responses, RESPONSES);
+        let mut masked = conversation.messages();
+        masked[3].content = "my *".to_owned();
+        assert_eq!(conversation.mask(masked), Ok(true));
+        let body = conversation.into_body();
+        let text = std::str::from_utf8(&body).unwrap();
+        assert!(text.contains(r#""output":"my *""#) && text.ends_with(r#""new":1.0}"#), "{text}");
+        let mut alone = read(Dialect::Responses, r#"{"model":"m","input":"hi"}"#);
+        assert_eq!(alone.mask(vec![Message::new("user", "*")]), Ok(true));
+        assert_eq!(alone.into_body(), r#"{"model":"m","input":"*"}"#);
+    }
+
+    #[test]
+    fn texts_that_openai_keeps_are_refused() {
+        for field in [r#""prompt":{"id":"p"}"#, r#""conversation":"c""#] {
+            let body = format!(r#"{{"model":"m","input":"hi",{field}}}"#);
+            assert!(Conversation::read(Dialect::Responses, &Bytes::from(body)).is_err(), "{field}");
+        }
     }
 }

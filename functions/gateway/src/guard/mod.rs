@@ -3,7 +3,7 @@
 //! 1. [`Guards::request`] asks the request hooks in order, before anything is reserved or sent. A pass leaves the client's bytes as they are; a mask
 //!    replaces texts in them (`conversation`); a reject ends the request with the hook's own status and body.
 //! 2. [`Guards::answer`] does the same with a whole answer, [`Guards::stream`] with a stream that was held until it was complete (`answer`,
-//!    `stream`). What the model used is spent by then, and booked.
+//!    `stream`; `responses` for both of that dialect). What the model used is spent by then, and booked.
 //! 3. `hook` is one hook: what it is sent (`facts` fills its headers), how it is reached (HTTP, or `function` by ARN), what its answer means.
 //!
 //! What a hook sees is the contract's: texts with their roles, nothing else, no identity unless its configuration names one.
@@ -21,6 +21,7 @@ mod conversation;
 mod facts;
 mod function;
 mod hook;
+mod responses;
 mod stream;
 mod tree;
 
@@ -32,6 +33,7 @@ use http::{HeaderValue, StatusCode};
 use tollgate_config::{Config, GuardStreaming};
 use tollgate_upstream::Chains;
 use tollgate_webhook::{Action, Choice, Phase, Reject, RequestBody, ResponseBody};
+use tollgate_wire::codec::Dialect;
 use tollgate_wire::exchange::Inbound;
 use tollgate_wire::ir::{Fault, FaultKind};
 
@@ -123,6 +125,11 @@ impl Guards {
         if !self.checks_answers() {
             return Ok(body);
         }
+        if facts.client == Dialect::Responses {
+            let mut answer = responses::Answer::whole(body).ok_or_else(|| unreadable("answer"))?;
+            self.choices(facts, &mut answer).await?;
+            return answer.into_bytes().ok_or_else(|| unreadable("answer"));
+        }
         let mut answer = answer::Whole::read(facts.client, body).ok_or_else(|| unreadable("answer"))?;
         self.choices(facts, &mut answer).await?;
         Ok(answer.into_body())
@@ -130,6 +137,11 @@ impl Guards {
 
     /// Asks the response hooks about a complete stream in the client's dialect.
     pub async fn stream(&self, facts: &Facts<'_>, bytes: Bytes) -> Result<Bytes, Stop> {
+        if facts.client == Dialect::Responses {
+            let mut answer = responses::Answer::stream(bytes).ok_or_else(|| unreadable("stream"))?;
+            self.choices(facts, &mut answer).await?;
+            return answer.into_bytes().ok_or_else(|| unreadable("stream"));
+        }
         let mut stream = stream::Held::read(facts.client, bytes).ok_or_else(|| unreadable("stream"))?;
         self.choices(facts, &mut stream).await?;
         Ok(stream.into_bytes())

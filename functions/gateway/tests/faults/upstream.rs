@@ -11,24 +11,27 @@ use super::seen::{Seen, ask, path};
 use super::support::{gateway, token};
 use super::upstreams::{self, FAULTS, Nature};
 
-const DIALECTS: [(Dialect, &str); 2] = [(Dialect::Chat, "chat"), (Dialect::Messages, "messages")];
+const DIALECTS: [(Dialect, &str); 3] =
+    [(Dialect::Chat, "chat"), (Dialect::Responses, "responses"), (Dialect::Messages, "messages")];
 
 fn request(client: Dialect, model: &str, stream: bool) -> Request<Body> {
-    let body = json!({
-        "model": model, "max_tokens": 9, "stream": stream, "messages": [{"role": "user", "content": "Hi"}],
-    });
+    let messages = json!([{"role": "user", "content": "Hi"}]);
+    let body = match client {
+        Dialect::Responses => json!({"model": model, "max_output_tokens": 16, "stream": stream, "input": messages}),
+        _ => json!({"model": model, "max_tokens": 9, "stream": stream, "messages": messages}),
+    };
     let request = Request::post(path(client)).header("authorization", format!("Bearer {}", token()));
     request.header("content-type", "application/json").body(Body::from(body.to_string())).unwrap()
 }
 
-/// Models `FAULT-chat` and `FAULT-messages`: one provider each. `second`: and one that is well behind it.
+/// Models `FAULT-chat`, `FAULT-responses` and `FAULT-messages`: one provider each. `second`: and one that is well behind it.
 async fn failing(second: bool) -> Router {
     let (base, closed) = upstreams::start().await;
     let good = demo::start().await.unwrap();
     let mut yaml = String::from("request: {timeoutMs: 5000}\nai:\n  models:\n");
     for (fault, _) in FAULTS {
         for (dialect, name) in DIALECTS {
-            let kind = if dialect == Dialect::Chat { "completions" } else { "messages" };
+            let kind = if dialect == Dialect::Chat { "completions" } else { name };
             let base = if *fault == "refused" { &closed } else { &base };
             let timeouts = match *fault {
                 "hang" => "timeouts: {firstByteMs: 200}, ",
@@ -59,7 +62,7 @@ async fn every_fault_of_an_upstream_for_every_client() {
                 for (stream, mode) in [(false, "whole"), (true, "stream")] {
                     let seen = ask(&router, request(client, &format!("{fault}-{upstream}"), stream)).await;
                     let row = seen.row(client);
-                    table += &format!("  {client_name:<8} <- {upstream:<8} {mode:<6} {row}\n");
+                    table += &format!("  {client_name:<9} <- {upstream:<9} {mode:<6} {row}\n");
                     for secret in ["sk-secret1234", "arn:aws"] {
                         assert!(!seen.body.contains(secret), "{fault}: {seen:?}");
                     }

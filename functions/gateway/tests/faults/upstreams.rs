@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tollgate_wire::codec::Dialect;
 
 /// Does it help to try again?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +70,12 @@ pub(crate) async fn start() -> (String, String) {
 async fn serve(mut stream: TcpStream) -> Option<()> {
     let (path, body) = read(&mut stream).await?;
     let fault = path.trim_start_matches('/').split('/').next()?.to_owned();
-    let anthropic = path.ends_with("/messages");
+    let dialect = match path.rsplit('/').next() {
+        Some("messages") => Dialect::Messages,
+        Some("responses") => Dialect::Responses,
+        _ => Dialect::Chat,
+    };
+    let anthropic = dialect == Dialect::Messages;
     let streamed = body["stream"] == true;
     match fault.as_str() {
         "cut-before-head" => return None,
@@ -82,7 +88,7 @@ async fn serve(mut stream: TcpStream) -> Option<()> {
             answer(&mut stream, 502, "content-type: text/html\r\n", "<html><h1>Bad gateway</h1></html>").await?;
         }
         "200-garbage" | "json-for-sse" => {
-            let text = if fault == "200-garbage" { "<html>hello</html>".to_owned() } else { whole(anthropic) };
+            let text = if fault == "200-garbage" { "<html>hello</html>".to_owned() } else { whole(dialect) };
             let kind = if fault == "200-garbage" && streamed { "text/event-stream" } else { "application/json" };
             answer(&mut stream, 200, &format!("content-type: {kind}\r\n"), &text).await?;
         }
@@ -93,7 +99,7 @@ async fn serve(mut stream: TcpStream) -> Option<()> {
         status if status.starts_with(|c: char| c.is_ascii_digit()) => {
             status_fault(&mut stream, status, anthropic).await?
         }
-        cut => stream_fault(&mut stream, cut, anthropic, streamed).await?,
+        cut => stream_fault(&mut stream, cut, dialect, streamed).await?,
     }
     stream.shutdown().await.ok()
 }
@@ -168,8 +174,15 @@ async fn status_fault(stream: &mut TcpStream, fault: &str, anthropic: bool) -> O
     answer(stream, status, &headers, &body).await
 }
 
-fn whole(anthropic: bool) -> String {
-    if anthropic {
+fn whole(dialect: Dialect) -> String {
+    if dialect == Dialect::Responses {
+        let part = json!({"type": "output_text", "text": "Hi", "annotations": []});
+        let item =
+            json!({"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [part]});
+        return json!({"id": "resp_1", "object": "response", "status": "completed", "model": "m", "output": [item]})
+            .to_string();
+    }
+    if dialect == Dialect::Messages {
         return json!({
             "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": "Hi"}],
             "stop_reason": "end_turn", "stop_sequence": null, "usage": {"input_tokens": 1, "output_tokens": 1},
@@ -181,8 +194,22 @@ fn whole(anthropic: bool) -> String {
 }
 
 /// What comes before the content, and the first content.
-fn beginning(anthropic: bool) -> [String; 2] {
-    if anthropic {
+fn beginning(dialect: Dialect) -> [String; 2] {
+    if dialect == Dialect::Responses {
+        let response =
+            json!({"id": "resp_1", "object": "response", "status": "in_progress", "model": "m", "output": []});
+        let created = json!({"type": "response.created", "sequence_number": 0, "response": response});
+        let item =
+            json!({"id": "msg_1", "type": "message", "role": "assistant", "status": "in_progress", "content": []});
+        let added =
+            json!({"type": "response.output_item.added", "sequence_number": 1, "output_index": 0, "item": item});
+        let delta = json!({
+            "type": "response.output_text.delta", "sequence_number": 2, "output_index": 0, "content_index": 0, "item_id": "msg_1", "delta": "Hi",
+        });
+        let event = |data: Value| format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap());
+        return [event(created) + &event(added), event(delta)];
+    }
+    if dialect == Dialect::Messages {
         let start = r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}}"#;
         let block = r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
         let delta = r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi"}}"#;
@@ -201,15 +228,15 @@ fn beginning(anthropic: bool) -> [String; 2] {
 }
 
 /// For a whole answer the same: cut in the middle, ended too early, broken, silent.
-async fn stream_fault(stream: &mut TcpStream, fault: &str, anthropic: bool, streamed: bool) -> Option<()> {
+async fn stream_fault(stream: &mut TcpStream, fault: &str, dialect: Dialect, streamed: bool) -> Option<()> {
     let kind = if streamed { "text/event-stream" } else { "application/json" };
     let head =
         format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).await.ok()?;
     let [before, content] = if streamed {
-        beginning(anthropic)
+        beginning(dialect)
     } else {
-        let text = whole(anthropic);
+        let text = whole(dialect);
         let (before, content) = text.split_at(20);
         [before.to_owned(), content[..content.len() - 30].to_owned()]
     };
@@ -217,8 +244,9 @@ async fn stream_fault(stream: &mut TcpStream, fault: &str, anthropic: bool, stre
         if fault == "error-after-content" {
             chunk(stream, &(before + &content)).await?;
         }
-        let error = error(anthropic, "server_error", "overloaded_error", "Overloaded");
-        let name = if anthropic { "event: error\n" } else { "" };
+        let error = error(dialect == Dialect::Messages, "server_error", "overloaded_error", "Overloaded");
+        let error = if dialect == Dialect::Responses { error.replacen('{', "{\"type\":\"error\",", 1) } else { error };
+        let name = if dialect == Dialect::Chat { "" } else { "event: error\n" };
         chunk(stream, &if streamed { format!("{name}data: {error}\n\n") } else { error }).await?;
         return stream.write_all(b"0\r\n\r\n").await.ok();
     }
