@@ -52,11 +52,11 @@ fn usage(attributes: &Attributes, names: &UsageNames) -> Option<Usage> {
         input: input.map(uncached),
         cache_read,
         cache_write,
-        cache_write_1h: None,
         output,
         reasoning: tokens("reasoning_tokens").or_else(|| tokens("reasoning.output_tokens")),
         audio_input: tokens("input_audio_tokens"),
         audio_output: tokens("output_audio_tokens"),
+        ..Usage::default()
     })
 }
 

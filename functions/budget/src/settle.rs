@@ -117,6 +117,7 @@ fn report(app: &App, value: Value) -> Result<Report, String> {
         reasoning: settlement.reasoning_tokens,
         audio_input: settlement.audio_input_tokens,
         audio_output: settlement.audio_output_tokens,
+        ..Usage::default()
     };
     if !usage.is_reported() {
         return Err("no tokens are stated; none at all is `\"input_tokens\": 0`".to_owned());

@@ -16,6 +16,7 @@ use tollgate_config::{Config, RouteType};
 use tollgate_upstream::within;
 use tollgate_wire::codec::Dialect;
 use tollgate_wire::ir::{Fault, FaultKind};
+use tollgate_wire::rerank::Version;
 
 use crate::realtime;
 
@@ -57,6 +58,12 @@ fn healthy(headers: &HeaderMap, body: String) -> Response {
 pub enum Route<'a> {
     /// A conversation, in the client's dialect.
     Conversation(Dialect),
+    /// Vectors of texts.
+    Embeddings,
+    /// Documents by relevance.
+    Rerank(Version),
+    /// The tokens of a conversation in the client's dialect.
+    CountTokens(Dialect),
     /// The list of models.
     Models,
     /// One model.
@@ -91,6 +98,10 @@ impl<'a> Route<'a> {
             Some(RouteType::Realtime) => Self::Realtime,
             Some(RouteType::Passthrough) => Self::Forwarded { detect: false },
             Some(RouteType::Detect) => Self::Forwarded { detect: true },
+            Some(RouteType::Embeddings) => Self::Embeddings,
+            Some(RouteType::Rerank) if path.contains("/v1/") => Self::Rerank(Version::V1),
+            Some(RouteType::Rerank) => Self::Rerank(Version::V2),
+            Some(RouteType::AnthropicTokenCount) => Self::CountTokens(Dialect::Messages),
             Some(later) => Self::Later(later),
             None => {
                 let model = path.split_once("/v1/models/").or_else(|| path.split_once("/v1beta/models/"));
@@ -108,11 +119,12 @@ impl<'a> Route<'a> {
             Self::Conversation(_) => "completions",
             Self::Models | Self::Model(_) => "models",
             Self::Health => "health",
-            Self::Later(RouteType::Embeddings) => "embeddings",
+            Self::Embeddings => "embeddings",
+            Self::Rerank(_) => "rerank",
+            Self::CountTokens(Dialect::GenerateContent) => "geminiCountTokens",
+            Self::CountTokens(_) => "anthropicTokenCount",
             Self::Realtime => "realtime",
-            Self::Later(RouteType::AnthropicTokenCount) => "anthropicTokenCount",
             Self::Later(RouteType::GeminiCountTokens) => "geminiCountTokens",
-            Self::Later(RouteType::Rerank) => "rerank",
             Self::Forwarded { detect: false } => "passthrough",
             Self::Forwarded { detect: true } => "detect",
             Self::Later(_) => "later",
@@ -123,8 +135,9 @@ impl<'a> Route<'a> {
     /// The dialect to answer in; errors included.
     pub fn dialect(self, headers: &HeaderMap) -> Dialect {
         match self {
-            Self::Conversation(dialect) => dialect,
-            Self::Later(RouteType::AnthropicTokenCount) => Dialect::Messages,
+            Self::Conversation(dialect) | Self::CountTokens(dialect) => dialect,
+            Self::Embeddings => Dialect::Chat,
+            Self::Rerank(_) => Dialect::Rerank,
             Self::Later(RouteType::GeminiCountTokens) => Dialect::GenerateContent,
             _ if headers.contains_key(ANTHROPIC_VERSION) => Dialect::Messages,
             _ if headers.contains_key("x-goog-api-key") => Dialect::GenerateContent,
@@ -135,7 +148,7 @@ impl<'a> Route<'a> {
     /// Is the method the right one? Else the ones that are.
     pub fn check_method(self, method: &Method) -> Result<(), &'static str> {
         let allowed = match self {
-            Self::Conversation(_) => "POST",
+            Self::Conversation(_) | Self::Embeddings | Self::Rerank(_) | Self::CountTokens(_) => "POST",
             Self::Models | Self::Model(_) | Self::Health | Self::Realtime => "GET",
             // What is forwarded has methods of its own; these two are about connections.
             Self::Forwarded { .. } if matches!(*method, Method::CONNECT | Method::TRACE) => "GET, POST, DELETE",
@@ -317,7 +330,10 @@ mod tests {
             ("/v1beta/models/gemini-2.5-pro", Route::Model("gemini-2.5-pro")),
             ("/v1beta/models", Route::Models),
             ("/v1/responses", Route::Conversation(Dialect::Responses)),
-            ("/v1/embeddings", Route::Later(RouteType::Embeddings)),
+            ("/v1/embeddings", Route::Embeddings),
+            ("/v1/messages/count_tokens", Route::CountTokens(Dialect::Messages)),
+            ("/prod/v2/rerank", Route::Rerank(Version::V2)),
+            ("/v1/rerank", Route::Rerank(Version::V1)),
             ("/v1/nothing", Route::Unknown),
         ] {
             assert_eq!(Route::of(&config, path), route, "{path}");

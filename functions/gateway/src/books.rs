@@ -102,7 +102,7 @@ impl Books {
         self.0.access.max_tokens = envelope.max_output_tokens;
     }
 
-    /// The model that a request names which is passed through.
+    /// The model that a request names which is no conversation.
     pub fn asked_for(&mut self, model: &str) {
         self.0.access.request_model = Some(logged(model));
     }
@@ -298,6 +298,9 @@ fn operation(route: &str) -> Option<&'static str> {
     match route {
         "completions" | "messages" | "responses" => Some("chat"),
         "embeddings" => Some("embeddings"),
+        // The registry has no word for these: the routes' own.
+        "rerank" => Some("rerank"),
+        "anthropicTokenCount" | "geminiCountTokens" => Some("count_tokens"),
         "generateContent" => Some("generate_content"),
         _ => None,
     }

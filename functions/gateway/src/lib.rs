@@ -5,6 +5,7 @@
 //! 1. [`start`] makes a gateway of a configuration; [`router`] lists the routes; [`host`] runs it: native server, Lambda behind an ALB (buffered), Lambda with a streaming response.
 //! 2. [`accept`]: route type, request id, size, content type.
 //! 3. [`pipeline`]: authenticate, decode, route, attempt, relay. It reads top to bottom.
+//!    [`unary`] is its counterpart for what is no conversation.
 //! 4. [`books`]: what is known of the request so far; hands it to [`record`] (access log, metrics, traces) when the request is over, however it ended.
 //! 5. [`guard`]: webhooks that see requests and answers.
 //! 6. [`meter`]: limits, reserved before the attempts and settled after them.
@@ -41,3 +42,4 @@ pub mod relay;
 pub mod reload;
 pub mod router;
 pub mod start;
+pub mod unary;

@@ -9,12 +9,13 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tollgate_auth::Identity;
 use tollgate_limits::{
-    Ask, Bill, Call, Counter, Owner, Prompt, Refusal, Reservation, Spent, Standing, Verdict, What, timestamp,
+    Ask, Bill, Call, Counter, Limiter, Owner, Prompt, Refusal, Reservation, Spent, Standing, Verdict, What, timestamp,
 };
-use tollgate_upstream::Attempt;
+use tollgate_upstream::{Attempt, Work};
 use tollgate_wire::codec::Dialect;
-use tollgate_wire::exchange::{Inbound, State};
+use tollgate_wire::exchange::State;
 use tollgate_wire::ir::{Fault, FaultKind, Usage};
+use tollgate_wire::unary::Unary;
 
 use crate::app::App;
 
@@ -25,6 +26,7 @@ pub struct Meter {
     team: String,
     reservation: Option<Reservation>,
     prompt: Prompt,
+    free: bool,
     /// The ledger did not say.
     pub degraded: bool,
     /// What is left, for the answer's headers.
@@ -87,31 +89,54 @@ pub struct Request {
     pub deadline: Instant,
     /// What of it is limited.
     pub what: What,
+    /// It costs nothing, whoever serves it.
+    pub free: bool,
+}
+
+impl Request {
+    /// Without a cap of its own: what is no conversation has no output.
+    fn of(limiter: &Limiter, work: Work<'_>, identity: &Arc<Identity>, model: &str, deadline: Instant) -> Self {
+        let request = Self {
+            identity: Arc::clone(identity),
+            model: model.to_owned(),
+            prompt: Prompt::default(),
+            max_output_tokens: Some(0),
+            choices: 1,
+            deadline,
+            what: What::All,
+            free: false,
+        };
+        match work {
+            Work::Conversation(inbound) => {
+                let envelope = inbound.envelope();
+                let (max_output_tokens, choices) = (envelope.max_output_tokens, envelope.choices);
+                Self { prompt: limiter.prompt(inbound.body()), max_output_tokens, choices, ..request }
+            }
+            // No provider takes money for a count.
+            Work::Unary(Unary::Count(_)) => Self { what: What::Request, free: true, ..request },
+            Work::Unary(Unary::Embed(embed)) => Self { prompt: limiter.prompt(embed.body()), ..request },
+            Work::Unary(Unary::Rerank(rerank)) => {
+                let prompt = Prompt { searches: rerank.search_units(), ..limiter.prompt(rerank.body()) };
+                Self { prompt, ..request }
+            }
+        }
+    }
 }
 
 /// Reserves. `None`: nothing is limited here. Runs in a task of its own: a client that goes away meanwhile leaves no reservation behind.
 pub async fn admit(
     app: &App,
-    inbound: &Inbound,
+    work: Work<'_>,
     identity: &Arc<Identity>,
     model: &str,
     deadline: Instant,
 ) -> Result<Option<Meter>, Denied> {
     let Some(limiter) = &app.limiter else { return Ok(None) };
-    let envelope = inbound.envelope();
-    let request = Request {
-        identity: Arc::clone(identity),
-        model: model.to_owned(),
-        prompt: limiter.prompt(inbound.body()),
-        max_output_tokens: envelope.max_output_tokens,
-        choices: envelope.choices,
-        deadline,
-        what: What::All,
-    };
+    let request = Request::of(limiter, work, identity, model, deadline);
     reserved(app, request).await
 }
 
-/// The same for what is no conversation.
+/// The same for what a gateway does not read.
 pub async fn reserved(app: &App, request: Request) -> Result<Option<Meter>, Denied> {
     let reserving = app.settlements.spawn(reserve(app.clone(), request));
     reserving.await.unwrap_or_else(|_| Err(Denied::Fault(unavailable())))
@@ -142,6 +167,7 @@ async fn reserve(app: App, request: Request) -> Result<Option<Meter>, Denied> {
         team: request.identity.team.clone(),
         reservation: Some(reservation),
         prompt: ask.prompt,
+        free: request.free,
         degraded,
         standings,
     };
@@ -172,6 +198,9 @@ fn unpriced(model: &str) -> Fault {
 impl Meter {
     /// What the calls came to. `last`: what was seen of the answer that the client got.
     pub fn bill(&self, uses: &[Use], last: Option<&State>) -> Bill {
+        if self.free {
+            return Bill::default();
+        }
         let spent = uses.iter().filter_map(|one| spent(one, last, self.prompt)).collect();
         self.app.limiter.as_ref().map(|limiter| limiter.bill(spent)).unwrap_or_default()
     }
@@ -221,7 +250,7 @@ fn spent(one: &Use, last: Option<&State>, prompt: Prompt) -> Option<Spent> {
         }
         (Fate::Served, Some(state)) => {
             usage = state.usage;
-            if usage.input.is_none() && usage.cache_read.is_none() {
+            if usage.input.is_none() && usage.cache_read.is_none() && usage.searches.is_none() {
                 usage.input = Some(prompt.tokens);
                 estimated = true;
             }

@@ -137,6 +137,7 @@ fn reservation(
         deadline,
         // A request that names no model costs nothing that could be priced before it is answered.
         what: if asked.detect && !model.is_empty() { What::All } else { What::Request },
+        free: false,
     }
 }
 

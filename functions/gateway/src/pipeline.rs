@@ -10,6 +10,8 @@
 //! 8. relay: the answer in the client's dialect (`relay`), past the guards that want to see it
 //! 9. close the books: settlement, access log (`books`)
 //!
+//! What is no conversation (embeddings, rerank, token counts) takes the same way with fewer steps: `unary`.
+//!
 //! Whatever fails becomes a fault, and a fault becomes an answer in the client's dialect (`error`). A client that goes away drops the future: the
 //! upstream call stops with it, and the books close with what was used up to there.
 
@@ -27,7 +29,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 use tokio::time::Instant;
 use tollgate_auth::Identity;
-use tollgate_upstream::{Answer, Job, LiveStream, Outcome, dispatch_into};
+use tollgate_upstream::{Answer, Attempt, Job, LiveStream, Outcome, Work, dispatch_into};
 use tollgate_wire::codec::{Dialect, Seed};
 use tollgate_wire::exchange::Inbound;
 use tollgate_wire::ir::{Dropped, Fault, FaultKind};
@@ -39,7 +41,7 @@ use crate::guard::{self, Facts, Stop};
 use crate::meter::{self, Denied};
 use crate::passthrough::{self, Asked};
 use crate::relay::{Collected, Form};
-use crate::{error, models, realtime, relay};
+use crate::{error, models, realtime, relay, unary};
 
 const X_ATTEMPTS: HeaderName = HeaderName::from_static("x-tollgate-attempts");
 const X_PROVIDER: HeaderName = HeaderName::from_static("x-tollgate-provider");
@@ -100,6 +102,11 @@ async fn respond(
                 passthrough::respond(app, asked, body, books, &identity).await
             }
             Route::Realtime => realtime::respond(app, parts, client, request_id, books, &identity).await,
+            Route::Embeddings | Route::Rerank(_) | Route::CountTokens(_) => {
+                let asked = unary::Asked { app, parts, route, client, request_id, identity: &identity };
+                // In a box: conversations should not have to carry the room for it.
+                Box::pin(unary::serve(&asked, body, books)).await
+            }
             Route::Later(_) | Route::Unknown | Route::Health => {
                 accept::drain_refused(parts, body).await;
                 refuse(books, &not_served(route, path), client, request_id).await
@@ -189,7 +196,8 @@ async fn converse(
         Err(stop) => return stopped(books, stop, &facts).await,
     };
     let inbound = masked.as_ref().unwrap_or(&inbound);
-    let standings = match meter::admit(app, inbound, identity, model, deadline).await {
+    let work = Work::Conversation(inbound);
+    let standings = match meter::admit(app, work, identity, model, deadline).await {
         Ok(None) => Vec::new(),
         Ok(Some(mut meter)) => {
             let standings = std::mem::take(&mut meter.standings);
@@ -198,17 +206,8 @@ async fn converse(
         }
         Err(denied) => return limited(books, denied, client, request_id).await,
     };
-    let seed = Seed { created_unix_s: unix_s(SystemTime::now()), request_id: seed_id(request_id) };
-    let job = Job {
-        inbound,
-        client,
-        model,
-        seed: &seed,
-        strict: app.config.ai.strict || asks_for_strict(parts),
-        deadline,
-        max_attempts: app.config.request.max_attempts() as usize,
-        anthropic_version: parts.headers.get(accept::ANTHROPIC_VERSION).filter(|_| client == Dialect::Messages),
-    };
+    let seed = seed(request_id);
+    let job = job(app, parts, client, work, model, &seed, deadline);
     dispatch_into(&job, chain, books.underway()).await;
     let outcome = books.answered();
     let mut response = answer(app, outcome, books, &facts, form).await;
@@ -228,6 +227,32 @@ fn inbound(parts: &Parts, client: Dialect, body: Bytes) -> Result<(Inbound, Form
     Ok((inbound.map_err(|error| error.into_fault())?, form))
 }
 
+/// What the attempts are to do.
+pub(crate) fn job<'a>(
+    app: &App,
+    parts: &'a Parts,
+    client: Dialect,
+    work: Work<'a>,
+    model: &'a str,
+    seed: &'a Seed,
+    deadline: Instant,
+) -> Job<'a> {
+    Job {
+        work,
+        client,
+        model,
+        seed,
+        strict: app.config.ai.strict || asks_for_strict(parts),
+        deadline,
+        max_attempts: app.config.request.max_attempts() as usize,
+        anthropic_version: parts.headers.get(accept::ANTHROPIC_VERSION).filter(|_| client == Dialect::Messages),
+    }
+}
+
+pub(crate) fn seed(request_id: &str) -> Seed {
+    Seed { created_unix_s: unix_s(SystemTime::now()), request_id: seed_id(request_id) }
+}
+
 /// Over a limit, or not admitted for another reason: nothing was sent, nothing is spent.
 pub(crate) async fn limited(mut books: Books, denied: Denied, client: Dialect, request_id: &str) -> Response {
     let refusal = match denied {
@@ -244,7 +269,7 @@ pub(crate) async fn limited(mut books: Books, denied: Denied, client: Dialect, r
 async fn answer(app: &App, outcome: Outcome, mut books: Books, facts: &Facts<'_>, form: Form) -> Response {
     let served = outcome.result.is_ok();
     let mut response = match outcome.result {
-        Ok(Answer::Whole { body, state }) => {
+        Ok(Answer::Whole { body, state, .. }) => {
             books.used(&state);
             match app.guards.answer(facts, body).await {
                 Ok(body) => {
@@ -259,20 +284,25 @@ async fn answer(app: &App, outcome: Outcome, mut books: Books, facts: &Facts<'_>
         Ok(Answer::Stream(live)) => relay::response(live, books, facts.request_id, form),
         Err(fault) => refuse(books, &fault, facts.client, facts.request_id).await,
     };
+    tell(&mut response, &outcome.attempts, served, &outcome.dropped);
+    response
+}
+
+/// How it went, in headers.
+pub(crate) fn tell(response: &mut Response, attempts: &[Attempt], served: bool, dropped: &[Dropped]) {
     let headers = response.headers_mut();
-    headers.insert(X_ATTEMPTS, HeaderValue::from(outcome.attempts.len()));
+    headers.insert(X_ATTEMPTS, HeaderValue::from(attempts.len()));
     let mut set = |name: HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(name, value);
         }
     };
-    if let Some(attempt) = outcome.attempts.last().filter(|_| served) {
+    if let Some(attempt) = attempts.last().filter(|_| served) {
         set(X_PROVIDER, attempt.provider.name());
     }
-    if !outcome.dropped.is_empty() {
-        set(X_DROPPED, &dropped_header(&outcome.dropped));
+    if !dropped.is_empty() {
+        set(X_DROPPED, &dropped_header(dropped));
     }
-    response
 }
 
 /// A stream that the guards see whole before the client sees any of it: what stops it is still an answer with a status of its own.
@@ -289,7 +319,7 @@ async fn held(app: &App, live: Box<LiveStream>, mut books: Books, facts: &Facts<
 }
 
 /// A guard ended it.
-async fn stopped(mut books: Books, stop: Stop, facts: &Facts<'_>) -> Response {
+pub(crate) async fn stopped(mut books: Books, stop: Stop, facts: &Facts<'_>) -> Response {
     match stop {
         Stop::Rejected(reject) => {
             books.rejected(reject.reason());

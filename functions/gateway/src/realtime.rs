@@ -149,6 +149,7 @@ pub async fn respond(
         choices: 1,
         deadline,
         what: What::Request,
+        free: false,
     };
     match meter::reserved(app, opening).await {
         Ok(counted) => drop(counted.and_then(|meter| meter.settle(Bill::default()))),

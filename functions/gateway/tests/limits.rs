@@ -1,6 +1,9 @@
 //! Limits over the whole gateway: an embedded DynamoDB, scripted upstreams over HTTP, and the router.
 
 #[cfg(test)]
+#[path = "limits/batches.rs"]
+mod batches;
+#[cfg(test)]
 #[path = "limits/bills.rs"]
 mod bills;
 #[cfg(test)]
@@ -9,6 +12,9 @@ mod refusals;
 #[cfg(test)]
 #[path = "support/mod.rs"]
 mod support;
+#[cfg(test)]
+#[path = "limits/unary.rs"]
+mod unary;
 #[cfg(test)]
 #[path = "limits/world.rs"]
 mod world;

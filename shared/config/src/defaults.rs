@@ -148,11 +148,26 @@ impl Ai {
     }
 }
 
+impl CustomDialect {
+    /// Is it a dialect of conversations?
+    fn is_conversation(self) -> bool {
+        matches!(self, Self::Completions | Self::Responses | Self::Messages)
+    }
+}
+
 impl Custom {
     /// The dialects that it speaks, the preferred one first.
     pub fn dialects(&self) -> impl Iterator<Item = CustomDialect> {
         let default = self.formats.is_empty().then_some(CustomDialect::Completions);
-        self.formats.iter().map(|format| format.kind).chain(default)
+        let kinds = self.formats.iter().map(|format| format.kind).chain(default);
+        kinds.filter(|kind| kind.is_conversation())
+    }
+
+    /// What it serves besides conversations.
+    pub fn services(&self) -> impl Iterator<Item = CustomDialect> {
+        let default = self.formats.is_empty().then_some(CustomDialect::Embeddings);
+        let kinds = self.formats.iter().map(|format| format.kind).chain(default);
+        kinds.filter(|kind| !kind.is_conversation())
     }
 }
 

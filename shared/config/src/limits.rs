@@ -203,6 +203,9 @@ pub struct PriceEntry {
     /// Images in the output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_output: Option<UsdPerMillion>,
+    /// A search unit of a rerank: a query with up to 100 documents. As all prices, for a million of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<UsdPerMillion>,
     /// The most output tokens that the model gives: bounds what a request reserves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,

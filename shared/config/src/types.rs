@@ -350,7 +350,8 @@ pub struct Bedrock {
 pub struct Custom {
     /// Sent instead of the client's model.
     pub model: Option<String>,
-    /// The dialects that it speaks, the preferred one first: a client that speaks one of them is passed through. Default: `[{type: completions}]`.
+    /// The dialects that it speaks, the preferred one first (a client that speaks one of them is passed through), and what else it serves. Default:
+    /// `[{type: completions}, {type: embeddings}]`.
     pub formats: Vec<CustomFormat>,
     /// Its name in telemetry and prices, instead of `custom`.
     pub provider_override: Option<String>,
@@ -361,10 +362,11 @@ pub struct Custom {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct CustomFormat {
-    /// `completions`, `responses` or `messages`.
+    /// `completions`, `responses`, `messages`, `embeddings`, `rerank` or `anthropicTokenCount`.
     #[serde(rename = "type")]
     pub kind: CustomDialect,
-    /// The whole path. Default: `/v1/chat/completions`, `/v1/responses`, `/v1/messages`.
+    /// The whole path. Default: `/v1/chat/completions`, `/v1/responses`, `/v1/messages`, `/v1/embeddings`, `/v2/rerank`,
+    /// `/v1/messages/count_tokens`.
     #[serde(default)]
     pub path: Option<String>,
 }
@@ -383,6 +385,15 @@ pub enum CustomDialect {
     /// Anthropic Messages.
     #[serde(alias = "Messages")]
     Messages,
+    /// OpenAI's embeddings.
+    #[serde(alias = "Embeddings")]
+    Embeddings,
+    /// Cohere's rerank.
+    #[serde(alias = "Rerank")]
+    Rerank,
+    /// Anthropic's token counts.
+    #[serde(alias = "AnthropicTokenCount")]
+    AnthropicTokenCount,
 }
 
 /// Timeouts of one provider, in milliseconds.

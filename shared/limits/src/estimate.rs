@@ -19,12 +19,14 @@ pub struct Prompt {
     pub tokens: u64,
     /// Not more than so many, images apart.
     pub bound: u64,
+    /// Of a rerank: search units, which are priced beside tokens or instead of them.
+    pub searches: u64,
 }
 
 impl Prompt {
     /// A prompt whose tokens the caller has counted.
     pub fn counted(tokens: u64) -> Self {
-        Self { tokens, bound: tokens }
+        Self { tokens, bound: tokens, searches: 0 }
     }
 
     /// Of a request's body, in any dialect.
@@ -46,7 +48,11 @@ impl Prompt {
         let images = images.max(marked.map_or(0, to_u64));
         let text = to_u64(body.len() - media_bytes);
         let media = flat.saturating_add(images.saturating_mul(image_tokens));
-        Self { tokens: text.div_ceil(bytes_per_token.max(1)).saturating_add(media), bound: text.saturating_add(media) }
+        Self {
+            tokens: text.div_ceil(bytes_per_token.max(1)).saturating_add(media),
+            bound: text.saturating_add(media),
+            searches: 0,
+        }
     }
 }
 
@@ -85,8 +91,8 @@ mod tests {
 
     #[test]
     fn text_is_bounded_by_its_bytes() {
-        assert_eq!(of(&"a".repeat(300)), Prompt { tokens: 100, bound: 300 });
-        assert_eq!(Prompt::of_body(b"abcd", 0, 0), Prompt { tokens: 4, bound: 4 }, "no division by zero");
+        assert_eq!(of(&"a".repeat(300)), Prompt { tokens: 100, bound: 300, searches: 0 });
+        assert_eq!(Prompt::of_body(b"abcd", 0, 0), Prompt { tokens: 4, bound: 4, searches: 0 }, "no division by zero");
     }
 
     #[test]

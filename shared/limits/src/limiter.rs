@@ -242,8 +242,11 @@ impl Limiter {
             costs.tokens = costs.tokens.max(ask.prompt.tokens.saturating_add(output));
             match price {
                 Some(price) => {
-                    costs.nano_usd = costs.nano_usd.max(price.bound_nano_usd(ask.prompt.bound, output));
-                    costs.prompt_nano_usd = costs.prompt_nano_usd.max(price.bound_nano_usd(ask.prompt.tokens, 0));
+                    let searches = price.search_nano_usd(ask.prompt.searches);
+                    let bound = price.bound_nano_usd(ask.prompt.bound, output).saturating_add(searches);
+                    let prompt = price.bound_nano_usd(ask.prompt.tokens, 0).saturating_add(searches);
+                    costs.nano_usd = costs.nano_usd.max(bound);
+                    costs.prompt_nano_usd = costs.prompt_nano_usd.max(prompt);
                 }
                 None => costs.unpriced = Some(format!("{}/{}", call.kind, call.model)),
             }

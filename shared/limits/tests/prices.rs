@@ -94,6 +94,14 @@ mod cost {
     }
 
     #[test]
+    fn a_rerank_is_priced_by_search_unit() {
+        let price = price(json!({"input": 0, "output": 0, "search": 2000}));
+        let usage = Usage { searches: Some(3), ..Usage::default() };
+        assert_eq!(price.cost_nano_usd(&usage), 6_000_000, "two dollars for a thousand");
+        assert_eq!(price.search_nano_usd(3), 6_000_000);
+    }
+
+    #[test]
     fn tokens_of_a_model_that_draws_are_priced_as_images_unless_they_are_reasoning() {
         let price = price(json!({"input": 2, "output": 12, "reasoning": 12, "imageOutput": 120}));
         let usage = Usage { output: Some(1_000_000), reasoning: Some(500_000), ..Usage::default() };
@@ -339,7 +347,7 @@ mod bounds {
     prop_compose! {
         fn any_price()(
             base in (rate(), rate()),
-            parts in proptest::collection::vec(proptest::option::of(rate()), 8),
+            parts in proptest::collection::vec(proptest::option::of(rate()), 9),
             tiers in proptest::collection::vec((0..1_000u64, rate(), rate(), proptest::option::of(rate())), 0..3),
         ) -> Price {
             let dollars = |pico: u64| format!("{}.{:06}", pico / 1_000_000, pico % 1_000_000);
@@ -350,13 +358,13 @@ mod bounds {
             price(json!({
                 "input": dollars(base.0), "output": dollars(base.1), "cacheRead": part(0), "cacheWrite": part(1),
                 "cacheWrite1h": part(2), "reasoning": part(3), "audioInput": part(4), "audioOutput": part(5),
-                "imageInput": part(6), "imageOutput": part(7), "above": above,
+                "imageInput": part(6), "imageOutput": part(7), "search": part(8), "above": above,
             }))
         }
     }
 
     prop_compose! {
-        fn any_usage()(parts in proptest::collection::vec(proptest::option::of(0..1_000u64), 8)) -> Usage {
+        fn any_usage()(parts in proptest::collection::vec(proptest::option::of(0..1_000u64), 9)) -> Usage {
             Usage {
                 input: parts[0],
                 cache_read: parts[1],
@@ -366,6 +374,7 @@ mod bounds {
                 reasoning: parts[5],
                 audio_input: parts[6],
                 audio_output: parts[7],
+                searches: parts[8],
             }
         }
     }
@@ -375,7 +384,8 @@ mod bounds {
         fn no_call_costs_more_than_its_bound(price in any_price(), usage in any_usage(), more in (0..500u64, 0..500u64)) {
             let prompt = usage.total_input() + more.0;
             let output = usage.output.unwrap_or(0) + more.1;
-            prop_assert!(price.cost_nano_usd(&usage) <= price.bound_nano_usd(prompt, output));
+            let searches = price.search_nano_usd(usage.searches.unwrap_or(0));
+            prop_assert!(price.cost_nano_usd(&usage) <= price.bound_nano_usd(prompt, output) + searches);
         }
 
         #[test]
@@ -446,7 +456,8 @@ mod table {
         for row in rows() {
             let (input, output) = (pico(&row, "input").unwrap(), pico(&row, "output").unwrap());
             let embeds = row["model"].as_str().unwrap().contains("embed");
-            assert!(input > 0 && input < 1_000_000_000, "{row}");
+            let search = pico(&row, "search").unwrap_or(0);
+            assert!((input > 0 && input < 1_000_000_000) || (100_000_000..=10_000_000_000).contains(&search), "{row}");
             assert!(if embeds { output == 0 } else { output >= input }, "{row}");
             assert!(pico(&row, "cacheRead").is_none_or(|read| read <= input), "{row}");
             let write = pico(&row, "cacheWrite").unwrap_or(input);

@@ -30,11 +30,12 @@ use tokio::sync::OnceCell;
 use tollgate_config::SecretRef;
 use tollgate_wire::codec::Dialect;
 use tollgate_wire::invoke::InvokeFrames;
+use tollgate_wire::unary::Way;
 
 use crate::aws::{Aws, Boxed};
 use crate::body::{Body, Reply};
 use crate::error::TransportError;
-use crate::http::{STALE_WITHIN, unanswered};
+use crate::http::{Call, STALE_WITHIN, unanswered};
 use crate::sdk::SdkClient;
 use crate::secrets::Secrets;
 
@@ -104,31 +105,23 @@ impl BedrockTransport {
     }
 
     /// Sends, and waits for the head of the answer.
-    pub(crate) fn send<'a>(
-        &'a self,
-        dialect: Dialect,
-        model: &'a str,
-        body: Bytes,
-        stream: bool,
-    ) -> Boxed<'a, Result<Reply, TransportError>> {
-        Box::pin(self.send_now(dialect, model, body, stream))
+    pub(crate) fn send<'a>(&'a self, call: &'a Call<'_>) -> Boxed<'a, Result<Reply, TransportError>> {
+        Box::pin(self.send_now(call))
     }
 
-    async fn send_now(
-        &self,
-        dialect: Dialect,
-        model: &str,
-        body: Bytes,
-        stream: bool,
-    ) -> Result<Reply, TransportError> {
+    async fn send_now(&self, call: &Call<'_>) -> Result<Reply, TransportError> {
+        let (dialect, stream, model) = (call.dialect, call.stream, call.model);
         let client = self.client().await;
         let begun = Instant::now();
         let reused = self.answered.load(Ordering::Relaxed);
         let taken = Taken::default();
-        let body = self.with_guardrail(dialect, body);
-        let raw = Raw { operation: Operation::of(dialect, stream), body, taken: taken.clone() };
+        // A guardrail judges conversations.
+        let guardrail = self.guardrail.as_ref().filter(|_| call.way.is_none());
+        let body = with_guardrail(guardrail, dialect, call.body.clone());
+        let raw = Raw { operation: Operation::of(call), body, taken: taken.clone() };
+        let model = if call.way == Some(Way::Count) { foundation_model(model) } else { model };
         let mut call = client.invoke_model().model_id(model).content_type(JSON);
-        if let Some((id, version)) = self.guardrail.as_ref().filter(|_| dialect != Dialect::Converse) {
+        if let Some((id, version)) = guardrail.filter(|_| dialect != Dialect::Converse) {
             call = call.guardrail_identifier(id).guardrail_version(version);
         }
         let outcome = call.customize().interceptor(raw).send().await.map(|_| ()).map_err(failure);
@@ -145,16 +138,29 @@ impl BedrockTransport {
         self.answered.fetch_or(outcome.is_ok(), Ordering::Relaxed);
         outcome
     }
+}
 
-    /// Converse carries the guardrail in its body; InvokeModel in headers.
-    fn with_guardrail(&self, dialect: Dialect, body: Bytes) -> Bytes {
-        let Some((id, version)) = self.guardrail.as_ref().filter(|_| dialect == Dialect::Converse) else { return body };
-        let Some(rest) = body.strip_prefix(b"{") else { return body };
-        let config = serde_json::json!({"guardrailIdentifier": id, "guardrailVersion": version});
-        let mut out = format!(r#"{{"guardrailConfig":{config},"#).into_bytes();
-        out.extend_from_slice(rest);
-        out.into()
-    }
+/// Converse carries the guardrail in its body; InvokeModel in headers.
+fn with_guardrail(guardrail: Option<&(String, String)>, dialect: Dialect, body: Bytes) -> Bytes {
+    let Some((id, version)) = guardrail.filter(|_| dialect == Dialect::Converse) else { return body };
+    let Some(rest) = body.strip_prefix(b"{") else { return body };
+    let config = serde_json::json!({"guardrailIdentifier": id, "guardrailVersion": version});
+    let mut out = format!(r#"{{"guardrailConfig":{config},"#).into_bytes();
+    out.extend_from_slice(rest);
+    out.into()
+}
+
+/// CountTokens takes a foundation model and no inference profile
+/// (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CountTokens.html>): the profile's name without its regions is that model.
+/// An application inference profile does not say which model is behind it; its ARN goes as it is.
+fn foundation_model(model: &str) -> &str {
+    const REGIONS: [&str; 10] = ["us.", "eu.", "apac.", "jp.", "au.", "ca.", "us-gov.", "in.", "sa.", "global."];
+    let id = match model.split_once(":inference-profile/") {
+        Some((_, id)) => id,
+        None if model.starts_with("arn:") => return model,
+        None => model,
+    };
+    REGIONS.iter().find_map(|region| id.strip_prefix(region)).unwrap_or(id)
 }
 
 /// A Bedrock API key: <https://docs.aws.amazon.com/bedrock/latest/userguide/api-keys-use.html>.
@@ -199,7 +205,15 @@ struct Operation {
 }
 
 impl Operation {
-    fn of(dialect: Dialect, stream: bool) -> Self {
+    fn of(call: &Call<'_>) -> Self {
+        match call.way {
+            None => Self::generate(call.dialect, call.stream),
+            Some(Way::Count) => Self { path: "count-tokens", accept: None },
+            Some(_) => Self { path: INVOKE, accept: Some("accept") },
+        }
+    }
+
+    fn generate(dialect: Dialect, stream: bool) -> Self {
         let (path, accept) = match (dialect, stream) {
             (Dialect::Converse, false) => ("converse", None),
             (Dialect::Converse, true) => ("converse-stream", None),
@@ -350,8 +364,31 @@ mod tests {
             (Dialect::Converse, true, "/converse-stream"),
         ] {
             let expected = invoke.replace("/invoke", end);
-            assert_eq!(Operation::of(dialect, stream).address(invoke), Some(expected));
+            assert_eq!(Operation::generate(dialect, stream).address(invoke), Some(expected));
         }
-        assert_eq!(Operation::of(Dialect::Converse, false).address("https://h/model/m/other"), None);
+        assert_eq!(Operation::generate(Dialect::Converse, false).address("https://h/model/m/other"), None);
+    }
+
+    #[test]
+    fn tokens_are_counted_by_the_foundation_model() {
+        for (model, expected) in [
+            ("us.anthropic.claude-sonnet-4-20250514-v1:0", "anthropic.claude-sonnet-4-20250514-v1:0"),
+            ("global.anthropic.claude-haiku-4-5-20251001-v1:0", "anthropic.claude-haiku-4-5-20251001-v1:0"),
+            ("amazon.nova-pro-v1:0", "amazon.nova-pro-v1:0"),
+            (
+                "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.amazon.nova-pro-v1:0",
+                "amazon.nova-pro-v1:0",
+            ),
+            (
+                "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0",
+                "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0",
+            ),
+            (
+                "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc",
+                "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc",
+            ),
+        ] {
+            assert_eq!(foundation_model(model), expected);
+        }
     }
 }

@@ -1,4 +1,6 @@
-//! The attempts of one request.
+//! The attempts of one request. Conversations and everything else share the loop; `parts` is what an attempt does where there is no conversation.
+
+mod parts;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,6 +13,7 @@ use tollgate_wire::codec::{Carrier, Dialect, Seed, Target};
 use tollgate_wire::exchange::{Inbound, Relay, Started, State};
 use tollgate_wire::fault::retry_after;
 use tollgate_wire::ir::{Dropped, Fault, FaultKind, Usage};
+use tollgate_wire::unary::{Operation, Plan, Service, Unary};
 use tollgate_wire::{codec, error::WireError};
 
 use crate::body::{Body, MAX_ANSWER_BYTES, MAX_ERROR_BYTES, Reply};
@@ -19,6 +22,7 @@ use crate::failover::{Bounds, Candidate, FaultClass, MIN_ATTEMPT, Next, Place, T
 use crate::health::Failed;
 use crate::http::Call;
 use crate::provider::{Chain, Provider};
+use crate::services::unserved;
 use crate::within::within;
 
 /// How long the end of an answer is waited for once its final event is there, so that the connection can be used again.
@@ -28,7 +32,7 @@ const LINGER: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Job<'a> {
     /// The client's request.
-    pub inbound: &'a Inbound,
+    pub work: Work<'a>,
     /// The client's dialect.
     pub client: Dialect,
     /// The model after aliasing.
@@ -45,7 +49,23 @@ pub struct Job<'a> {
     pub anthropic_version: Option<&'a HeaderValue>,
 }
 
-/// One upstream call, for the log and the books.
+/// What a client wants.
+#[derive(Debug, Clone, Copy)]
+pub enum Work<'a> {
+    /// An answer to a conversation.
+    Conversation(&'a Inbound),
+    /// Something else.
+    Unary(&'a Unary),
+}
+
+/// An attempt that can be made. Conversations are most of them, and should not have to be fetched from elsewhere.
+#[expect(clippy::large_enum_variant, reason = "the large one is the frequent one")]
+enum Ready<'a> {
+    Conversation(&'a Inbound, Target<'a>, Started),
+    Parts(Service<'a>, Plan),
+}
+
+/// One upstream call, for the log and the books. Of a request that is sent in parts: all calls to one provider.
 #[derive(Debug, Clone)]
 pub struct Attempt {
     /// Whom.
@@ -107,6 +127,8 @@ pub enum Answer {
         body: Bytes,
         /// Usage and model.
         state: Box<State>,
+        /// No upstream said it: the gateway estimates.
+        estimate: bool,
     },
     /// Streaming; the first content is there.
     Stream(Box<LiveStream>),
@@ -137,9 +159,13 @@ pub async fn dispatch_into(job: &Job<'_>, chain: &Chain, outcome: &mut Outcome) 
         };
         let Some((provider, retries)) = at(chain, place) else { return };
         let model = provider.model_for(job.model).to_owned();
-        let target = provider.target(job.client, &model);
-        let started = match job.inbound.start(&target, job.seed, job.strict) {
-            Ok(started) => started,
+        let ready = match ready(job, provider, &model) {
+            Ok(Ready::Parts(_, plan)) if plan.calls.is_empty() => {
+                outcome.dropped = plan.dropped;
+                outcome.result = parts::finish(plan.reader).map_err(|failure| failure.fault);
+                return;
+            }
+            Ok(ready) => ready,
             Err(error) => {
                 let unsupported = matches!(error, WireError::Unsupported { .. });
                 let class = if unsupported { FaultClass::Unsupported } else { FaultClass::Request };
@@ -150,10 +176,17 @@ pub async fn dispatch_into(job: &Job<'_>, chain: &Chain, outcome: &mut Outcome) 
                 continue;
             }
         };
-        let dropped = started.dropped.clone();
+        let dropped = match &ready {
+            Ready::Conversation(_, _, started) => started.dropped.clone(),
+            Ready::Parts(_, plan) => plan.dropped.clone(),
+        };
         let begun = std::time::Instant::now();
         outcome.attempts.push(Attempt::begin(provider, model.clone(), begun));
-        let ended = attempt(job, provider, &target, started).await;
+        let ended = match ready {
+            Ready::Conversation(inbound, target, started) => attempt(job, inbound, provider, &target, started).await,
+            // In a box: conversations should not have to carry the room for it.
+            Ready::Parts(service, plan) => Box::pin(parts::attempt(job, provider, service, plan)).await,
+        };
         if let Some(record) = outcome.attempts.last_mut() {
             record.status = ended.status;
             record.class = ended.result.as_ref().err().map(|failure| failure.class);
@@ -180,6 +213,20 @@ pub async fn dispatch_into(job: &Job<'_>, chain: &Chain, outcome: &mut Outcome) 
                 outcome.result = Err(for_client(failure.class, failure.fault));
                 tried.push(Tried { place, class: failure.class, retryable: retries.allows(failure.class) });
             }
+        }
+    }
+}
+
+fn ready<'a>(job: &Job<'a>, provider: &Provider, model: &'a str) -> Result<Ready<'a>, WireError> {
+    match job.work {
+        Work::Conversation(_) if !provider.converses() => Err(unserved(Operation::Generate, provider.name())),
+        Work::Conversation(inbound) => {
+            let target = provider.target(job.client, model);
+            inbound.start(&target, job.seed, job.strict).map(|started| Ready::Conversation(inbound, target, started))
+        }
+        Work::Unary(unary) => {
+            let service = provider.service(unary.operation(), job.client, model)?;
+            unary.start(&service, job.seed, job.strict).map(|plan| Ready::Parts(service, plan))
         }
     }
 }
@@ -231,11 +278,18 @@ struct Ended {
     result: Result<Answer, Failure>,
 }
 
-async fn attempt(job: &Job<'_>, provider: &Arc<Provider>, target: &Target<'_>, started: Started) -> Ended {
-    let stream = job.inbound.envelope().stream;
+async fn attempt(
+    job: &Job<'_>,
+    inbound: &Inbound,
+    provider: &Arc<Provider>,
+    target: &Target<'_>,
+    started: Started,
+) -> Ended {
+    let stream = inbound.envelope().stream;
     let call = Call {
         dialect: target.dialect,
         model: target.model,
+        way: None,
         body: started.body,
         stream,
         betas: &started.betas,
@@ -280,13 +334,24 @@ async fn attempt(job: &Job<'_>, provider: &Arc<Provider>, target: &Target<'_>, s
 /// Reads a non-2xx answer.
 async fn refusal(job: &Job<'_>, provider: &Provider, target: &Target<'_>, mut reply: Reply) -> Failure {
     let body = reply.body.read(MAX_ERROR_BYTES, provider.idle_timeout(), job.deadline).await.unwrap_or_default();
-    let mut fault = codec::decode_fault(target.dialect, reply.status, &reply.headers, &body);
-    fault.retry_after = retry_after(&reply.headers, SystemTime::now());
+    refused(job, target, reply.status, &reply.headers, &body)
+}
+
+/// What a non-2xx answer says.
+fn refused(
+    job: &Job<'_>,
+    target: &Target<'_>,
+    status: ::http::StatusCode,
+    headers: &::http::HeaderMap,
+    body: &[u8],
+) -> Failure {
+    let mut fault = codec::decode_fault(target.dialect, status, headers, body);
+    fault.retry_after = retry_after(headers, SystemTime::now());
     // Bedrock's own errors are AWS's, whatever dialect its models speak.
     if target.dialect != job.client || target.carrier != Carrier::Direct {
         fault.body = None;
     }
-    let cause = cause_of(&fault, reply.status);
+    let cause = cause_of(&fault, status);
     Failure { class: FaultClass::of(&fault), fault, cause, stale: false }
 }
 
@@ -305,7 +370,7 @@ pub(crate) fn cause_of(fault: &Fault, status: ::http::StatusCode) -> String {
 async fn whole(job: &Job<'_>, provider: &Provider, mut reply: Reply, relay: &mut Relay) -> Result<Answer, Failure> {
     let body = reply.body.read(MAX_ANSWER_BYTES, provider.idle_timeout(), job.deadline).await?;
     let body = relay.response(body).map_err(stream_failure)?;
-    Ok(Answer::Whole { body, state: Box::new(relay.state().clone()) })
+    Ok(Answer::Whole { body, state: Box::new(relay.state().clone()), estimate: false })
 }
 
 /// Reads a stream from its first bytes up to its first content: until then it can fail without the client seeing it. A model that thinks in silence

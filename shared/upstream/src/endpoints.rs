@@ -10,8 +10,7 @@ use crate::error::SetupError;
 
 /// The endpoints of a provider that speaks HTTP, by dialect, the preferred one first.
 pub(crate) fn of(entry: &ProviderEntry) -> Result<Vec<(Dialect, Address)>, SetupError> {
-    let plan = Plan::of(&entry.provider);
-    let base = base(entry).or(plan.host).ok_or_else(|| SetupError::NoAddress(entry.name.clone()))?;
+    let (plan, base) = (Plan::of(&entry.provider), host(entry)?);
     // A path that stands for all of them is the first one's: Responses is an endpoint beside another.
     let second = |path: &Path, index: usize| index > 0 && path.dialect == Dialect::Responses;
     let paths = plan.paths.iter().enumerate();
@@ -33,6 +32,11 @@ pub(crate) fn root(entry: &ProviderEntry) -> Option<String> {
     (!root.contains("{model}")).then_some(root)
 }
 
+/// Scheme, host, port and prefix: the configuration's, else the provider's own.
+pub(crate) fn host(entry: &ProviderEntry) -> Result<String, SetupError> {
+    base(entry).or(Plan::of(&entry.provider).host).ok_or_else(|| SetupError::NoAddress(entry.name.clone()))
+}
+
 /// Scheme, host, port and prefix from the configuration.
 pub(crate) fn base(entry: &ProviderEntry) -> Option<String> {
     let host_override = || {
@@ -51,7 +55,7 @@ struct Plan {
 }
 
 /// A path: the provider's base path, which `pathPrefix` replaces, and what stands below it. `{model}` is the model.
-struct Path {
+pub(crate) struct Path {
     dialect: Dialect,
     root: String,
     tail: String,
@@ -93,21 +97,11 @@ impl Plan {
         let foundry = azure.resource_type == AzureResourceType::Foundry;
         let suffix = if foundry { "services.ai.azure.com" } else { "openai.azure.com" };
         let host = azure.resource_name.as_ref().map(|name| format!("https://{name}.{suffix}"));
-        let root = match azure.project_name.as_ref().filter(|_| foundry) {
-            Some(project) => format!("/api/projects/{project}/openai"),
-            None => "/openai".to_owned(),
-        };
-        let v1 = |query| {
-            let root = format!("{root}/v1");
-            vec![Path::openai(&root, query), Path::responses(&root, query)]
-        };
-        let mut paths = match azure.api_version.as_deref() {
-            None | Some("v1") => v1(""),
-            Some("preview") => v1("?api-version=preview"),
-            Some(dated) => {
-                vec![Path::openai(&format!("{root}/deployments/{{model}}"), &format!("?api-version={dated}"))]
-            }
-        };
+        let (root, query) = azure_root(azure);
+        let mut paths = vec![Path::openai(&root, &query)];
+        if !root.contains("{model}") {
+            paths.push(Path::responses(&root, &query));
+        }
         if foundry {
             paths.push(Path::messages("/anthropic/v1"));
         }
@@ -155,13 +149,27 @@ impl Plan {
     }
 }
 
+/// The base path of OpenAI's endpoints on Azure, and the query that each of them has.
+pub(crate) fn azure_root(azure: &Azure) -> (String, String) {
+    let foundry = azure.resource_type == AzureResourceType::Foundry;
+    let root = match azure.project_name.as_ref().filter(|_| foundry) {
+        Some(project) => format!("/api/projects/{project}/openai"),
+        None => "/openai".to_owned(),
+    };
+    match azure.api_version.as_deref() {
+        None | Some("v1") => (format!("{root}/v1"), String::new()),
+        Some("preview") => (format!("{root}/v1"), "?api-version=preview".to_owned()),
+        Some(dated) => (format!("{root}/deployments/{{model}}"), format!("?api-version={dated}")),
+    }
+}
+
 fn custom_paths(custom: &Custom) -> Vec<Path> {
     let path = |kind| {
         let format = custom.formats.iter().find(|format| format.kind == kind);
         let path = match kind {
-            CustomDialect::Completions => Path::openai("/v1", ""),
             CustomDialect::Responses => Path::responses("/v1", ""),
             CustomDialect::Messages => Path::messages("/v1"),
+            _ => Path::openai("/v1", ""),
         };
         match format.and_then(|format| format.path.as_deref()) {
             Some(text) => path.moved(text),
@@ -172,9 +180,13 @@ fn custom_paths(custom: &Custom) -> Vec<Path> {
 }
 
 impl Path {
+    /// What is never streamed.
+    pub(crate) fn unary(dialect: Dialect, root: &str, tail: &str) -> Self {
+        Self { dialect, root: root.to_owned(), tail: tail.to_owned(), stream: None, naming: Naming::Plain }
+    }
+
     fn openai(root: &str, query: &str) -> Self {
-        let tail = format!("/chat/completions{query}");
-        Self { dialect: Dialect::Chat, root: root.to_owned(), tail, stream: None, naming: Naming::Plain }
+        Self::unary(Dialect::Chat, root, &format!("/chat/completions{query}"))
     }
 
     fn responses(root: &str, query: &str) -> Self {
@@ -183,8 +195,7 @@ impl Path {
     }
 
     fn messages(root: &str) -> Self {
-        let tail = "/messages".to_owned();
-        Self { dialect: Dialect::Messages, root: root.to_owned(), tail, stream: None, naming: Naming::Plain }
+        Self::unary(Dialect::Messages, root, "/messages")
     }
 
     /// <https://ai.google.dev/api/generate-content#method:-models.generatecontent>; without `alt=sse` a stream is one JSON array.
@@ -199,14 +210,14 @@ impl Path {
     }
 
     /// The same at another path.
-    fn moved(self, path: &str) -> Self {
+    pub(crate) fn moved(self, path: &str) -> Self {
         match path.strip_prefix("/v1") {
             Some(tail) => Self { root: "/v1".to_owned(), tail: tail.to_owned(), ..self },
             None => Self { root: String::new(), tail: path.to_owned(), ..self },
         }
     }
 
-    fn below(&self, base: &str, entry: &ProviderEntry) -> Result<Address, SetupError> {
+    pub(crate) fn below(&self, base: &str, entry: &ProviderEntry) -> Result<Address, SetupError> {
         let whole = self.text(base, &self.tail, entry);
         let stream = self.stream.as_ref().map(|tail| self.text(base, tail, entry));
         Address::parse(&whole, stream.as_deref(), self.naming).map_err(|cause| SetupError::Url {

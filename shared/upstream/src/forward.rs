@@ -214,7 +214,7 @@ pub async fn forward(request: &Forward<'_>, chain: &Chain, outcome: &mut Outcome
         match answered {
             Ok(answer) => {
                 provider.health.succeeded(&model, begun);
-                outcome.result = Ok(Answer::Whole { body: Bytes::new(), state: Box::default() });
+                outcome.result = Ok(Answer::Whole { body: Bytes::new(), state: Box::default(), estimate: false });
                 return Ok(answer);
             }
             Err((answer, failure)) => {

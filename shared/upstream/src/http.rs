@@ -8,12 +8,14 @@ use ::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use reqwest::Url;
 use tollgate_wire::codec::Dialect;
+use tollgate_wire::unary::Way;
 
 use crate::address::Address;
 use crate::auth::Auth;
 use crate::body::{Body, Reply, source_text};
 use crate::error::TransportError;
 use crate::forward::Forward;
+use crate::services::Served;
 
 /// The version of the API when the client named none: <https://docs.anthropic.com/en/api/versioning>.
 const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
@@ -25,6 +27,8 @@ const HEADER_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 pub(crate) struct Call<'a> {
     pub(crate) dialect: Dialect,
     pub(crate) model: &'a str,
+    /// How it is asked for something else than an answer to a conversation.
+    pub(crate) way: Option<Way>,
     pub(crate) body: Bytes,
     pub(crate) stream: bool,
     pub(crate) betas: &'a [String],
@@ -39,6 +43,8 @@ pub(crate) struct HttpTransport {
     pub(crate) endpoints: Vec<(Dialect, Address)>,
     /// What a path of the client's is put behind in place of its `/v1`; none: it takes only what the endpoints name.
     pub(crate) root: Option<String>,
+    /// What else it can be asked, and where.
+    pub(crate) services: Vec<Served>,
     pub(crate) auth: Auth,
     /// Connections that can become WebSockets.
     #[cfg(feature = "realtime")]
@@ -102,7 +108,13 @@ impl HttpTransport {
     }
 
     async fn send_once(&self, call: &Call<'_>) -> Result<Reply, TransportError> {
-        let address = self.endpoints.iter().find(|(dialect, _)| *dialect == call.dialect).map(|(_, address)| address);
+        let address = match call.way {
+            None => self.endpoints.iter().find(|(dialect, _)| *dialect == call.dialect).map(|(_, address)| address),
+            Some(way) => {
+                let served = self.services.iter().find(|one| one.way == way && one.dialect == call.dialect);
+                served.map(|one| &one.address)
+            }
+        };
         let address = address.ok_or_else(|| TransportError::Connect("the provider has no such endpoint".to_owned()))?;
         let mut request = reqwest::Request::new(reqwest::Method::POST, address.of(call.model, call.stream)?);
         *request.headers_mut() = headers(call);

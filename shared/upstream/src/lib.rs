@@ -26,6 +26,7 @@ mod listing;
 mod provider;
 mod sdk;
 mod secrets;
+mod services;
 pub mod signer;
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,7 @@ mod within;
 
 pub use aws::Aws;
 pub use base::Base;
-pub use dispatch::{Answer, Attempt, Job, LiveStream, Outcome, Step, dispatch, dispatch_into};
+pub use dispatch::{Answer, Attempt, Job, LiveStream, Outcome, Step, Work, dispatch, dispatch_into};
 pub use error::SetupError;
 pub use forward::{Forward, Forwarded, ModelPlace, forward, forwardable};
 pub use provider::{Chain, Chains, Provider};

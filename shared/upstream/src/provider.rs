@@ -13,6 +13,8 @@ use tollgate_config::{
     AzureAuth, AzureCredentials, BackendAuth, BedrockOpenAi, Config, Group, ProviderEntry, SecretRef, pattern,
 };
 use tollgate_wire::codec::{Carrier, Dialect, Target};
+use tollgate_wire::error::WireError;
+use tollgate_wire::unary::{Operation, Service};
 
 use crate::auth::{Auth, Key, Place, Signature};
 use crate::aws::Aws;
@@ -26,6 +28,7 @@ use crate::forward::Forward;
 use crate::health::Health;
 use crate::http::{Call, HttpTransport};
 use crate::listing::Listing;
+use crate::services;
 use crate::signer::Signer;
 use crate::token::{self, Copilot, Entra, Exchange, Google, Tokens};
 
@@ -144,6 +147,28 @@ impl Provider {
         first.unwrap_or(Dialect::Chat)
     }
 
+    /// How it is asked for this operation, for a client of this dialect. It may not serve it.
+    pub(crate) fn service<'a>(
+        &self,
+        operation: Operation,
+        client: Dialect,
+        model: &'a str,
+    ) -> Result<Service<'a>, WireError> {
+        let answers = self.target(client, model);
+        match &self.kind {
+            Kind::Http(http, _) => services::choose(&http.services, operation, answers, self.name()),
+            Kind::Bedrock(_) => Ok(services::bedrock(operation, answers)),
+        }
+    }
+
+    /// Does it answer conversations? A custom provider may have embeddings or rerank alone.
+    pub(crate) fn converses(&self) -> bool {
+        match &self.kind {
+            Kind::Http(http, _) => !http.endpoints.is_empty(),
+            Kind::Bedrock(_) => true,
+        }
+    }
+
     pub(crate) fn weight(&self) -> u32 {
         self.entry.weight
     }
@@ -165,7 +190,7 @@ impl Provider {
         match &self.kind {
             Kind::Http(http, _) => http.send(call).await,
             // In a box, that is: the SDK's future takes 30 KiB, which every call to any provider would move around.
-            Kind::Bedrock(bedrock) => bedrock.send(call.dialect, call.model, call.body.clone(), call.stream).await,
+            Kind::Bedrock(bedrock) => bedrock.send(call).await,
         }
     }
 
@@ -371,6 +396,7 @@ impl Builder<'_> {
             root: endpoints::root(entry),
             #[cfg(feature = "realtime")]
             upgrading: self.base.clients.upgrading(&entry.name, entry.timeouts.connect(), root)?,
+            services: services::of(entry)?,
             auth: self.auth(entry),
             headers: match &entry.provider {
                 tollgate_config::Provider::Copilot(_) => &token::EDITOR,

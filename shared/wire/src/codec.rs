@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::error::WireError;
 use crate::ir;
-use crate::{chat, converse, gemini, messages, responses};
+use crate::{chat, converse, gemini, messages, rerank, responses};
 
 /// A wire format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,6 +22,8 @@ pub enum Dialect {
     GenerateContent,
     /// Bedrock Converse: <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>. Upstreams only.
     Converse,
+    /// Cohere's rerank: <https://docs.cohere.com/reference/rerank>. No conversation is said in it, only errors: see `rerank`.
+    Rerank,
 }
 
 /// Who carries a dialect's body: some hosts want it slightly changed.
@@ -94,7 +96,7 @@ pub fn decode_request(dialect: Dialect, body: &[u8]) -> Result<ir::Request, Wire
         Dialect::Responses => responses::decode_request(body),
         Dialect::Messages => messages::decode_request(body),
         Dialect::GenerateContent => gemini::decode_request(body),
-        Dialect::Converse => Err(WireError::invalid("", "no client speaks this dialect here")),
+        Dialect::Converse | Dialect::Rerank => Err(WireError::invalid("", "no client speaks this dialect here")),
     }
 }
 
@@ -106,13 +108,14 @@ pub fn encode_request(request: &ir::Request, target: &Target<'_>) -> Result<Enco
         Dialect::Converse => converse::encode_request(request, target),
         Dialect::GenerateContent => gemini::encode_request(request, target),
         Dialect::Responses => responses::encode_request(request, target),
+        Dialect::Rerank => Err(WireError::invalid("", "no upstream speaks this dialect here")),
     }
 }
 
 /// Writes a whole answer for a client. `echo`: of its request.
 pub fn encode_response(dialect: Dialect, response: &ir::Response, seed: &Seed, echo: &ir::Echo) -> Bytes {
     match dialect {
-        Dialect::Chat | Dialect::Converse => chat::encode_response(response, seed),
+        Dialect::Chat | Dialect::Converse | Dialect::Rerank => chat::encode_response(response, seed),
         Dialect::Responses => responses::encode_response(response, seed, echo),
         Dialect::GenerateContent => gemini::encode_response(response, seed),
         Dialect::Messages => messages::encode_response(response, seed),
@@ -125,6 +128,7 @@ pub fn encode_error(dialect: Dialect, fault: &ir::Fault, request_id: &str) -> By
         Dialect::Chat | Dialect::Responses | Dialect::Converse => chat::encode_error(fault),
         Dialect::GenerateContent => gemini::encode_error(fault, request_id),
         Dialect::Messages => messages::encode_error(fault, request_id),
+        Dialect::Rerank => rerank::encode_error(fault, request_id),
     }
 }
 
@@ -137,7 +141,7 @@ pub fn stream_writer(
     echo: &Arc<ir::Echo>,
 ) -> Box<dyn StreamWriter> {
     match dialect {
-        Dialect::Chat | Dialect::Converse => Box::new(chat::Writer::new(seed.clone(), include_usage)),
+        Dialect::Chat | Dialect::Converse | Dialect::Rerank => Box::new(chat::Writer::new(seed.clone(), include_usage)),
         Dialect::Responses => Box::new(responses::Writer::new(seed.clone(), Arc::clone(echo))),
         Dialect::GenerateContent => Box::new(gemini::Writer::new(seed.clone())),
         Dialect::Messages => Box::new(messages::Writer::new(seed.clone())),
@@ -151,5 +155,6 @@ pub fn decode_fault(dialect: Dialect, status: StatusCode, headers: &HeaderMap, b
         Dialect::GenerateContent => gemini::decode_fault(status, headers, body),
         Dialect::Messages => messages::decode_fault(status, headers, body),
         Dialect::Converse => converse::decode_fault(status, headers, body),
+        Dialect::Rerank => rerank::decode_fault(status, headers, body),
     }
 }

@@ -59,7 +59,9 @@ impl Envelope {
         let model_member = find("model").ok_or_else(|| WireError::invalid("model", "required: name a model"))?;
         match dialect {
             Dialect::Responses => check_input(find)?,
-            Dialect::Chat | Dialect::Messages | Dialect::GenerateContent | Dialect::Converse => check_messages(find)?,
+            Dialect::Chat | Dialect::Messages | Dialect::GenerateContent | Dialect::Converse | Dialect::Rerank => {
+                check_messages(find)?
+            }
         }
         let stream = find("stream").map(boolean).transpose()?.unwrap_or(false);
         let stream_options = find("stream_options").filter(|_| dialect == Dialect::Chat);
@@ -70,7 +72,7 @@ impl Envelope {
         let caps: &[&str] = match dialect {
             Dialect::Chat => &["max_completion_tokens", "max_tokens"],
             Dialect::Responses => &["max_output_tokens"],
-            Dialect::GenerateContent => &[],
+            Dialect::GenerateContent | Dialect::Rerank => &[],
             Dialect::Messages | Dialect::Converse => &["max_tokens"],
         };
         let mut max_output_tokens = None;
@@ -144,7 +146,7 @@ fn boolean(member: &Member<'_>) -> Result<bool, WireError> {
     Ok(member.value == "true")
 }
 
-fn unsigned(member: &Member<'_>) -> Result<u64, WireError> {
+pub(crate) fn unsigned(member: &Member<'_>) -> Result<u64, WireError> {
     member.value.parse::<u64>().map_err(|_| {
         let got = if json::kind(member.value) == "a number" { member.value } else { json::kind(member.value) };
         WireError::invalid(member.key.as_ref(), format!("expected a whole number of at least 0, got {got}"))
@@ -162,7 +164,7 @@ fn include_usage(member: &Member<'_>) -> Result<bool, WireError> {
     Ok(options.include_usage.unwrap_or(false))
 }
 
-fn model_name(member: &Member<'_>) -> Result<String, WireError> {
+pub(crate) fn model_name(member: &Member<'_>) -> Result<String, WireError> {
     expect(member, "a string", member.value.starts_with('"'))?;
     checked_name(serde_json::from_str(member.value).map_err(|e| WireError::NotJson { message: e.to_string() })?)
 }

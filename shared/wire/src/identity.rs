@@ -330,7 +330,7 @@ impl Sniffer {
         let data = event.data();
         let forward = match self.dialect {
             _ if data.is_empty() || self.done => !self.done,
-            Dialect::Chat => self.chat_event(&data)?,
+            Dialect::Chat | Dialect::Rerank => self.chat_event(&data)?,
             Dialect::Responses => self.responses_event(event, &data)?,
             Dialect::GenerateContent => self.gemini_answer(&data).map(|_| true)?,
             Dialect::Messages | Dialect::Converse => self.messages_event(event, &data)?,
@@ -444,7 +444,7 @@ impl Sniffer {
     fn take_usage(&mut self, usage: Option<&RawValue>) {
         let Some(usage) = usage.filter(|usage| usage.get() != "null") else { return };
         match self.dialect {
-            Dialect::Chat => chat::merge_usage(usage.get(), &mut self.usage),
+            Dialect::Chat | Dialect::Rerank => chat::merge_usage(usage.get(), &mut self.usage),
             Dialect::Responses => responses_dialect::merge_usage(usage.get(), &mut self.usage),
             Dialect::Messages | Dialect::Converse => messages::merge_usage(usage.get(), &mut self.usage),
             // Its counts stand elsewhere: see `gemini_answer`.

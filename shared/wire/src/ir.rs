@@ -288,6 +288,8 @@ pub enum StopReason {
 /// | `reasoning` (part of `output`) | `completion_tokens_details.reasoning_tokens` | `output_tokens_details.thinking_tokens` | - |
 /// | `audio_input` (part of `input`) | `prompt_tokens_details.audio_tokens` | - | - |
 /// | `audio_output` (part of `output`) | `completion_tokens_details.audio_tokens` | - | - |
+///
+/// `searches`: the search units of a rerank (`meta.billed_units.search_units`), which no conversation has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the table above says it")]
 pub struct Usage {
@@ -299,6 +301,7 @@ pub struct Usage {
     pub reasoning: Option<u64>,
     pub audio_input: Option<u64>,
     pub audio_output: Option<u64>,
+    pub searches: Option<u64>,
 }
 
 impl Usage {
@@ -314,6 +317,7 @@ impl Usage {
             (&mut self.reasoning, later.reasoning),
             (&mut self.audio_input, later.audio_input),
             (&mut self.audio_output, later.audio_output),
+            (&mut self.searches, later.searches),
         ];
         for (ours, theirs) in pairs {
             if theirs.is_some() {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use bytes::Bytes;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
@@ -176,6 +177,15 @@ impl<'a> Scanner<'a> {
         }
         start..self.at
     }
+}
+
+/// The text with another one in the place of a value.
+pub fn replace(body: &[u8], span: &Range<usize>, value: &str) -> Bytes {
+    let mut out = Vec::with_capacity(body.len() + value.len());
+    out.extend_from_slice(body.get(..span.start).unwrap_or_default());
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(body.get(span.end..).unwrap_or_default());
+    out.into()
 }
 
 /// What kind of JSON value a text is, for error messages.

@@ -15,6 +15,8 @@
 pub mod chat;
 pub mod codec;
 pub mod converse;
+pub mod count;
+pub mod embed;
 pub mod envelope;
 pub mod error;
 pub mod exchange;
@@ -29,5 +31,7 @@ pub mod messages;
 pub mod names;
 pub mod opaque;
 pub mod realtime;
+pub mod rerank;
 pub mod responses;
 pub mod sse;
+pub mod unary;

@@ -46,7 +46,7 @@ impl Conversation {
         let (system, list) = match client {
             Dialect::Messages => (place("system")?, "messages"),
             Dialect::Responses => (place("instructions")?, "input"),
-            Dialect::Chat | Dialect::GenerateContent | Dialect::Converse => (None, "messages"),
+            Dialect::Chat | Dialect::GenerateContent | Dialect::Converse | Dialect::Rerank => (None, "messages"),
         };
         if client == Dialect::Responses {
             refuse_elsewhere(&members)?;
@@ -158,7 +158,7 @@ fn field(client: Dialect, message: &Value) -> &'static str {
     match client {
         Dialect::GenerateContent => "parts",
         Dialect::Responses => OF_ITEMS.iter().find(has).copied().unwrap_or("content"),
-        Dialect::Chat | Dialect::Messages | Dialect::Converse => "content",
+        Dialect::Chat | Dialect::Messages | Dialect::Converse | Dialect::Rerank => "content",
     }
 }
 

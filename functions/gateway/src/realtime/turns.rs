@@ -205,6 +205,7 @@ impl Turns {
             choices: 1,
             deadline: tokio::time::Instant::now() + RESPONSE,
             what: What::All,
+            free: false,
         };
         meter::reserved(&self.app, request).await.map_err(|denied| match denied {
             Denied::Limited(refusal) => error::limit_fault(&refusal),

@@ -45,15 +45,18 @@ impl World {
             .iter()
             .enumerate()
             .map(|(index, behaviour)| {
-                let formats = if behaviour.contains("messages") { "messages" } else { "completions" };
+                let formats = if behaviour.contains("messages") {
+                    "{type: messages}, {type: anthropicTokenCount}"
+                } else {
+                    "{type: completions}, {type: embeddings}, {type: rerank}"
+                };
                 format!(
-                    "  - providers: [{{name: p{index}, baseUrl: 'http://{upstream}/{behaviour}', provider: {{custom: {{model: m{index}, formats: [{{type: \
-                     {formats}}}]}}}}}}]\n"
+                    "  - providers: [{{name: p{index}, baseUrl: 'http://{upstream}/{behaviour}', provider: {{custom: {{model: m{index}, formats: [{formats}]}}}}}}]\n"
                 )
             })
             .collect();
         let yaml = format!(
-            "ai:\n  groups:\n{groups}limits:\n  timeoutMs: 10000\n  ledger: {{endpoint: '{endpoint}'}}\n  prices: {{m0: {{input: 1, output: 10}}, m1: {{input: 2, output: \
+            "ai:\n  groups:\n{groups}limits:\n  timeoutMs: 10000\n  ledger: {{endpoint: '{endpoint}'}}\n  prices: {{m0: {{input: 1, output: 10, search: 2000}}, m1: {{input: 2, output: \
              20}}}}\n  tiers: {{standard: {{requestsPerMinute: 1000, tokensPerDay: 1000000, usdPerMonth: 1}}}}\n{limits}"
         );
         Self { router: gateway(&yaml), ledger }
@@ -117,7 +120,7 @@ pub(crate) fn hi(max_tokens: u64, stream: bool) -> Value {
     json!({"model": "any", "max_tokens": max_tokens, "stream": stream, "messages": [{"role": "user", "content": "Hello"}]})
 }
 
-async fn serve(router: Router) -> std::net::SocketAddr {
+pub(crate) async fn serve(router: Router) -> std::net::SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -127,10 +130,22 @@ async fn serve(router: Router) -> std::net::SocketAddr {
 /// The first segment of the path says what to do.
 async fn behave(request: Request) -> Response {
     let behaviour = request.uri().path().split('/').nth(1).unwrap().to_owned();
+    let asked = request.uri().path().rsplit('/').next().unwrap().to_owned();
     let body =
         json_of(std::str::from_utf8(&axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap()).unwrap());
     let (input, output) = USED;
     match behaviour.as_str() {
+        "ok" if asked == "embeddings" => json_answer(
+            200,
+            json!({"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}], "model": "m",
+            "usage": {"prompt_tokens": input, "total_tokens": input}}),
+        ),
+        "silent" if asked == "embeddings" => json_answer(200, json!({"data": [{"index": 0, "embedding": [0.5]}]})),
+        "ok" if asked == "rerank" => json_answer(
+            200,
+            json!({"id": "r", "results": [{"index": 1, "relevance_score": 0.9}], "meta": {"billed_units": {"search_units": 3}}}),
+        ),
+        "messages-ok" if asked == "count_tokens" => json_answer(200, json!({"input_tokens": 41})),
         "ok" if body["stream"] == true => events(chat_events(true), End::Whole),
         "ok" => json_answer(
             200,

@@ -25,6 +25,7 @@ struct Row {
     audio_output: Option<UsdPerMillion>,
     image_input: Option<UsdPerMillion>,
     image_output: Option<UsdPerMillion>,
+    search: Option<UsdPerMillion>,
     max_output_tokens: Option<u64>,
     #[serde(default)]
     above: Vec<PriceAbove>,
@@ -99,6 +100,7 @@ impl From<Row> for Priced {
             audio_output: row.audio_output,
             image_input: row.image_input,
             image_output: row.image_output,
+            search: row.search,
             max_output_tokens: row.max_output_tokens,
             above: row.above,
         };

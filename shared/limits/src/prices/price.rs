@@ -14,6 +14,8 @@ pub struct Price {
     audio_output: Option<u64>,
     image_input: Option<u64>,
     image_output: Option<u64>,
+    /// Pico-dollars per search unit of a rerank.
+    search: u64,
     /// The most output tokens that the model gives, where that is known.
     pub max_output_tokens: Option<u64>,
 }
@@ -58,6 +60,7 @@ impl Price {
             (output, rates.output.max(self.image_output.unwrap_or(0))),
             (reasoning, self.reasoning.unwrap_or(rates.output)),
             (audio_output, self.audio_output.unwrap_or(rates.output)),
+            (tokens(usage.searches), self.search),
         ])
     }
 
@@ -74,6 +77,12 @@ impl Price {
         let parts = [self.reasoning, self.audio_output, self.image_output].into_iter().flatten();
         let output = reachable().map(|rates| rates.output).chain(parts).max().unwrap_or(0);
         nano([(prompt_tokens, input), (output_tokens, output)])
+    }
+
+    /// What so many search units cost, in nano-dollars, rounded up.
+    #[must_use]
+    pub fn search_nano_usd(&self, searches: u64) -> u64 {
+        nano([(searches, self.search)])
     }
 
     /// The rates of a call with so much input. Exactly at a size the smaller tier still holds.
@@ -122,6 +131,7 @@ impl From<&PriceEntry> for Price {
             audio_output: entry.audio_output.map(|rate| rate.0),
             image_input: entry.image_input.map(|rate| rate.0),
             image_output: entry.image_output.map(|rate| rate.0),
+            search: entry.search.map_or(0, |rate| rate.0),
             max_output_tokens: entry.max_output_tokens,
         }
     }
@@ -156,6 +166,7 @@ impl From<&Price> for PriceEntry {
             audio_output: price.audio_output.map(UsdPerMillion),
             image_input: price.image_input.map(UsdPerMillion),
             image_output: price.image_output.map(UsdPerMillion),
+            search: (price.search > 0).then_some(UsdPerMillion(price.search)),
             max_output_tokens: price.max_output_tokens,
             above: price.tiers.iter().map(PriceAbove::from).collect(),
         }

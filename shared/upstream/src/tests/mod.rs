@@ -17,7 +17,7 @@ use tollgate_wire::codec::{Dialect, Seed};
 use tollgate_wire::exchange::Inbound;
 
 use crate::aws::Aws;
-use crate::{Answer, Base, Chains, Job, Outcome, dispatch};
+use crate::{Answer, Base, Chains, Job, Outcome, Work, dispatch};
 
 /// A whole answer of each dialect.
 const CHAT: &str = r#"{"id":"c","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}"#;
@@ -44,7 +44,7 @@ async fn ask(chains: &Chains, client: Dialect, model: &str, more: &str) -> Outco
     let inbound = Inbound::decode(client, Bytes::from(body), vec!["flag-1".to_owned()]).unwrap();
     let seed = Seed { created_unix_s: 0, request_id: "r".to_owned() };
     let job = Job {
-        inbound: &inbound,
+        work: Work::Conversation(&inbound),
         client,
         model,
         seed: &seed,

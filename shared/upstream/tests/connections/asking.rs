@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use tollgate_upstream::{Chains, Job, Outcome, dispatch};
+use tollgate_upstream::{Chains, Job, Outcome, Work, dispatch};
 use tollgate_wire::codec::{Dialect, Seed};
 use tollgate_wire::exchange::Inbound;
 
@@ -12,7 +12,7 @@ pub(super) async fn ask(chains: &Chains, stream: bool, max_attempts: usize) -> O
     let inbound = Inbound::decode(Dialect::Chat, Bytes::from(body), Vec::new()).unwrap();
     let seed = Seed { created_unix_s: 0, request_id: "r".to_owned() };
     let job = Job {
-        inbound: &inbound,
+        work: Work::Conversation(&inbound),
         client: Dialect::Chat,
         model: "m",
         seed: &seed,

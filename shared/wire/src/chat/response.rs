@@ -188,11 +188,11 @@ impl Reported {
             input: self.prompt_tokens.map(|all| all.saturating_sub(cached)),
             cache_read,
             cache_write,
-            cache_write_1h: None,
             output: output_of(self.prompt_tokens, self.completion_tokens, reasoning, self.total_tokens),
             reasoning,
             audio_input: prompt.audio_tokens,
             audio_output: completion.audio_tokens,
+            ..Usage::default()
         }
     }
 }

@@ -181,8 +181,7 @@ impl Usage {
             cache_write_1h: parts.ephemeral_1h_input_tokens,
             output: self.output_tokens,
             reasoning: self.output_tokens_details.and_then(|details| details.thinking_tokens),
-            audio_input: None,
-            audio_output: None,
+            ..ir::Usage::default()
         }
     }
 }

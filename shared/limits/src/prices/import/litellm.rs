@@ -23,16 +23,16 @@ pub(super) fn read(list: &Map<String, Value>, reading: &mut Reading) -> Result<(
 
 fn entry(name: &str, value: &Value) -> Read {
     let fields = Fields::of(name, value, 12)?;
+    if fields.fields.get("mode").and_then(Value::as_str) == Some("rerank") {
+        return rerank(name, &fields);
+    }
     let Some(input) = fields.price("input_cost_per_token")? else { return Ok(None) };
     let Some(output) = output(&fields)? else { return Ok(None) };
     // Prices per page, query or second stand beside zeros for tokens: an overlay with them would make the model free.
     if (input.0, output.0) == (0, 0) {
         return Ok(None);
     }
-    let Some(Value::String(provider)) = fields.fields.get("litellm_provider") else {
-        return Err(refuse(name, "litellm_provider: expected a text"));
-    };
-    let Some(key) = key(provider, name) else { return Ok(None) };
+    let Some(key) = key(provider(name, &fields)?, name) else { return Ok(None) };
     let price = PriceEntry {
         input,
         output,
@@ -45,10 +45,29 @@ fn entry(name: &str, value: &Value) -> Read {
         audio_output: fields.price("output_cost_per_audio_token")?.filter(|price| *price != output),
         image_input: fields.price("input_cost_per_image_token")?.filter(|price| *price != input),
         image_output: fields.price("output_cost_per_image_token")?.filter(|price| *price != output),
+        search: None,
         max_output_tokens: fields.tokens("max_output_tokens")?,
         above: tiers(&fields, input, output)?,
     };
     Ok(Some((key, price)))
+}
+
+/// A rerank is priced by query, by token, or by both. One without either is not priced.
+fn rerank(name: &str, fields: &Fields<'_>) -> Read {
+    let input = fields.price("input_cost_per_token")?.unwrap_or(UsdPerMillion(0));
+    let search = fields.price("input_cost_per_query")?.filter(|price| price.0 > 0);
+    if search.is_none() && input.0 == 0 {
+        return Ok(None);
+    }
+    let Some(key) = key(provider(name, fields)?, name) else { return Ok(None) };
+    Ok(Some((key, PriceEntry { input, search, ..PriceEntry::default() })))
+}
+
+fn provider<'a>(name: &str, fields: &Fields<'a>) -> Result<&'a str, ImportError> {
+    match fields.fields.get("litellm_provider") {
+        Some(Value::String(provider)) => Ok(provider),
+        _ => Err(refuse(name, "litellm_provider: expected a text")),
+    }
 }
 
 /// The price of output. Embeddings have none; models that answer in images or sound alone have only that.

@@ -1,0 +1,44 @@
+//! Token counts: what a conversation would use as a prompt, without an answer to it.
+//!
+//! Anthropic's shape (`/v1/messages/count_tokens`) and Gemini's (`:countTokens`) from clients. The conversation is translated as if it were to be answered,
+//! and what comes of that is what the upstream counts:
+//!
+//! | upstream | its endpoint | the body |
+//! |---|---|---|
+//! | Anthropic | `/v1/messages/count_tokens` | a Messages body |
+//! | Claude on Bedrock | CountTokens | `input.invokeModel.body`: the InvokeModel body in base64 |
+//! | other models of Bedrock | CountTokens | `input.converse`: messages, system, tools |
+//! | Gemini | `:countTokens` | `generateContentRequest` |
+//! | others, and models that CountTokens does not count | - | an estimate |
+//!
+//! The `estimate` is a documented rule of thumb; an answer that is one says so (`Finished::estimate`).
+
+mod answer;
+mod estimate;
+mod request;
+mod upstream;
+
+use crate::codec::Seed;
+use crate::error::WireError;
+use crate::unary::{Plan, Service, Way};
+
+use answer::Reader;
+pub use estimate::text_tokens;
+pub use request::Request;
+
+impl Request {
+    /// Makes the call of one attempt; for an estimate there is none.
+    pub(crate) fn start(&self, service: &Service<'_>, seed: &Seed) -> Result<Plan, WireError> {
+        let target = &service.target;
+        if service.way != Way::Count {
+            let reader = Reader::estimated(self)?;
+            return Ok(Plan { calls: Vec::new(), betas: Vec::new(), dropped: Vec::new(), reader: Box::new(reader) });
+        }
+        let own = self.client() == target.dialect;
+        let inbound = if own { self.inbound() } else { self.answerable()? };
+        let started = inbound.start(target, seed, false)?;
+        let body = upstream::body(target, started.body, own)?;
+        let reader = Reader::of(self, target);
+        Ok(Plan { calls: vec![body], betas: started.betas, dropped: started.dropped, reader: Box::new(reader) })
+    }
+}

@@ -1,0 +1,19 @@
+//! Errors: Cohere's to a fault, a fault in Cohere's shape. <https://docs.cohere.com/reference/errors>: `{"message": "..."}`, and the SDK chooses its
+//! exception by the status alone.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use serde_json::json;
+
+use crate::chat;
+use crate::ir::Fault;
+
+/// Reads an upstream's non-2xx answer. What OpenAI's reader takes besides OpenAI's own errors is this shape, too.
+pub fn decode_fault(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Fault {
+    chat::decode_fault(status, headers, body)
+}
+
+/// Writes an error body.
+pub fn encode_error(fault: &Fault, request_id: &str) -> Bytes {
+    json!({"id": request_id, "message": fault.message}).to_string().into()
+}
