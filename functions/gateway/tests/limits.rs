@@ -7,6 +7,9 @@ mod batches;
 #[path = "limits/bills.rs"]
 mod bills;
 #[cfg(test)]
+#[path = "support/ledger.rs"]
+mod ledger;
+#[cfg(test)]
 #[path = "limits/refusals.rs"]
 mod refusals;
 #[cfg(test)]

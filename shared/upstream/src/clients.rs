@@ -14,13 +14,11 @@ use rustls_platform_verifier::Verifier;
 use crate::body::source_text;
 use crate::error::SetupError;
 
-/// Clients by connect timeout and roots: providers with the same settings share one pool.
+/// Clients by connect timeout, roots, and whether their connections become WebSockets: providers with the same settings share one pool.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Clients {
-    pools: BTreeMap<(Duration, Option<String>), reqwest::Client>,
+    pools: BTreeMap<(Duration, Option<String>, bool), reqwest::Client>,
     aws: BTreeMap<Duration, reqwest::Client>,
-    #[cfg(feature = "realtime")]
-    upgrading: BTreeMap<(Duration, Option<String>), reqwest::Client>,
     tls: BTreeMap<Option<String>, ClientConfig>,
 }
 
@@ -32,13 +30,7 @@ impl Clients {
         connect: Duration,
         root: Option<&str>,
     ) -> Result<reqwest::Client, SetupError> {
-        let key = (connect, root.map(str::to_owned));
-        if let Some(client) = self.pools.get(&key) {
-            return Ok(client.clone());
-        }
-        let client = built(builder(connect, self.tls(provider, root)?))?;
-        self.pools.insert(key, client.clone());
-        Ok(client)
+        self.pool(provider, connect, root, false)
     }
 
     /// A client for connections that become WebSockets: those of HTTP/2 cannot.
@@ -49,14 +41,28 @@ impl Clients {
         connect: Duration,
         root: Option<&str>,
     ) -> Result<reqwest::Client, SetupError> {
-        let key = (connect, root.map(str::to_owned));
-        if let Some(client) = self.upgrading.get(&key) {
+        self.pool(provider, connect, root, true)
+    }
+
+    fn pool(
+        &mut self,
+        provider: &str,
+        connect: Duration,
+        root: Option<&str>,
+        upgrading: bool,
+    ) -> Result<reqwest::Client, SetupError> {
+        let key = (connect, root.map(str::to_owned), upgrading);
+        if let Some(client) = self.pools.get(&key) {
             return Ok(client.clone());
         }
         let mut tls = self.tls(provider, root)?;
-        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let client = built(builder(connect, tls).http1_only())?;
-        self.upgrading.insert(key, client.clone());
+        let client = if upgrading {
+            tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+            built(builder(connect, tls).http1_only())?
+        } else {
+            built(builder(connect, tls))?
+        };
+        self.pools.insert(key, client.clone());
         Ok(client)
     }
 

@@ -10,10 +10,11 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tollgate_config::{LedgerTable, Quota};
+use tollgate_config::Quota;
 use tollgate_limits::{Counter, Ledger, Owner, Scope};
 use tower::ServiceExt;
 
+use super::ledger::ledger;
 use super::support::{gateway, json_of, token};
 
 pub(crate) const CHAT: &str = "/v1/chat/completions";
@@ -33,14 +34,7 @@ impl World {
     /// `chain`: the upstreams' behaviours, one group each. `limits`: more of that block.
     pub(crate) async fn new(chain: &[&str], limits: &str) -> Self {
         let upstream = serve(Router::new().fallback(behave)).await;
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let database = dynoxide::Database::memory().unwrap();
-        tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()));
-        let table = LedgerTable { endpoint: Some(endpoint.clone()), ..LedgerTable::default() };
-        let aws = tollgate_upstream::Aws::standalone().unwrap();
-        let ledger = Ledger::new(&table, Duration::from_secs(10), Vec::new(), aws.source(true));
-        ledger.create_table().await.unwrap();
+        let (endpoint, ledger) = ledger().await;
         let groups: String = chain
             .iter()
             .enumerate()

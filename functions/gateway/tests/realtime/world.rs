@@ -13,9 +13,9 @@ use tokio_tungstenite::tungstenite::http;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, accept_hdr_async, connect_async};
-use tollgate_config::LedgerTable;
 use tollgate_limits::{Counter, Ledger, Owner, Scope};
 
+use super::ledger::ledger;
 use super::support::{gateway, json_of, token};
 
 /// What a response of the provider's uses.
@@ -48,14 +48,7 @@ impl World {
 
     /// A ledger, and this tier for everybody.
     pub(crate) async fn limited(tier: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let database = dynoxide::Database::memory().unwrap();
-        tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()));
-        let table = LedgerTable { endpoint: Some(endpoint.clone()), ..LedgerTable::default() };
-        let aws = tollgate_upstream::Aws::standalone().unwrap();
-        let ledger = Ledger::new(&table, Duration::from_secs(10), Vec::new(), aws.source(true));
-        ledger.create_table().await.unwrap();
+        let (endpoint, ledger) = ledger().await;
         let limits = format!(
             "limits:\n  timeoutMs: 10000\n  ledger: {{endpoint: '{endpoint}'}}\n  prices: {{theirs: {{input: 1, output: 10}}}}\n  tiers: {{standard: {tier}}}\n"
         );
