@@ -53,6 +53,9 @@ fn healthy(headers: &HeaderMap, body: String) -> Response {
     (headers, body).into_response()
 }
 
+/// What the paths of kept responses begin with, behind a prefix.
+const KEPT: &str = "/v1/responses/";
+
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route<'a> {
@@ -75,6 +78,8 @@ pub enum Route<'a> {
         /// Is it?
         detect: bool,
     },
+    /// A response that its provider keeps, with the methods of this path.
+    Kept(&'static str),
     /// A WebSocket.
     Realtime,
     /// A route type that this build does not serve.
@@ -96,17 +101,34 @@ impl<'a> Route<'a> {
             Some(RouteType::Responses) => Self::Conversation(Dialect::Responses),
             Some(RouteType::Models) => Self::Models,
             Some(RouteType::Realtime) => Self::Realtime,
-            Some(RouteType::Passthrough) => Self::Forwarded { detect: false },
-            Some(RouteType::Detect) => Self::Forwarded { detect: true },
+            Some(RouteType::Passthrough) => Self::kept(path).unwrap_or(Self::Forwarded { detect: false }),
+            Some(RouteType::Detect) => Self::kept(path).unwrap_or(Self::Forwarded { detect: true }),
             Some(RouteType::Embeddings) => Self::Embeddings,
             Some(RouteType::Rerank) if path.contains("/v1/") => Self::Rerank(Version::V1),
             Some(RouteType::Rerank) => Self::Rerank(Version::V2),
             Some(RouteType::AnthropicTokenCount) => Self::CountTokens(Dialect::Messages),
             Some(later) => Self::Later(later),
+            None if path.contains(KEPT) => Self::kept(path).unwrap_or(Self::Unknown),
             None => {
                 let model = path.split_once("/v1/models/").or_else(|| path.split_once("/v1beta/models/"));
                 model.map_or(Self::Unknown, |(_, id)| Self::Model(id))
             }
+        }
+    }
+
+    /// `/v1/responses/{id}`, `/cancel` and `/input_items` below it: <https://platform.openai.com/docs/api-reference/responses>.
+    fn kept(path: &str) -> Option<Self> {
+        let (_, rest) = path.split_once(KEPT)?;
+        let (id, below) = rest.split_once('/').unwrap_or((rest, ""));
+        let odd = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        if !id.starts_with("resp") || id.contains(odd) {
+            return None;
+        }
+        match below {
+            "" => Some(Self::Kept("GET, DELETE")),
+            "cancel" => Some(Self::Kept("POST")),
+            "input_items" => Some(Self::Kept("GET")),
+            _ => None,
         }
     }
 
@@ -115,7 +137,7 @@ impl<'a> Route<'a> {
         match self {
             Self::Conversation(Dialect::Messages) => "messages",
             Self::Conversation(Dialect::GenerateContent) => "generateContent",
-            Self::Conversation(Dialect::Responses) => "responses",
+            Self::Conversation(Dialect::Responses) | Self::Kept(_) => "responses",
             Self::Conversation(_) => "completions",
             Self::Models | Self::Model(_) => "models",
             Self::Health => "health",
@@ -138,6 +160,7 @@ impl<'a> Route<'a> {
             Self::Conversation(dialect) | Self::CountTokens(dialect) => dialect,
             Self::Embeddings => Dialect::Chat,
             Self::Rerank(_) => Dialect::Rerank,
+            Self::Kept(_) => Dialect::Responses,
             Self::Later(RouteType::GeminiCountTokens) => Dialect::GenerateContent,
             _ if headers.contains_key(ANTHROPIC_VERSION) => Dialect::Messages,
             _ if headers.contains_key("x-goog-api-key") => Dialect::GenerateContent,
@@ -149,13 +172,14 @@ impl<'a> Route<'a> {
     pub fn check_method(self, method: &Method) -> Result<(), &'static str> {
         let allowed = match self {
             Self::Conversation(_) | Self::Embeddings | Self::Rerank(_) | Self::CountTokens(_) => "POST",
+            Self::Kept(methods) => methods,
             Self::Models | Self::Model(_) | Self::Health | Self::Realtime => "GET",
             // What is forwarded has methods of its own; these two are about connections.
             Self::Forwarded { .. } if matches!(*method, Method::CONNECT | Method::TRACE) => "GET, POST, DELETE",
             Self::Forwarded { .. } | Self::Later(_) | Self::Unknown => return Ok(()),
         };
         let head = allowed == "GET" && method == Method::HEAD;
-        if method.as_str() == allowed || head { Ok(()) } else { Err(allowed) }
+        if allowed.split(", ").any(|one| one == method.as_str()) || head { Ok(()) } else { Err(allowed) }
     }
 }
 
@@ -334,6 +358,12 @@ mod tests {
             ("/v1/messages/count_tokens", Route::CountTokens(Dialect::Messages)),
             ("/prod/v2/rerank", Route::Rerank(Version::V2)),
             ("/v1/rerank", Route::Rerank(Version::V1)),
+            ("/prod/v1/responses/resp_1", Route::Kept("GET, DELETE")),
+            ("/v1/responses/resp_1/cancel", Route::Kept("POST")),
+            ("/v1/responses/resp_1/input_items", Route::Kept("GET")),
+            ("/v1/responses/compact", Route::Unknown),
+            ("/v1/responses/resp_1/other", Route::Unknown),
+            ("/v1/responses/resp_1%2f..", Route::Unknown),
             ("/v1/nothing", Route::Unknown),
         ] {
             assert_eq!(Route::of(&config, path), route, "{path}");
@@ -371,6 +401,14 @@ mod tests {
         assert_eq!(token("/v1beta/models/m:generateContent?alt=sse&key=a.b.c", None), Err(AuthError::InQuery));
         assert_eq!(token("/v1beta/models/m:generateContent?monkey=1", None), Err(AuthError::Missing));
         assert_eq!(token("/v1beta/models/m:generateContent?key=x", Some("a.b.c")).as_deref(), Ok("a.b.c"));
+    }
+
+    #[test]
+    fn a_kept_response_is_read_or_deleted_and_not_written() {
+        let kept = Route::Kept("GET, DELETE");
+        assert_eq!(kept.check_method(&Method::GET), Ok(()));
+        assert_eq!(kept.check_method(&Method::DELETE), Ok(()));
+        assert_eq!(kept.check_method(&Method::POST), Err("GET, DELETE"));
     }
 
     #[test]

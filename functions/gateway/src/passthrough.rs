@@ -58,7 +58,7 @@ pub async fn respond(app: &App, asked: Asked<'_>, body: Body, mut books: Books, 
     let deadline = pipeline::deadline(app, asked.parts);
     let path = asked.parts.uri.path();
     let fault = |books, fault: Fault| async move { refuse(books, &fault, asked.client, asked.request_id).await };
-    if let Err(refusal) = may_leave(app, path) {
+    if let Err(refusal) = may_leave(app, asked) {
         accept::drain_refused(asked.parts, body).await;
         return fault(books, refusal).await;
     }
@@ -107,9 +107,11 @@ pub async fn respond(app: &App, asked: Asked<'_>, body: Body, mut books: Books, 
     response
 }
 
-/// What a Realtime client secret or call opens is between client and provider alone. Under limits that is for the operator to say.
-fn may_leave(app: &App, path: &str) -> Result<(), Fault> {
-    if app.limiter.is_none() || app.config.routes_name(path) {
+/// What a Realtime client secret or call opens is between client and provider alone. Under limits that is for the operator to say. To ask for a response
+/// that a provider keeps costs nothing.
+fn may_leave(app: &App, asked: Asked<'_>) -> Result<(), Fault> {
+    let path = asked.parts.uri.path();
+    if app.limiter.is_none() || asked.client == Dialect::Responses || app.config.routes_name(path) {
         return Ok(());
     }
     let message = format!(

@@ -97,6 +97,14 @@ async fn respond(
                 Err(fault) => refuse(books, &fault, client, request_id).await,
             },
             Route::Conversation(_) => converse(app, parts, body, client, request_id, books, &identity).await,
+            Route::Kept(_) if app.guards.checks_answers() => {
+                accept::drain_refused(parts, body).await;
+                refuse(books, &guarded(), client, request_id).await
+            }
+            Route::Kept(_) => {
+                let asked = Asked { parts, client, request_id, detect: false };
+                passthrough::respond(app, asked, body, books, &identity).await
+            }
             Route::Forwarded { detect } => {
                 let asked = Asked { parts, client, request_id, detect };
                 passthrough::respond(app, asked, body, books, &identity).await
@@ -113,6 +121,12 @@ async fn respond(
             }
         },
     }
+}
+
+/// What a provider keeps is what its model said, before any guard had seen it.
+fn guarded() -> Fault {
+    let text = "responses that the provider keeps cannot be read here: prompt guards check answers on this gateway, and have not checked those";
+    Fault::new(FaultKind::Permission, text).with_code("guarded")
 }
 
 /// After a panic.
@@ -146,7 +160,7 @@ async fn admit(
         }
     };
     books.identity(&identity);
-    let forwarded = matches!(route, Route::Forwarded { .. });
+    let forwarded = matches!(route, Route::Forwarded { .. } | Route::Kept(_));
     match if forwarded { Ok(()) } else { accept::check_headers(parts) } {
         Ok(()) => Ok(identity),
         Err(fault) => {

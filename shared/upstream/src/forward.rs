@@ -219,7 +219,9 @@ pub async fn forward(request: &Forward<'_>, chain: &Chain, outcome: &mut Outcome
             }
             Err((answer, failure)) => {
                 note(provider, Some(&model), &failure, begun);
-                let retryable = retries.allows(failure.class);
+                // Nothing says which provider keeps a response: the next one may.
+                let elsewhere = request.dialect == Dialect::Responses && failure.class == FaultClass::NotFound;
+                let retryable = elsewhere || retries.allows(failure.class);
                 tried.push(Tried { place, class: failure.class, retryable });
                 // What the provider said is the best answer there is, unless it is about our own credentials.
                 last = match answer.filter(|_| failure.class != FaultClass::Auth) {

@@ -196,7 +196,13 @@ impl Provider {
 
     /// Where a request that is passed through goes. `None`: this provider does not take it.
     pub(crate) fn forward_address(&self, request: &Forward<'_>, model: &str) -> Option<Url> {
-        request.address(self.http()?.root.as_deref()?, model)
+        let http = self.http()?;
+        // Kept responses are where the Responses API is.
+        let has = |wanted| http.endpoints.iter().any(|(dialect, _)| *dialect == wanted);
+        if request.dialect == Dialect::Responses && !has(Dialect::Responses) {
+            return None;
+        }
+        request.address(http.root.as_deref()?, model)
     }
 
     /// Sends a request as it is, and waits for the head of the answer.
