@@ -1,4 +1,4 @@
-//! `GET /v1/models` and `GET /v1/models/{id}`, in OpenAI's shape (<https://platform.openai.com/docs/api-reference/models>) Anthropic's
+//! `GET /v1/models` and `GET /v1/models/{id}`, in OpenAI's shape (<https://platform.openai.com/docs/api-reference/models>), Anthropic's
 //! (<https://docs.anthropic.com/en/api/models-list>) or Google's (<https://ai.google.dev/api/models>).
 
 use aws_smithy_types::DateTime;

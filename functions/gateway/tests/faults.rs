@@ -88,6 +88,12 @@ mod seen {
                 return "ok".to_owned();
             }
             assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{self:?}");
+            if client == Dialect::GenerateContent {
+                let code = if self.status == 200 { error["code"].clone() } else { Value::from(self.status) };
+                assert_eq!(error["code"], code, "{self:?}");
+                let reason = error["details"][0]["reason"].as_str().map(|reason| format!("/{reason}"));
+                return format!("error {}{}", error["status"].as_str().unwrap(), reason.unwrap_or_default());
+            }
             let kind = error["type"].as_str().unwrap_or_else(|| panic!("no error type: {self:?}"));
             if client == Dialect::Responses && self.status == 200 {
                 assert_eq!(body["type"], "error", "{self:?}");
@@ -106,7 +112,8 @@ mod seen {
         fn stream_error(&self, client: Dialect) -> String {
             let events = events_of(&self.body);
             let (name, last) = events.last().unwrap();
-            let ends = matches!((*name, *last), (_, "[DONE]") | (Some("message_stop" | "response.completed"), _));
+            let ends = matches!((*name, *last), (_, "[DONE]") | (Some("message_stop" | "response.completed"), _))
+                || client == Dialect::GenerateContent && last.contains("finishReason");
             if ends {
                 return "ok".to_owned();
             }
@@ -120,7 +127,7 @@ mod seen {
                 }
                 _ => (name, last),
             };
-            let expected = (client != Dialect::Chat).then_some("error");
+            let expected = matches!(client, Dialect::Messages | Dialect::Responses).then_some("error");
             assert_eq!(*name, expected, "{self:?}");
             format!("content, then {}", self.error_of(client, &json_of(last)))
         }

@@ -248,17 +248,17 @@ pub struct Stop {
 
 /// Stop reasons. One row per reason, so that every codec maps the same:
 ///
-/// | here | OpenAI chat | Anthropic | Converse |
-/// |---|---|---|---|
-/// | `EndTurn` | `stop` | `end_turn` | `end_turn` |
-/// | `StopSequence` | `stop` | `stop_sequence` | `stop_sequence` |
-/// | `MaxTokens` | `length` | `max_tokens` | `max_tokens` |
-/// | `ContextWindow` | `length` | `model_context_window_exceeded` | `model_context_window_exceeded` |
-/// | `ToolUse` | `tool_calls` (`function_call`) | `tool_use` | `tool_use` |
-/// | `Refusal` | `content_filter` | `refusal` | - |
-/// | `ContentFilter` | `content_filter` | `refusal` | `guardrail_intervened`, `content_filtered` |
-/// | `Pause` | `stop` | `pause_turn` | - |
-/// | `Malformed` | `stop` | `end_turn` | `malformed_model_output`, `malformed_tool_use` |
+/// | here | OpenAI chat | Anthropic | Converse | Gemini |
+/// |---|---|---|---|---|
+/// | `EndTurn` | `stop` | `end_turn` | `end_turn` | `STOP`, `OTHER` |
+/// | `StopSequence` | `stop` | `stop_sequence` | `stop_sequence` | `STOP` |
+/// | `MaxTokens` | `length` | `max_tokens` | `max_tokens` | `MAX_TOKENS` |
+/// | `ContextWindow` | `length` | `model_context_window_exceeded` | `model_context_window_exceeded` | `MAX_TOKENS` |
+/// | `ToolUse` | `tool_calls` (`function_call`) | `tool_use` | `tool_use` | `STOP` |
+/// | `Refusal` | `content_filter` | `refusal` | - | `SAFETY` |
+/// | `ContentFilter` | `content_filter` | `refusal` | `guardrail_intervened`, `content_filtered` | `SAFETY`, `RECITATION`, `PROHIBITED_CONTENT`, ... |
+/// | `Pause` | `stop` | `pause_turn` | - | `STOP` |
+/// | `Malformed` | `stop` | `end_turn` | `malformed_model_output`, `malformed_tool_use` | `MALFORMED_FUNCTION_CALL`, `MALFORMED_RESPONSE`, ... |
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the table above says it")]
 pub enum StopReason {
@@ -278,16 +278,16 @@ pub enum StopReason {
 ///
 /// The dialects count differently; this is the one convention, and the readers convert:
 ///
-/// | here | OpenAI chat | Anthropic | Converse |
-/// |---|---|---|---|
-/// | `input` (neither cache read nor written) | `prompt_tokens` - `cached_tokens` - `cache_write_tokens` | `input_tokens` | `inputTokens` |
-/// | `cache_read` | `prompt_tokens_details.cached_tokens` | `cache_read_input_tokens` | `cacheReadInputTokens` |
-/// | `cache_write` (all) | `prompt_tokens_details.cache_write_tokens` | `cache_creation_input_tokens` | `cacheWriteInputTokens` |
-/// | `cache_write_1h` (part of `cache_write`) | - | `cache_creation.ephemeral_1h_input_tokens` | `cacheDetails[ttl=1h].inputTokens` |
-/// | `output` (reasoning included) | `completion_tokens` | `output_tokens` | `outputTokens` |
-/// | `reasoning` (part of `output`) | `completion_tokens_details.reasoning_tokens` | `output_tokens_details.thinking_tokens` | - |
-/// | `audio_input` (part of `input`) | `prompt_tokens_details.audio_tokens` | - | - |
-/// | `audio_output` (part of `output`) | `completion_tokens_details.audio_tokens` | - | - |
+/// | here | OpenAI chat | Anthropic | Converse | Gemini |
+/// |---|---|---|---|---|
+/// | `input` (neither cache read nor written) | `prompt_tokens` - `cached_tokens` - `cache_write_tokens` | `input_tokens` | `inputTokens` | `promptTokenCount` + `toolUsePromptTokenCount` - `cachedContentTokenCount` |
+/// | `cache_read` | `prompt_tokens_details.cached_tokens` | `cache_read_input_tokens` | `cacheReadInputTokens` | `cachedContentTokenCount` |
+/// | `cache_write` (all) | `prompt_tokens_details.cache_write_tokens` | `cache_creation_input_tokens` | `cacheWriteInputTokens` | - |
+/// | `cache_write_1h` (part of `cache_write`) | - | `cache_creation.ephemeral_1h_input_tokens` | `cacheDetails[ttl=1h].inputTokens` | - |
+/// | `output` (reasoning included) | `completion_tokens` | `output_tokens` | `outputTokens` | `candidatesTokenCount` + `thoughtsTokenCount` |
+/// | `reasoning` (part of `output`) | `completion_tokens_details.reasoning_tokens` | `output_tokens_details.thinking_tokens` | - | `thoughtsTokenCount` |
+/// | `audio_input` (part of `input`) | `prompt_tokens_details.audio_tokens` | - | - | `promptTokensDetails[AUDIO]` |
+/// | `audio_output` (part of `output`) | `completion_tokens_details.audio_tokens` | - | - | `candidatesTokensDetails[AUDIO]` |
 ///
 /// `searches`: the search units of a rerank (`meta.billed_units.search_units`), which no conversation has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

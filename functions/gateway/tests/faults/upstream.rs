@@ -14,13 +14,26 @@ use super::upstreams::{self, FAULTS, Nature};
 const DIALECTS: [(Dialect, &str); 3] =
     [(Dialect::Chat, "chat"), (Dialect::Responses, "responses"), (Dialect::Messages, "messages")];
 
+const CLIENTS: [(Dialect, &str); 4] = [
+    (Dialect::Chat, "chat"),
+    (Dialect::Responses, "responses"),
+    (Dialect::Messages, "messages"),
+    (Dialect::GenerateContent, "gemini"),
+];
+
 fn request(client: Dialect, model: &str, stream: bool) -> Request<Body> {
     let messages = json!([{"role": "user", "content": "Hi"}]);
     let body = match client {
         Dialect::Responses => json!({"model": model, "max_output_tokens": 16, "stream": stream, "input": messages}),
+        Dialect::GenerateContent => json!({"contents": [{"parts": [{"text": "Hi"}]}]}),
         _ => json!({"model": model, "max_tokens": 9, "stream": stream, "messages": messages}),
     };
-    let request = Request::post(path(client)).header("authorization", format!("Bearer {}", token()));
+    let path = match (client, stream) {
+        (Dialect::GenerateContent, false) => format!("/v1beta/models/{model}:generateContent"),
+        (Dialect::GenerateContent, true) => format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),
+        _ => path(client).to_owned(),
+    };
+    let request = Request::post(path).header("authorization", format!("Bearer {}", token()));
     request.header("content-type", "application/json").body(Body::from(body.to_string())).unwrap()
 }
 
@@ -57,7 +70,7 @@ async fn every_fault_of_an_upstream_for_every_client() {
     let (mut table, mut wrong) = (String::new(), Vec::new());
     for (fault, nature) in FAULTS {
         table += &format!("{fault} ({nature:?})\n");
-        for (client, client_name) in DIALECTS {
+        for (client, client_name) in CLIENTS {
             for (_, upstream) in DIALECTS {
                 for (stream, mode) in [(false, "whole"), (true, "stream")] {
                     let seen = ask(&router, request(client, &format!("{fault}-{upstream}"), stream)).await;
