@@ -31,6 +31,7 @@ use tokio::time::Instant;
 use tollgate_auth::Identity;
 use tollgate_upstream::{Answer, Attempt, Job, LiveStream, Outcome, Work, dispatch_into};
 use tollgate_wire::codec::{Dialect, Seed};
+use tollgate_wire::error::WireError;
 use tollgate_wire::exchange::Inbound;
 use tollgate_wire::ir::{Dropped, Fault, FaultKind};
 
@@ -184,7 +185,7 @@ async fn converse(
     let waiting = std::time::Instant::now();
     let body = accept::body(parts, body, app.config.request.max_body_bytes(), deadline).await;
     books.received(waiting);
-    let inbound = body.and_then(|body| inbound(parts, client, body));
+    let inbound = body.and_then(|body| inbound(app, parts, client, body));
     let (inbound, form) = match inbound {
         Ok(inbound) => inbound,
         Err(fault) => return refuse(books, &fault, client, request_id).await,
@@ -230,7 +231,9 @@ async fn converse(
 }
 
 /// The request, and how its stream is to be written.
-fn inbound(parts: &Parts, client: Dialect, body: Bytes) -> Result<(Inbound, Form), Fault> {
+fn inbound(app: &App, parts: &Parts, client: Dialect, body: Bytes) -> Result<(Inbound, Form), Fault> {
+    let amended = app.chains.amendments().map(|amendments| amendments.apply(client, &body));
+    let body = amended.transpose().map_err(WireError::into_fault)?.unwrap_or(body);
     let (inbound, form) = match client {
         Dialect::GenerateContent => {
             let Generate { model, stream, array } = Generate::of(&parts.uri)?;

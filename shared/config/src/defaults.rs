@@ -158,7 +158,9 @@ impl CustomDialect {
 impl Custom {
     /// The dialects that it speaks, the preferred one first.
     pub fn dialects(&self) -> impl Iterator<Item = CustomDialect> {
-        let default = self.formats.is_empty().then_some(CustomDialect::Completions);
+        let unsaid = self.formats.is_empty();
+        let messages = self.preset.and_then(|preset| preset.facts().messages).map(|_| CustomDialect::Messages);
+        let default = [Some(CustomDialect::Completions), messages].into_iter().flatten().filter(move |_| unsaid);
         let kinds = self.formats.iter().map(|format| format.kind).chain(default);
         kinds.filter(|kind| kind.is_conversation())
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::tree::Path;
-use crate::{AiPolicies, Config, Group, Policies, ProviderEntry};
+use crate::{AiPolicies, Config, Group, Policies, Prompts, ProviderEntry};
 
 /// What folding did, for messages that name the file's own paths.
 #[derive(Debug, Default)]
@@ -22,17 +22,39 @@ pub(crate) fn fold(config: &mut Config) -> Folded {
     fold_ai_policies(config, &mut folded);
     fold_single(config, &mut folded);
     fold_provider_routes(config, &mut folded);
+    fold_caching(config);
     folded
 }
 
 /// `ai.policies.ai` to `ai`.
 fn fold_ai_policies(config: &mut Config, folded: &mut Folded) {
     let path = Path::of("ai.policies.ai");
-    let Some(AiPolicies { model_aliases, routes, prompt_guard }) =
+    let Some(AiPolicies { model_aliases, routes, prompt_guard, defaults, overrides, prompts, prompt_caching }) =
         config.ai.policies.as_mut().and_then(|policies| policies.ai.take())
     else {
         return;
     };
+    merge(&mut config.ai.defaults, defaults, &path.key("defaults"), folded);
+    merge(&mut config.ai.overrides, overrides, &path.key("overrides"), folded);
+    for (name, list, more) in [
+        ("prepend", &mut config.ai.prompts.prepend, prompts.prepend),
+        ("append", &mut config.ai.prompts.append, prompts.append),
+    ] {
+        if list.is_empty() {
+            *list = more;
+        } else if !more.is_empty() {
+            let path = path.key("prompts").key(name);
+            folded.conflicts.push((path, "stands in `ai.prompts` as well".to_owned(), "keep one of the two"));
+        }
+    }
+    match (&config.ai.prompt_caching, prompt_caching) {
+        (Some(_), Some(_)) => {
+            let message = "stands in `ai.promptCaching` as well";
+            folded.conflict("ai.policies.ai.promptCaching", message, "keep one of the two");
+        }
+        (None, some) => config.ai.prompt_caching = some,
+        (Some(_), None) => {}
+    }
     merge(&mut config.ai.model_aliases, model_aliases, &path.key("modelAliases"), folded);
     merge(&mut config.ai.routes, routes, &path.key("routes"), folded);
     match (&config.ai.prompt_guard, prompt_guard) {
@@ -115,11 +137,31 @@ fn fold_provider_routes(config: &mut Config, folded: &mut Folded) {
                     let message = "guards are asked before a provider is chosen".to_owned();
                     folded.conflicts.push((path.key("promptGuard"), message, "move it to `ai.promptGuard`"));
                 }
+                for (key, there) in [
+                    ("defaults", !std::mem::take(&mut policies.defaults).is_empty()),
+                    ("overrides", !std::mem::take(&mut policies.overrides).is_empty()),
+                    ("prompts", std::mem::take(&mut policies.prompts) != Prompts::default()),
+                ] {
+                    if there {
+                        let message = "a request is completed before a provider is chosen".to_owned();
+                        folded.conflicts.push((path.key(key), message, "move it to `ai`, where it is everyone's"));
+                    }
+                }
                 if *policies == AiPolicies::default() {
                     entry.policies.ai = None;
                 }
             }
         }
+    }
+}
+
+/// What all providers do is said in each of them, so that equal entries are equal providers.
+fn fold_caching(config: &mut Config) {
+    let ai = &mut config.ai;
+    let Some(caching) = ai.prompt_caching else { return };
+    let rules = ai.models.iter_mut().flat_map(|rule| &mut rule.groups);
+    for entry in ai.groups.iter_mut().chain(rules).flat_map(|group| &mut group.providers) {
+        entry.policies.ai.get_or_insert_default().prompt_caching.get_or_insert(caching);
     }
 }
 

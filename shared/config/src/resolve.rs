@@ -134,7 +134,10 @@ impl Provider {
             Self::Azure(_) => "azure",
             Self::Vertex(_) => "vertex",
             Self::Copilot(_) => "copilot",
-            Self::Custom(custom) => custom.provider_override.as_deref().unwrap_or("custom"),
+            Self::Custom(custom) => {
+                let preset = || custom.preset.map_or("custom", |preset| preset.facts().name);
+                custom.provider_override.as_deref().unwrap_or_else(preset)
+            }
         }
     }
 

@@ -6,9 +6,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::guard::PromptGuard;
 use crate::limits::Limits;
+use crate::presets::Preset;
+use crate::prompts::{PromptCaching, Prompts};
 use crate::providers::{Azure, AzureAuth, BedrockOpenAi, Copilot, GcpAuth, Vertex};
 use crate::telemetry::Telemetry;
 use crate::webhooks::Webhooks;
@@ -167,6 +170,14 @@ pub struct Ai {
     pub list_upstream_models: bool,
     /// Webhooks that see every conversation.
     pub prompt_guard: Option<PromptGuard>,
+    /// Top-level fields of a request's body, for requests that have none of this name. In the client's dialect.
+    pub defaults: BTreeMap<String, Value>,
+    /// Top-level fields that replace the client's.
+    pub overrides: BTreeMap<String, Value>,
+    /// Messages around the client's own.
+    pub prompts: Prompts,
+    /// Cache marks, for providers that cache what is marked.
+    pub prompt_caching: Option<PromptCaching>,
     // The single-provider form of agentgateway: a provider entry directly under `ai`. Folded into `groups` by `load`.
     /// Single-provider form: its name.
     pub name: Option<String>,
@@ -353,7 +364,9 @@ pub struct Custom {
     /// The dialects that it speaks, the preferred one first (a client that speaks one of them is passed through), and what else it serves. Default:
     /// `[{type: completions}, {type: embeddings}]`.
     pub formats: Vec<CustomFormat>,
-    /// Its name in telemetry and prices, instead of `custom`.
+    /// A server that many use: its address, paths and key variable need not be said.
+    pub preset: Option<Preset>,
+    /// Its name in telemetry and prices, instead of `custom` or the preset's.
     pub provider_override: Option<String>,
 }
 
@@ -436,6 +449,14 @@ pub struct AiPolicies {
     pub routes: BTreeMap<String, RouteType>,
     /// As `ai.promptGuard`. Not in a provider entry: guards are asked before a provider is chosen.
     pub prompt_guard: Option<PromptGuard>,
+    /// As `ai.defaults`. Not in a provider entry.
+    pub defaults: BTreeMap<String, Value>,
+    /// As `ai.overrides`. Not in a provider entry.
+    pub overrides: BTreeMap<String, Value>,
+    /// As `ai.prompts`. Not in a provider entry.
+    pub prompts: Prompts,
+    /// As `ai.promptCaching`. In a provider entry: for this provider alone.
+    pub prompt_caching: Option<PromptCaching>,
 }
 
 /// How the gateway authenticates to a provider. One key.

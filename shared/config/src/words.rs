@@ -26,8 +26,7 @@ const TOP: &[&str] = &[
 const LATER: &[&str] = &["cache", "guards", "prices"];
 
 /// agentgateway's `policies.ai`, and what earlier versions of it read directly in a provider.
-const AI: &[&str] =
-    &["compression", "defaults", "overrides", "promptCaching", "prompts", "streaming", "transformations"];
+const AI: &[&str] = &["compression", "postConversionTransformations", "streaming", "transformations"];
 
 /// agentgateway's other guards, and what else stands beside a guard.
 const GUARDS: &[&str] =

@@ -222,7 +222,9 @@ fn ready<'a>(job: &Job<'a>, provider: &Provider, model: &'a str) -> Result<Ready
         Work::Conversation(_) if !provider.converses() => Err(unserved(Operation::Generate, provider.name())),
         Work::Conversation(inbound) => {
             let target = provider.target(job.client, model);
-            inbound.start(&target, job.seed, job.strict).map(|started| Ready::Conversation(inbound, target, started))
+            provider
+                .start(inbound, &target, job.seed, job.strict)
+                .map(|started| Ready::Conversation(inbound, target, started))
         }
         Work::Unary(unary) => {
             let service = provider.service(unary.operation(), job.client, model)?;

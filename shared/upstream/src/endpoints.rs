@@ -80,7 +80,10 @@ impl Plan {
                 let paths = vec![Path::openai("", ""), Path::messages("/v1")];
                 Self::at("https://api.githubcopilot.com", paths)
             }
-            Provider::Custom(custom) => Self { host: None, paths: custom_paths(custom) },
+            Provider::Custom(custom) => Self {
+                host: custom.preset.map(|preset| preset.facts().base_url.to_owned()),
+                paths: custom_paths(custom),
+            },
             Provider::Bedrock(bedrock) => Self::bedrock(bedrock),
         }
     }
@@ -133,8 +136,8 @@ impl Plan {
     /// <https://docs.aws.amazon.com/bedrock/latest/userguide/inference-chat-completions.html>; of Claude at Mantle Anthropic's SDK knows
     /// (`AnthropicBedrockMantle`).
     fn bedrock(bedrock: &Bedrock) -> Self {
-        // The ambient region is known only later; without any the host is wrong, and the signature says why.
-        let region = bedrock.region.as_deref().unwrap_or("us-east-1");
+        // Without a region the configuration names the whole address.
+        let region = bedrock.region.as_deref().unwrap_or_default();
         match bedrock.open_ai_endpoint {
             None => Self { host: None, paths: Vec::new() },
             Some(BedrockOpenAi::Runtime) => {
@@ -164,14 +167,15 @@ pub(crate) fn azure_root(azure: &Azure) -> (String, String) {
 }
 
 fn custom_paths(custom: &Custom) -> Vec<Path> {
+    let preset = custom.preset.map(tollgate_config::Preset::facts);
     let path = |kind| {
         let format = custom.formats.iter().find(|format| format.kind == kind);
-        let path = match kind {
-            CustomDialect::Responses => Path::responses("/v1", ""),
-            CustomDialect::Messages => Path::messages("/v1"),
-            _ => Path::openai("/v1", ""),
+        let (path, known) = match kind {
+            CustomDialect::Responses => (Path::responses("/v1", ""), None),
+            CustomDialect::Messages => (Path::messages("/v1"), preset.and_then(|facts| facts.messages)),
+            _ => (Path::openai("/v1", ""), preset.map(|facts| facts.completions)),
         };
-        match format.and_then(|format| format.path.as_deref()) {
+        match format.and_then(|format| format.path.as_deref()).or(known) {
             Some(text) => path.moved(text),
             None => path,
         }
@@ -417,6 +421,21 @@ mod tests {
             Dialect::Messages,
             "http://h:1/v1/projects/p/locations/global/publishers/anthropic/models/1:rawPredict",
         );
+    }
+
+    #[test]
+    fn a_preset_knows_its_address_and_its_paths() {
+        for preset in tollgate_config::Preset::ALL {
+            let facts = preset.facts();
+            let yaml = format!("provider: {{custom: {{preset: {}}}}}", facts.name);
+            is_at(&yaml, Dialect::Chat, &format!("{}{}", facts.base_url, facts.completions));
+            let messages = urls(&yaml).into_iter().find(|(dialect, ..)| *dialect == Dialect::Messages);
+            assert_eq!(messages.map(|found| found.1), facts.messages.map(|path| format!("{}{path}", facts.base_url)));
+        }
+        let groq = "provider: {custom: {preset: groq}}, baseUrl: 'http://h:1/v1'";
+        is_at(groq, Dialect::Chat, "http://h:1/v1/chat/completions");
+        let deepseek = "provider: {custom: {preset: deepseek, formats: [{type: messages, path: /m}]}}";
+        is_at(deepseek, Dialect::Messages, "https://api.deepseek.com/m");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use ::http::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use reqwest::Url;
 use tollgate_wire::codec::Dialect;
+use tollgate_wire::json;
 use tollgate_wire::unary::Way;
 
 use crate::address::Address;
@@ -51,6 +52,8 @@ pub(crate) struct HttpTransport {
     pub(crate) upgrading: reqwest::Client,
     /// Headers that the provider wants in every request.
     pub(crate) headers: &'static [(&'static str, &'static str)],
+    /// Top-level fields of a body that the provider refuses.
+    pub(crate) refuses: &'static [&'static str],
     pub(crate) connect_timeout: Duration,
     /// It has answered, so there may be connections that are used again.
     pub(crate) answered: AtomicBool,
@@ -119,7 +122,7 @@ impl HttpTransport {
         let mut request = reqwest::Request::new(reqwest::Method::POST, address.of(call.model, call.stream)?);
         *request.headers_mut() = headers(call);
         own(self.headers, request.headers_mut());
-        *request.body_mut() = Some(call.body.clone().into());
+        *request.body_mut() = Some(without(self.refuses, &call.body).into());
         self.auth.apply(call.dialect, &mut request).await?;
         let begun = Instant::now();
         let mut response = self.client.execute(request).await.map_err(|e| self.error(&e, begun))?;
@@ -163,6 +166,17 @@ fn own(fixed: &'static [(&'static str, &'static str)], headers: &mut HeaderMap) 
     }
 }
 
+/// The body without these fields.
+fn without(fields: &[&str], body: &Bytes) -> Bytes {
+    let Some(members) = (!fields.is_empty()).then(|| json::members(body).ok()).flatten() else { return body.clone() };
+    if members.iter().all(|member| !fields.contains(&member.key.as_ref())) {
+        return body.clone();
+    }
+    let kept = members.iter().filter(|member| !fields.contains(&member.key.as_ref()));
+    let kept = kept.filter_map(|member| body.get(member.key_span.start..member.value_span.end));
+    [b"{".as_slice(), &kept.collect::<Vec<_>>().join(&b','), b"}"].concat().into()
+}
+
 /// Why a call brought no head of an answer. `reused`: it failed at once, and may have been on a connection of an earlier call.
 pub(crate) fn unanswered(error: &reqwest::Error, reused: bool, connect_timeout: Duration) -> TransportError {
     match (error.is_connect(), error.is_timeout()) {
@@ -170,5 +184,18 @@ pub(crate) fn unanswered(error: &reqwest::Error, reused: bool, connect_timeout: 
         (true, false) => TransportError::Connect(source_text(error)),
         (false, false) if reused && error.is_request() => TransportError::Stale(source_text(error)),
         _ => TransportError::Broken(source_text(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_that_a_provider_refuses_are_left_out_and_nothing_else_changes() {
+        let body = Bytes::from_static(br#"{"a": 1,"stream_options":{"include_usage":true}, "b" : [2.0]}"#);
+        assert_eq!(without(&["stream_options"], &body), r#"{"a": 1,"b" : [2.0]}"#);
+        assert_eq!(without(&["c"], &body), body);
+        assert_eq!(without(&[], &body), body);
     }
 }

@@ -9,6 +9,7 @@
 //! fetched when first needed, kept, and fetched again when a provider refuses them.
 
 mod address;
+mod amend;
 mod auth;
 mod aws;
 mod base;

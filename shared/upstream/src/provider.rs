@@ -12,10 +12,14 @@ use tokio::runtime::Handle;
 use tollgate_config::{
     AzureAuth, AzureCredentials, BackendAuth, BedrockOpenAi, Config, Group, ProviderEntry, SecretRef, pattern,
 };
-use tollgate_wire::codec::{Carrier, Dialect, Target};
+use tollgate_wire::amend::Amendments;
+use tollgate_wire::caching::Caching;
+use tollgate_wire::codec::{Carrier, Dialect, Seed, Target};
 use tollgate_wire::error::WireError;
+use tollgate_wire::exchange::{Inbound, Started};
 use tollgate_wire::unary::{Operation, Service};
 
+use crate::amend::amendments;
 use crate::auth::{Auth, Key, Place, Signature};
 use crate::aws::Aws;
 use crate::base::Base;
@@ -39,6 +43,7 @@ pub struct Provider {
     kind: Kind,
     /// Patterns of models that exist only in the Responses API.
     responses_models: Arc<[String]>,
+    caching: Option<Caching>,
     pub(crate) health: Health,
     pub(crate) listing: Listing,
 }
@@ -87,6 +92,7 @@ pub struct Chains {
     default: Chain,
     rules: Vec<(Vec<String>, Chain)>,
     providers: HashMap<String, Arc<Provider>>,
+    amendments: Option<Amendments>,
     base: Base,
 }
 
@@ -185,6 +191,21 @@ impl Provider {
         (stream || timeouts.first_byte_ms.is_some()).then(|| timeouts.first_byte())
     }
 
+    /// Makes the request of one attempt, with cache marks where they are configured and understood.
+    pub(crate) fn start(
+        &self,
+        inbound: &Inbound,
+        target: &Target<'_>,
+        seed: &Seed,
+        strict: bool,
+    ) -> Result<Started, WireError> {
+        let knows_marks = matches!(target.dialect, Dialect::Messages | Dialect::Converse);
+        match self.caching.as_ref().filter(|_| knows_marks) {
+            Some(caching) => inbound.marked(caching)?.start(target, seed, strict),
+            None => inbound.start(target, seed, strict),
+        }
+    }
+
     /// Sends, and waits for the head of the answer.
     pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Reply, TransportError> {
         match &self.kind {
@@ -277,7 +298,8 @@ impl Chains {
         let default = builder.chain(&config.ai.groups)?;
         let rules = config.ai.models.iter().map(|rule| Ok((rule.matches.clone(), builder.chain(&rule.groups)?)));
         let rules = rules.collect::<Result<_, SetupError>>()?;
-        Ok(Self { default, rules, providers: builder.providers, base: builder.base })
+        let amendments = amendments(&config.ai);
+        Ok(Self { default, rules, providers: builder.providers, amendments, base: builder.base })
     }
 
     /// The HTTP client with default settings, which follows no redirects: most providers share it, and others may. Each client of its own would
@@ -294,6 +316,11 @@ impl Chains {
     /// What outlives this configuration.
     pub fn base(&self) -> &Base {
         &self.base
+    }
+
+    /// What is put into every request before anything else looks at it; `None`: nothing is.
+    pub fn amendments(&self) -> Option<&Amendments> {
+        self.amendments.as_ref()
     }
 
     /// The chain of a model, after aliasing; `None`: no rule matches and there is no default chain.
@@ -387,6 +414,7 @@ impl Builder<'_> {
             entry: entry.clone(),
             kind,
             responses_models: Arc::clone(&self.responses_models),
+            caching: caching(entry),
             health: Health::default(),
             listing: Listing::default(),
         });
@@ -406,6 +434,10 @@ impl Builder<'_> {
             auth: self.auth(entry),
             headers: match &entry.provider {
                 tollgate_config::Provider::Copilot(_) => &token::EDITOR,
+                _ => &[],
+            },
+            refuses: match &entry.provider {
+                tollgate_config::Provider::Custom(custom) => custom.preset.map_or(&[], |preset| preset.facts().refuses),
                 _ => &[],
             },
             connect_timeout: entry.timeouts.connect(),
@@ -461,6 +493,17 @@ impl Builder<'_> {
     }
 }
 
+fn caching(entry: &ProviderEntry) -> Option<Caching> {
+    let said = entry.policies.ai.as_ref()?.prompt_caching?;
+    Some(Caching {
+        system: said.cache_system,
+        messages: said.cache_messages,
+        tools: said.cache_tools,
+        min_tokens: said.min_tokens,
+        message_offset: said.cache_message_offset,
+    })
+}
+
 /// Where AWS's SDKs look for a Bedrock API key, before they sign.
 const BEDROCK_KEY: &str = "AWS_BEARER_TOKEN_BEDROCK";
 
@@ -473,9 +516,8 @@ fn default_key(provider: &tollgate_config::Provider) -> Option<SecretRef> {
         tollgate_config::Provider::Gemini(_) => "GEMINI_API_KEY",
         tollgate_config::Provider::Copilot(_) => "COPILOT_GITHUB_TOKEN",
         tollgate_config::Provider::Bedrock(_) if std::env::var_os(BEDROCK_KEY).is_some() => BEDROCK_KEY,
-        tollgate_config::Provider::Vertex(_)
-        | tollgate_config::Provider::Bedrock(_)
-        | tollgate_config::Provider::Custom(_) => return None,
+        tollgate_config::Provider::Custom(custom) => custom.preset?.facts().key?,
+        tollgate_config::Provider::Vertex(_) | tollgate_config::Provider::Bedrock(_) => return None,
     };
     Some(SecretRef::Env(name.to_owned()))
 }

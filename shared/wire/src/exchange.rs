@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+use crate::caching::Caching;
 use crate::codec::{self, Dialect, ResponseReader, Seed, StreamWriter, Target};
 use crate::envelope::Envelope;
 use crate::error::WireError;
@@ -58,6 +59,22 @@ impl Inbound {
             Dialect::GenerateContent => Self::by_path(body, self.envelope.model.clone(), self.envelope.stream),
             dialect => Self::decode(dialect, body, self.betas.clone()),
         }
+    }
+
+    /// The same request with cache marks, for an upstream that knows them.
+    pub fn marked(&self, caching: &Caching) -> Result<Self, WireError> {
+        if self.dialect == Dialect::Messages {
+            return self.with_body(caching.mark_body(&self.body)?);
+        }
+        let mut request = self.request()?.clone();
+        caching.mark(&mut request);
+        Ok(Self {
+            dialect: self.dialect,
+            body: self.body.clone(),
+            envelope: self.envelope.clone(),
+            betas: self.betas.clone(),
+            tree: OnceLock::from(Box::new(Ok(request))),
+        })
     }
 
     /// What routing and limits need.

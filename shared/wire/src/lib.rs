@@ -12,6 +12,8 @@
 //! Failure policy: a body that is not what it should be is a [`WireError`](error::WireError) that names the path; what a
 //! dialect cannot carry is an [`ir::Dropped`]; nothing is left out silently and nothing panics.
 
+pub mod amend;
+pub mod caching;
 pub mod chat;
 pub mod codec;
 pub mod converse;

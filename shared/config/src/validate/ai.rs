@@ -14,6 +14,35 @@ pub(super) fn check(config: &Config, report: &mut Report<'_>) {
     check_groups(&config.ai.groups, &path.key("groups"), report);
     check_rules(config, report);
     provider::check_names(config, report);
+    check_body(config, report);
+}
+
+/// Fields that are put into requests.
+fn check_body(config: &Config, report: &mut Report<'_>) {
+    for (block, fields) in [("defaults", &config.ai.defaults), ("overrides", &config.ai.overrides)] {
+        let path = Path::of("ai").key(block);
+        for name in fields.keys() {
+            match name.as_str() {
+                "stream" => report.add(
+                    &path.key(name),
+                    "a client could not read the form of answer that it did not ask for",
+                    "remove it; the client decides",
+                ),
+                "messages" | "input" | "contents" => {
+                    report.add(&path.key(name), "the conversation is the client's", "use `ai.prompts` to add to it");
+                }
+                _ => report.not_blank(&path.key(name), name),
+            }
+        }
+    }
+    for (list, prompts) in [("prepend", &config.ai.prompts.prepend), ("append", &config.ai.prompts.append)] {
+        for (i, prompt) in prompts.iter().enumerate() {
+            let path = Path::of("ai.prompts").key(list).index(i).key("content");
+            if prompt.content.trim().is_empty() {
+                report.add(&path, "is empty", "");
+            }
+        }
+    }
 }
 
 fn check_aliases(config: &Config, report: &mut Report<'_>) {

@@ -36,7 +36,15 @@ pub(super) fn check_entry(entry: &ProviderEntry, path: &Path, report: &mut Repor
         }
     }
     match &entry.provider {
-        Provider::Bedrock(bedrock) => check_bedrock(bedrock, &kind.key("bedrock"), report),
+        Provider::Bedrock(bedrock) => {
+            let path = kind.key("bedrock");
+            check_bedrock(bedrock, &path, report);
+            let placed = bedrock.region.is_some() || entry.base_url.is_some() || entry.host_override.is_some();
+            if bedrock.open_ai_endpoint.is_some() && !placed {
+                let message = "its host needs a region, and the environment's is not known yet";
+                report.add(&path.key("openAIEndpoint"), message, "add region");
+            }
+        }
         Provider::Azure(azure) => check_azure(azure, entry, &kind.key("azure"), report),
         Provider::Vertex(vertex) => check_vertex(vertex, &kind.key("vertex"), report),
         Provider::Copilot(copilot) => {
@@ -269,8 +277,8 @@ fn check_part(text: Option<&str>, path: &Path, report: &mut Report<'_>) {
 }
 
 fn check_custom(custom: &Custom, entry: &ProviderEntry, path: &Path, report: &mut Report<'_>) {
-    if entry.base_url.is_none() && entry.host_override.is_none() {
-        report.add(path, "a custom provider has no address", "add baseUrl");
+    if entry.base_url.is_none() && entry.host_override.is_none() && custom.preset.is_none() {
+        report.add(path, "a custom provider has no address", "add baseUrl, or a preset");
     }
     let path = path.key("provider").key("custom");
     if let Some(name) = &custom.provider_override {

@@ -176,9 +176,44 @@ fn tokens_of_clouds_are_for_their_own_providers_and_asked_for_in_safety() {
 }
 
 #[test]
+fn what_is_put_into_requests_leaves_the_clients_part_alone() {
+    refused(&[
+        ("ai: {overrides: {stream: true}}", "ai.overrides.stream: a client could not read"),
+        ("ai: {defaults: {messages: []}}", "ai.defaults.messages: the conversation is the client's; use `ai.prompts`"),
+        ("ai: {defaults: 5}", "ai.defaults: expected a mapping"),
+        ("ai: {prompts: {prepend: [{role: system, content: ' '}]}}", "ai.prompts.prepend[0].content: is empty"),
+        ("ai: {prompts: {append: [{role: tool, content: x}]}}", "unknown value `tool`"),
+        ("ai: {promptCaching: {cacheImages: true}}", "ai.promptCaching.cacheImages: unknown key"),
+        (
+            "ai: {promptCaching: {}, policies: {ai: {promptCaching: {}}}}",
+            "ai.policies.ai.promptCaching: stands in `ai.promptCaching` as well",
+        ),
+    ]);
+    refused_entries(&[(
+        "provider: {openAI: {}}, policies: {ai: {overrides: {user: x}}}",
+        ".policies.ai.overrides: a request is completed before a provider is chosen; move it to `ai`",
+    )]);
+    let text = "ai: {policies: {ai: {defaults: {top_k: 5, metadata: {a: [1.5, null]}}, prompts: {append: [{role: user, content: x}]}}}}";
+    let config = parse(text, "").unwrap();
+    assert_eq!(config.ai.defaults["metadata"]["a"][0], 1.5);
+    assert_eq!(config.ai.prompts.append.len(), 1);
+}
+
+#[test]
+fn caching_for_all_is_that_of_each_provider_that_has_none_of_its_own() {
+    let text = "ai: {promptCaching: {minTokens: 7}, groups: [{providers: [{name: a, provider: {anthropic: {}}}, \
+                {name: b, provider: {bedrock: {}}, policies: {ai: {promptCaching: {cacheTools: true}}}}]}]}";
+    let config = parse(text, "").unwrap();
+    let caching: Vec<_> =
+        config.providers().map(|entry| entry.policies.ai.as_ref().unwrap().prompt_caching.unwrap()).collect();
+    assert_eq!((caching[0].min_tokens, caching[0].cache_system, caching[0].cache_tools), (7, true, false));
+    assert_eq!((caching[1].min_tokens, caching[1].cache_tools), (1_024, true));
+}
+
+#[test]
 fn addresses_are_checked() {
     refused_entries(&[
-        ("provider: {custom: {}}", ": a custom provider has no address; add baseUrl"),
+        ("provider: {custom: {}}", ": a custom provider has no address; add baseUrl, or a preset"),
         ("provider: {openAI: {}}, baseUrl: api.example", ".baseUrl: is not a URL"),
         ("provider: {openAI: {}}, baseUrl: 'ftp://x'", ".baseUrl: has an unknown scheme"),
         ("provider: {openAI: {}}, baseUrl: 'https://u:p@x'", ".baseUrl: has credentials"),
@@ -236,11 +271,15 @@ fn providers_have_the_credentials_of_their_kind() {
             ".policies.backendAuth.aws: AWS credentials",
         ),
     ]);
+    refused_entries(&[(
+        "provider: {bedrock: {openAIEndpoint: runtime}}",
+        ".provider.bedrock.openAIEndpoint: its host needs a region",
+    )]);
     accepted_entries(&[
         "provider: {bedrock: {}}",
         "provider: {bedrock: {}}, policies: {backendAuth: {aws: }}",
         "provider: {bedrock: {}}, policies: {backendAuth: {key: $K}}",
-        "provider: {bedrock: {openAIEndpoint: mantle}}, pathPrefix: /openai/v1",
+        "provider: {bedrock: {openAIEndpoint: mantle, region: us-west-2}}, pathPrefix: /openai/v1",
     ]);
 }
 

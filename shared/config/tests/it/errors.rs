@@ -143,7 +143,7 @@ fn an_unknown_provider_lists_the_known_ones() {
 #[test]
 fn agentgateways_words_that_are_not_served_are_errors() {
     let unserved = "known in agentgateway, not served by this version yet";
-    for word in ["promptCaching", "defaults", "overrides", "prompts"] {
+    for word in ["compression", "transformations", "streaming"] {
         assert_says(&format!("ai: {{{word}: {{}}}}"), &[word, unserved, "remove it"]);
         assert_says(&format!("ai: {{policies: {{ai: {{{word}: {{}}}}}}}}"), &[word, unserved]);
         assert_says(

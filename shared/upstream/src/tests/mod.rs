@@ -3,6 +3,7 @@
 mod azure;
 mod bedrock;
 mod copilot;
+mod custom;
 mod gemini;
 mod server;
 mod tokens;
@@ -42,9 +43,14 @@ async fn ask(chains: &Chains, client: Dialect, model: &str, more: &str) -> Outco
     let cap = if client == Dialect::Messages { r#""max_tokens":9,"# } else { "" };
     let body = format!(r#"{{"model":"{model}",{cap}{more}"messages":[{{"role":"user","content":"hello"}}]}}"#);
     let inbound = Inbound::decode(client, Bytes::from(body), vec!["flag-1".to_owned()]).unwrap();
+    ask_with(chains, client, model, &inbound).await
+}
+
+/// This request for a model.
+async fn ask_with(chains: &Chains, client: Dialect, model: &str, inbound: &Inbound) -> Outcome {
     let seed = Seed { created_unix_s: 0, request_id: "r".to_owned() };
     let job = Job {
-        work: Work::Conversation(&inbound),
+        work: Work::Conversation(inbound),
         client,
         model,
         seed: &seed,
