@@ -74,7 +74,8 @@ pub(super) fn fault_of(status: Option<StatusCode>, error: &Value) -> Fault {
     let mut fault = Fault::new(kind, message);
     fault.status = status.map(|status| status.as_u16());
     fault.param = detail(details, "BadRequest").and_then(field).map(str::to_owned);
-    fault.code = reason.or_else(|| text("status")).map(str::to_owned);
+    // Not the status' name: the kind says as much, and to each client in the words that its programs look for.
+    fault.code = reason.map(str::to_owned);
     fault.retry_after = detail(details, "RetryInfo").and_then(|info| seconds(info.get("retryDelay")?.as_str()?));
     fault
 }

@@ -133,3 +133,18 @@ fn a_fault_is_written_as_it_is_read() {
     assert_eq!((again.kind, again.retry_after), (fault.kind, fault.retry_after));
     assert_eq!((again.message.as_str(), again.code.as_deref()), ("slow down", Some("rate_limit_exceeded")));
 }
+
+#[test]
+fn an_openai_client_reads_the_code_that_its_programs_look_for_and_not_googles_status() {
+    let message = "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).";
+    for (status, name, message, code) in [
+        (400, "INVALID_ARGUMENT", message, "context_length_exceeded"),
+        (429, "RESOURCE_EXHAUSTED", "m", "rate_limit_exceeded"),
+        (503, "UNAVAILABLE", "m", "server_is_overloaded"),
+        (504, "DEADLINE_EXCEEDED", "m", "timeout"),
+    ] {
+        let fault = decode(status, json!({"code": status, "message": message, "status": name}));
+        let body: Value = serde_json::from_slice(&encode_error(Dialect::Chat, &fault, "req-1")).unwrap();
+        assert_eq!(body["error"]["code"], code, "{name}");
+    }
+}

@@ -329,6 +329,18 @@ fn an_image_by_url_is_refused_with_a_remedy_and_one_in_s3_is_not() {
 }
 
 #[test]
+fn sound_goes_to_a_model_that_may_hear_and_not_to_claude() {
+    let sound = Block::Audio { data: "UklGRg==".to_owned(), format: "wav".to_owned() };
+    let asked = asking(vec![user(vec![text("Listen"), sound])]);
+    let (body, _) = encode(NOVA, &asked);
+    let sent = json!({ "audio": { "format": "wav", "source": { "bytes": "UklGRg==" } } });
+    assert_eq!(body["messages"][0]["content"][1], sent);
+    let claude = Target { dialect: Dialect::Converse, carrier: Carrier::Direct, model: CLAUDE_4_5 };
+    let error = encode_request(&asked, &claude).unwrap_err();
+    assert_eq!(error.to_string(), "messages[0].content[1]: Claude does not hear; send a transcript as text");
+}
+
+#[test]
 fn documents_have_allowed_distinct_names_and_text_beside_them() {
     let document =
         |name: Option<&str>| Block::Document { source: Source::Text("a,b".to_owned()), name: name.map(str::to_owned) };

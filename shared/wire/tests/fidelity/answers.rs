@@ -1,0 +1,238 @@
+//! One answer, as each upstream writes it.
+
+use serde_json::{Value, json};
+use tollgate_wire::codec::Dialect;
+
+/// What an answer holds, in no dialect.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Answer {
+    pub(crate) blocks: Vec<Piece>,
+    /// In the upstream's words.
+    pub(crate) stop: Option<(&'static str, Option<&'static str>)>,
+}
+
+/// A block of it.
+#[derive(Debug, Clone)]
+pub(crate) enum Piece {
+    Text(String),
+    /// Text and signature. Gemini signs the call behind it; OpenAI's chat models sign nothing, the servers that do are LiteLLM's.
+    Thinking(String, String),
+    Redacted(String),
+    Call {
+        id: String,
+        name: &'static str,
+        input: Value,
+    },
+    Refusal(&'static str),
+}
+
+pub(crate) const UNCACHED: u64 = 1003;
+pub(crate) const READ: u64 = 32_651;
+pub(crate) const WRITTEN: u64 = 4177;
+pub(crate) const OUTPUT: u64 = 9001;
+pub(crate) const REASONING: u64 = 776;
+
+pub(crate) fn call(id: &str, input: Value) -> Piece {
+    Piece::Call { id: id.to_owned(), name: "look_77", input }
+}
+
+/// One of each.
+pub(crate) fn everything() -> Answer {
+    Answer {
+        blocks: vec![
+            Piece::Thinking("THINK-7".to_owned(), "c2lnLTc3".to_owned()),
+            Piece::Redacted("UkVELTc3".to_owned()),
+            Piece::Text("TEXT-7".to_owned()),
+            call("call_a7", json!({"city_77": "OSLO-7"})),
+            call("call_b8", json!({"city_77": "BERN-8"})),
+        ],
+        stop: None,
+    }
+}
+
+impl Answer {
+    pub(crate) fn calls(&self) -> bool {
+        self.blocks.iter().any(|piece| matches!(piece, Piece::Call { .. }))
+    }
+}
+
+/// The whole (not streamed) body.
+pub(crate) fn whole(upstream: Dialect, answer: &Answer) -> Value {
+    match upstream {
+        Dialect::Chat => chat(answer),
+        Dialect::Responses => responses(answer),
+        Dialect::Messages => messages(answer),
+        Dialect::Converse => converse(answer),
+        Dialect::GenerateContent => gemini(answer),
+        other => panic!("no dialect of conversations: {other:?}"),
+    }
+}
+
+pub(crate) fn chat_usage() -> Value {
+    let input = UNCACHED + READ + WRITTEN;
+    json!({
+        "prompt_tokens": input, "completion_tokens": OUTPUT, "total_tokens": input + OUTPUT,
+        "prompt_tokens_details": {"cached_tokens": READ, "cache_write_tokens": WRITTEN},
+        "completion_tokens_details": {"reasoning_tokens": REASONING},
+    })
+}
+
+pub(crate) fn finish_of(answer: &Answer) -> &'static str {
+    answer.stop.map_or(if answer.calls() { "tool_calls" } else { "stop" }, |(reason, _)| reason)
+}
+
+/// The parts of a chat message: content, refusal, thinking blocks, calls.
+pub(crate) fn chat_message(answer: &Answer) -> Value {
+    let mut message = json!({"role": "assistant", "content": null});
+    let (mut thinking, mut calls) = (Vec::new(), Vec::new());
+    for piece in &answer.blocks {
+        match piece {
+            Piece::Text(text) => message["content"] = text.as_str().into(),
+            Piece::Refusal(text) => message["refusal"] = (*text).into(),
+            Piece::Thinking(text, signature) => {
+                message["reasoning_content"] = text.as_str().into();
+                thinking.push(json!({"type": "thinking", "thinking": text, "signature": signature}));
+            }
+            Piece::Redacted(data) => thinking.push(json!({"type": "redacted_thinking", "data": data})),
+            Piece::Call { id, name, input } => calls.push(json!({
+                "id": id, "type": "function", "function": {"name": name, "arguments": input.to_string()},
+            })),
+        }
+    }
+    if !thinking.is_empty() {
+        message["thinking_blocks"] = thinking.into();
+    }
+    if !calls.is_empty() {
+        message["tool_calls"] = calls.into();
+    }
+    message
+}
+
+fn chat(answer: &Answer) -> Value {
+    let mut choice = json!({"index": 0, "message": chat_message(answer), "finish_reason": finish_of(answer)});
+    if let Some((_, Some(sequence))) = answer.stop {
+        choice["stop_reason"] = sequence.into();
+    }
+    json!({"id": "chatcmpl-7", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": chat_usage()})
+}
+
+pub(crate) fn responses_items(answer: &Answer) -> Vec<Value> {
+    let message = |part: Value| json!({"type": "message", "id": "msg_7", "role": "assistant", "status": "completed", "content": [part]});
+    let item = |piece: &Piece| match piece {
+        Piece::Text(text) => message(json!({"type": "output_text", "text": text, "annotations": []})),
+        Piece::Refusal(text) => message(json!({"type": "refusal", "refusal": text})),
+        Piece::Thinking(text, signature) => json!({
+            "type": "reasoning", "id": format!("rs_{signature}"), "summary": [{"type": "summary_text", "text": text}],
+            "encrypted_content": signature,
+        }),
+        Piece::Redacted(data) => {
+            json!({"type": "reasoning", "id": format!("rs_{data}"), "summary": [], "encrypted_content": data})
+        }
+        Piece::Call { id, name, input } => json!({
+            "type": "function_call", "id": format!("fc_{id}"), "call_id": id, "name": name, "arguments": input.to_string(),
+            "status": "completed",
+        }),
+    };
+    answer.blocks.iter().map(item).collect()
+}
+
+fn responses(answer: &Answer) -> Value {
+    let mut body = json!({
+        "id": "resp_7", "object": "response", "created_at": 1, "model": "m", "status": "completed",
+        "output": responses_items(answer), "usage": responses_usage(),
+    });
+    if let Some((reason, _)) = answer.stop.filter(|(reason, _)| *reason != "completed") {
+        body["status"] = "incomplete".into();
+        body["incomplete_details"] = json!({ "reason": reason });
+    }
+    body
+}
+
+fn responses_usage() -> Value {
+    let input = UNCACHED + READ + WRITTEN;
+    json!({
+        "input_tokens": input, "output_tokens": OUTPUT, "total_tokens": input + OUTPUT,
+        "input_tokens_details": {"cached_tokens": READ, "cache_write_tokens": WRITTEN},
+        "output_tokens_details": {"reasoning_tokens": REASONING},
+    })
+}
+
+pub(crate) fn messages_usage() -> Value {
+    json!({
+        "input_tokens": UNCACHED, "cache_read_input_tokens": READ, "cache_creation_input_tokens": WRITTEN, "output_tokens": OUTPUT,
+        "output_tokens_details": {"thinking_tokens": REASONING},
+    })
+}
+
+fn messages(answer: &Answer) -> Value {
+    let block = |piece: &Piece| match piece {
+        Piece::Text(text) => json!({"type": "text", "text": text}),
+        Piece::Refusal(text) => json!({"type": "text", "text": text}),
+        Piece::Thinking(text, signature) => json!({"type": "thinking", "thinking": text, "signature": signature}),
+        Piece::Redacted(data) => json!({"type": "redacted_thinking", "data": data}),
+        Piece::Call { id, name, input } => json!({"type": "tool_use", "id": id, "name": name, "input": input}),
+    };
+    let (reason, sequence) = answer.stop.unwrap_or((if answer.calls() { "tool_use" } else { "end_turn" }, None));
+    json!({
+        "id": "msg_7", "type": "message", "role": "assistant", "model": "m",
+        "content": answer.blocks.iter().map(block).collect::<Vec<_>>(),
+        "stop_reason": reason, "stop_sequence": sequence, "usage": messages_usage(),
+    })
+}
+
+fn converse(answer: &Answer) -> Value {
+    let block = |piece: &Piece| match piece {
+        Piece::Text(text) => json!({"text": text}),
+        Piece::Refusal(text) => json!({"text": text}),
+        Piece::Thinking(text, signature) => {
+            json!({"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}})
+        }
+        Piece::Redacted(data) => json!({"reasoningContent": {"redactedContent": data}}),
+        Piece::Call { id, name, input } => json!({"toolUse": {"toolUseId": id, "name": name, "input": input}}),
+    };
+    let (reason, sequence) = answer.stop.unwrap_or((if answer.calls() { "tool_use" } else { "end_turn" }, None));
+    let mut body = json!({
+        "metrics": {"latencyMs": 7},
+        "output": {"message": {"role": "assistant", "content": answer.blocks.iter().map(block).collect::<Vec<_>>()}},
+        "stopReason": reason,
+        "usage": {
+            "inputTokens": UNCACHED, "outputTokens": OUTPUT, "totalTokens": UNCACHED + READ + WRITTEN + OUTPUT,
+            "cacheReadInputTokens": READ, "cacheWriteInputTokens": WRITTEN,
+        },
+    });
+    if let Some(sequence) = sequence {
+        body["additionalModelResponseFields"] = json!({ "stop_sequence": sequence });
+    }
+    body
+}
+
+fn gemini(answer: &Answer) -> Value {
+    let mut parts = Vec::new();
+    let mut signature = None;
+    for piece in &answer.blocks {
+        let mut part = match piece {
+            Piece::Text(text) => json!({"text": text}),
+            Piece::Refusal(text) => json!({"text": text}),
+            Piece::Thinking(text, signed) => {
+                signature = Some(signed);
+                json!({"text": text, "thought": true})
+            }
+            // Gemini has no such thing.
+            Piece::Redacted(_) => continue,
+            Piece::Call { id, name, input } => json!({"functionCall": {"id": id, "name": name, "args": input}}),
+        };
+        if let Some(signature) = signature.take_if(|_| matches!(piece, Piece::Call { .. })) {
+            part["thoughtSignature"] = signature.as_str().into();
+        }
+        parts.push(part);
+    }
+    let reason = answer.stop.map_or("STOP", |(reason, _)| reason);
+    json!({
+        "candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": reason, "index": 0}],
+        "usageMetadata": {
+            "promptTokenCount": UNCACHED + READ, "cachedContentTokenCount": READ, "candidatesTokenCount": OUTPUT - REASONING,
+            "thoughtsTokenCount": REASONING, "totalTokenCount": UNCACHED + READ + OUTPUT,
+        },
+        "modelVersion": "m", "responseId": "resp-7",
+    })
+}
