@@ -12,7 +12,7 @@ export STACK URL TOKEN_URL CLIENT_ID CLIENT_SECRET MODEL LIMIT_MODEL LIMIT_REQUE
 FUZZ_SECONDS ?= 60
 FUZZ_SEEDS := seeds $(wildcard $(foreach kind,requests responses answers streams,$(CURDIR)/shared/wire/tests/*/$(kind)))
 
-.PHONY: help run test check format e2e e2e-watch infra bench build deploy destroy smoke fuzz model clean-tools
+.PHONY: help run test check format e2e e2e-agents e2e-watch infra bench build deploy destroy smoke fuzz model clean-tools
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  \1\t\2/' | expand -t 16
@@ -36,6 +36,11 @@ format: ## Format everything
 e2e: ## The real binary with the official SDKs against mocks that others wrote (FRONT=alb, alb-single or url: as a Lambda function behind that door)
 	cargo build --locked -p tollgate-gateway -p tollgate-rate-limiter -p tollgate-budget -p tollgate-test-servers
 	TOLLGATE_E2E_FRONT=$(FRONT) tests/e2e/run.sh $(TESTS)
+
+e2e-agents: ## Codex CLI, opencode and Continue's CLI through the gateway, one tool loop each (installs them into .tools/)
+	cargo build --locked -p tollgate-gateway -p tollgate-test-servers
+	tests/e2e/setup.sh agents
+	tests/e2e/run.sh test_agents.py test_leaks.py $(TESTS)
 
 e2e-watch: ## The gateway under `cargo lambda watch`, streaming by a function URL
 	cargo build --locked -p tollgate-test-servers

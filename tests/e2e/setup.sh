@@ -3,7 +3,8 @@
 #
 #   setup.sh           Python SDKs into .tools/venv, LLM mock and OAuth server into .tools/npm
 #   setup.sh lambda    also cargo-lambda, into .tools/venv
-#   setup.sh pin       writes requirements.txt and package-lock.json anew from requirements.in and package.json
+#   setup.sh agents    also the coding agents of test_agents.py, into .tools/agents (660 MB)
+#   setup.sh pin       writes requirements.txt and both package-lock.json anew from requirements.in and package.json
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 tools=$(cd "$here/../.." && pwd)/.tools
@@ -37,15 +38,26 @@ python_part() {
   stamp python "$here/requirements.txt"
 }
 
+npm_install() { # npm_install NAME FOLDER : what FOLDER's package.json names, without the packages' own scripts
+  local name=$1 from=$2
+  echo "setup: npm packages into .tools/$name"
+  command -v npm > /dev/null || fail "node and npm are needed (node 20 or newer); install them and run this again"
+  rm -rf "${tools:?}/$name" "$tools/$name.stamp"
+  mkdir -p "$tools/$name"
+  cp "$from/package.json" "$from/package-lock.json" "$tools/$name/"
+  (cd "$tools/$name" && npm ci --silent --ignore-scripts --no-audit --no-fund)
+}
+
 npm_part() {
   if [ -d "$tools/npm/node_modules" ] && stamped npm "$here/package.json" "$here/package-lock.json"; then return; fi
-  echo "setup: npm packages into .tools/npm"
-  command -v npm > /dev/null || fail "node and npm are needed (node 20 or newer); install them and run this again"
-  rm -rf "$tools/npm" "$tools/npm.stamp"
-  mkdir -p "$tools/npm"
-  cp "$here/package.json" "$here/package-lock.json" "$tools/npm/"
-  (cd "$tools/npm" && npm ci --silent --ignore-scripts --no-audit --no-fund)
+  npm_install npm "$here"
   stamp npm "$here/package.json" "$here/package-lock.json"
+}
+
+agents_part() {
+  if [ -d "$tools/agents/node_modules" ] && stamped agents "$here/agents/package.json" "$here/agents/package-lock.json"; then return; fi
+  npm_install agents "$here/agents"
+  stamp agents "$here/agents/package.json" "$here/agents/package-lock.json"
 }
 
 lambda_part() {
@@ -62,15 +74,19 @@ pin() {
   python3 -m venv "$fresh/venv"
   "$fresh/venv/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.in"
   { echo "# Written by setup.sh pin from requirements.in."; "$fresh/venv/bin/pip" freeze; } > "$here/requirements.txt"
-  cp "$here/package.json" "$fresh/"
-  (cd "$fresh" && npm install --silent --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund)
-  cp "$fresh/package-lock.json" "$here/"
+  for folder in "$here" "$here/agents"; do
+    cp "$folder/package.json" "$fresh/"
+    rm -f "$fresh/package-lock.json"
+    (cd "$fresh" && npm install --silent --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund)
+    cp "$fresh/package-lock.json" "$folder/"
+  done
   rm -rf "$fresh"
 }
 
 case "${1:-}" in
   "") python_part; npm_part ;;
   lambda) python_part; npm_part; lambda_part ;;
+  agents) python_part; npm_part; agents_part ;;
   pin) pin ;;
   *) fail "unknown word $1" ;;
 esac

@@ -1,22 +1,18 @@
-"""The Responses API: OpenAI's SDK and OpenAI's own agent against every upstream.
+"""The Responses API: OpenAI's SDK against every upstream (OpenAI's own agent: `test_agents.py`).
 
 `openai` is aimock's own `/v1/responses`, where the gateway edits the model and nothing else; the other columns are translated.
 """
 
 import json
-import os
-import shutil
-import subprocess
 
 import pydantic
 import pytest
 
 from harness.clients import HELLO, PNG, PNG_BASE64, REPORT, SIGNATURE, THOUGHT, WEATHER, Ask
-from harness.world import ROOT, nonce
+from harness.world import nonce
 
 COLUMNS = ["openai", "anthropic", "anthropic-strict", "bedrock-claude", "bedrock-other"]
 TRANSLATED = COLUMNS[1:]
-CODEX = ROOT / ".tools" / "codex" / "node_modules" / ".bin" / "codex"
 
 
 @pytest.fixture(params=COLUMNS)
@@ -165,27 +161,3 @@ def test_a_free_form_tool_is_called_with_its_text(client, world, mode):
 def test_an_error_in_the_middle_of_a_stream_is_raised_by_the_sdk(client):
     with pytest.raises(client.errors.APIError):
         list(client.events("alone-cut-late-anthropic", Ask(nonce())))
-
-
-@pytest.mark.skipif(not CODEX.exists(), reason="the Codex CLI is not installed: npm install --prefix .tools/codex @openai/codex")
-@pytest.mark.parametrize("column", ["anthropic-strict", "bedrock-claude"])
-def test_the_codex_cli_runs_a_tool_loop_on_claude(gateway, world, column, tmp_path):
-    """OpenAI's agent speaks Responses only: it calls its shell, and Claude gets what the shell said."""
-    word = nonce()
-    settings = {
-        "model_provider": "tollgate",
-        "model_providers.tollgate.name": "tollgate",
-        "model_providers.tollgate.base_url": f"{gateway.url}/v1",
-        "model_providers.tollgate.env_key": "TOLLGATE_TOKEN",
-        "model_providers.tollgate.wire_api": "responses",
-    }
-    options = [part for key, value in settings.items() for part in ("-c", f'{key}="{value}"')]
-    command = [CODEX, "exec", "--skip-git-repo-check", "-s", "danger-full-access", "-m", f"via-{column}", *options, f"[tool] {word}"]
-    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CODEX_HOME": str(tmp_path), "TOLLGATE_TOKEN": gateway.token}
-    run = subprocess.run(command, env=env, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
-    assert run.returncode == 0, run.stderr[-3000:]
-    assert "The tools said:" in run.stdout, run.stderr[-3000:]
-    journal = world.bedrock if column.startswith("bedrock") else world.llm
-    results = [b for m in journal.last(word)["body"]["messages"] for b in m["content"] if isinstance(b, dict) and b["type"] == "tool_result"]
-    assert "Paris" in json.dumps(results), "what the shell said of the command that the model wanted"
-    shutil.rmtree(tmp_path, ignore_errors=True)

@@ -7,6 +7,7 @@
 //! | `[system]` | the system prompt, repeated |
 //! | `[tool]` | some text, then a call of the first tool |
 //! | `[parallel]` | two calls of the first tool |
+//! | `[call NAME {...}]` | a call of that tool with that JSON as input, if the request offers it: for agents with tools of their own |
 //! | `[thinking]` | thinking with a signature, then text; only if thinking was asked for, where that is a request field |
 //! | `[image]` | media type and size of the image in the last turn |
 //! | `[cache]` | usage with cache reads and writes |
@@ -80,6 +81,13 @@ impl Asked {
         self.text.contains(&format!("[{marker}]"))
     }
 
+    /// What `[call NAME {...}]` wants called; nothing where the request does not offer such a tool.
+    fn call(&self) -> Option<(&str, Value)> {
+        let (name, rest) = self.text.split_once("[call ")?.1.split_once(' ')?;
+        let input = serde_json::Deserializer::from_str(rest).into_iter().next()?.ok()?;
+        self.tools.iter().any(|tool| tool.name == name).then_some((name, input))
+    }
+
     /// Adds the markers that the model's name holds.
     pub(crate) fn with_model(mut self, model: &str) -> Self {
         for part in model.split("--").skip(1) {
@@ -117,6 +125,11 @@ fn say(asked: &Asked, blocks: &mut Vec<Block>, id: &impl Fn(usize) -> String) ->
     }
     if let Some(name) = &asked.forced_tool {
         blocks.push(call(1, name, "Paris"));
+        return Stop::ToolUse;
+    }
+    if let Some((name, input)) = asked.call() {
+        blocks.push(Block::Text("Let me look that up.".to_owned()));
+        blocks.push(Block::Tool { id: id(1), name: name.to_owned(), input });
         return Stop::ToolUse;
     }
     match first_tool {

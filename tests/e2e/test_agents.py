@@ -1,0 +1,152 @@
+"""Coding agents that people use, one tool loop each: `make e2e-agents`, or they are skipped for not being installed.
+
+The upstream's script has the agent read a file by its own shell tool, and ends with what the tool said. Each agent is asked through
+every API that it speaks; Claude on Bedrock answers, for agents that were never made for it.
+"""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from harness.config import to_yaml
+from harness.world import ROOT, nonce
+
+pytestmark = pytest.mark.native("each agent is one more client; what a front door does to clients is the SDKs' business")
+
+MODULES = ROOT / ".tools" / "agents" / "node_modules"
+CODEX = MODULES / ".bin" / "codex"
+CONTINUE = MODULES / ".bin" / "cn"
+OPENCODE = MODULES / "opencode-linux-x64-baseline" / "bin" / "opencode"
+TIMEOUT_S = 180
+
+
+def installed(program: Path):
+    return pytest.mark.skipif(not program.exists(), reason=f"{program.name} is not installed: tests/e2e/setup.sh agents")
+
+
+@dataclass
+class Desk:
+    """A folder with a note in it, and a home of the agent's own: nothing of the person who runs the suite is read or written."""
+
+    home: Path
+    folder: Path
+    env: dict
+    word: str = field(default_factory=nonce)
+    note: str = field(default_factory=nonce)
+
+    def __post_init__(self):
+        (self.folder / "note.txt").write_text(self.note)
+
+    def prompt(self, tool: str, **more) -> str:
+        """Has the upstream call the agent's shell."""
+        argument = "cmd" if tool == "exec_command" else "command"
+        return f"[call {tool} {json.dumps({argument: 'cat note.txt'} | more)}] {self.word}"
+
+    def run(self, command: list) -> str:
+        """What the agent printed, once it ended by itself."""
+        run = subprocess.run(
+            [str(part) for part in command],
+            env=self.env,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+        assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-4000:]
+        assert "The tools said:" in run.stdout and self.note in run.stdout, run.stdout[-2000:] + run.stderr[-4000:]
+        return run.stdout
+
+
+@pytest.fixture
+def desk(gateway, tmp_path):
+    home, folder = tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    folder.mkdir()
+    return Desk(home, folder, {"PATH": os.environ["PATH"], "HOME": str(home), "TOLLGATE_TOKEN": gateway.token})
+
+
+def journal(world, column: str):
+    return world.bedrock if column.startswith("bedrock") else world.llm
+
+
+@installed(CODEX)
+@pytest.mark.parametrize("column", ["bedrock-claude", "bedrock-other", "anthropic-strict"])
+def test_codex(gateway, world, desk, column):
+    """OpenAI's agent speaks the Responses API only."""
+    settings = {
+        "model_provider": "tollgate",
+        "model_providers.tollgate.name": "tollgate",
+        "model_providers.tollgate.base_url": f"{gateway.url}/v1",
+        "model_providers.tollgate.env_key": "TOLLGATE_TOKEN",
+        "model_providers.tollgate.wire_api": "responses",
+    }
+    options = [part for key, value in settings.items() for part in ("-c", f'{key}="{value}"')]
+    options += ["-c", "analytics.enabled=false", "-c", "check_for_update_on_startup=false"]
+    desk.run([CODEX, "exec", "--skip-git-repo-check", "-s", "danger-full-access", "-m", f"via-{column}", *options, desk.prompt("exec_command")])
+    assert desk.note in json.dumps(journal(world, column).last(desk.word)["body"])
+
+
+# What opencode calls an API, and where the gateway has it.
+OPENCODE_SDKS = {"@ai-sdk/openai-compatible": "/v1", "@ai-sdk/openai": "/v1", "@ai-sdk/anthropic": "/v1", "@ai-sdk/google": "/v1beta"}
+
+
+@installed(OPENCODE)
+@pytest.mark.parametrize("column", ["bedrock-claude", "bedrock-other"])
+@pytest.mark.parametrize("sdk", OPENCODE_SDKS)
+def test_opencode(gateway, world, desk, sdk, column):
+    """opencode speaks through the SDK that its configuration names: Chat Completions, Responses, Messages, generateContent."""
+    model = f"via-{column}"
+    provider = {
+        "npm": sdk,
+        "name": "Tollgate",
+        "options": {"baseURL": gateway.url + OPENCODE_SDKS[sdk], "apiKey": "{env:TOLLGATE_TOKEN}"},
+        "models": {model: {"name": model}},
+    }
+    config = {
+        "autoupdate": False,
+        "share": "disabled",
+        "enabled_providers": ["tollgate"],
+        "provider": {"tollgate": provider},
+        "model": f"tollgate/{model}",
+        "small_model": f"tollgate/{model}",
+    }
+    switches = ["AUTOUPDATE", "MODELS_FETCH", "LSP_DOWNLOAD", "DEFAULT_PLUGINS", "SHARE"]
+    desk.env |= {"OPENCODE_CONFIG_CONTENT": json.dumps(config)} | {f"OPENCODE_DISABLE_{switch}": "1" for switch in switches}
+    # Word by word: opencode puts quotation marks around an argument with spaces.
+    prompt = desk.prompt("bash", description="Reads the note").split(" ")
+    desk.run([OPENCODE, "run", "--pure", "--print-logs", "--title", "note", *prompt])
+    assert desk.note in json.dumps(journal(world, column).last(desk.word)["body"])
+
+
+# What Continue calls an API, and where the gateway has it.
+CONTINUE_PROVIDERS = {"openai": "/v1/", "anthropic": "/v1/", "gemini": "/v1beta/"}
+# Of `apiBase` Continue makes nothing for Gemini; Google's SDK, which it uses, reads this.
+GEMINI_BASE = "GOOGLE_GEMINI_BASE_URL"
+
+
+@installed(CONTINUE)
+@pytest.mark.parametrize("column", ["bedrock-claude", "bedrock-other"])
+@pytest.mark.parametrize("provider", CONTINUE_PROVIDERS)
+def test_continue(gateway, world, desk, provider, column):
+    """Continue's CLI speaks Chat Completions, Messages, or generateContent."""
+    model = {
+        "name": "claude",
+        "provider": provider,
+        "model": f"via-{column}",
+        "apiBase": gateway.url + CONTINUE_PROVIDERS[provider],
+        "apiKey": gateway.token,
+        "roles": ["chat"],
+    }
+    config = desk.home / "config.yaml"
+    config.write_text(to_yaml({"name": "tollgate", "version": "1.0.0", "schema": "v1", "models": [model]}))
+    (desk.home / ".continue").mkdir()
+    (desk.home / ".continue" / ".onboarding_complete").touch()
+    desk.env |= {"CONTINUE_CLI_ENABLE_TELEMETRY": "0", "CONTINUE_METRICS_ENABLED": "0", "FORCE_NO_TTY": "true", GEMINI_BASE: gateway.url}
+    desk.run([CONTINUE, "-p", "--auto", "--config", config, desk.prompt("Bash")])
+    assert desk.note in json.dumps(journal(world, column).last(desk.word)["body"])
