@@ -4,8 +4,8 @@
 //! 1. handshake: the request asks for a WebSocket and names a model; browsers have their token in the subprotocol
 //! 2. limits: one request is counted
 //! 3. the provider's WebSocket is opened, provider after provider; until one is open, what fails is an HTTP answer
-//! 4. 101, and the session runs by itself ([`session`]): events pass both ways as they come; each response is reserved before it begins and settled by its
-//!    `response.done` ([`turns`])
+//! 4. 101, and the session runs by itself (`session`): events pass both ways as they come; each response is reserved before it begins and settled by its
+//!    `response.done` (`turns`)
 //!
 //! Failure policy: a limit in the middle of a session is an `error` event, and the response is not made; a provider that breaks off closes the session with
 //! 1011; a token that expires, and a gateway that shuts down, close it with a reason. What was reserved and never made is released.

@@ -1,7 +1,7 @@
 //! Configuration changes without a deployment.
 //!
 //! 1. [`Live`] is what serves now. A request takes the [`App`] of the moment in which it came and keeps it to its end, a stream included.
-//! 2. [`Feed`] looks for another configuration: a file, AWS AppConfig's agent, an object in S3 ([`source`]). Natively every few seconds; on Lambda, where nothing
+//! 2. [`Feed`] looks for another configuration: a file, AWS AppConfig's agent, an object in S3 (`source`). Natively every few seconds; on Lambda, where nothing
 //!    runs between invocations, at the start of one, beside it and not before it (`freshness`).
 //! 3. What is found is parsed and built as at the start. If that fails, the last good one stays, the log says why, and `ConfigurationRefused` is counted at
 //!    every look until the document is right.

@@ -5,7 +5,7 @@
 //! 1. Model and streaming stand in the path (`/v1beta/models/{model}:streamGenerateContent`), not in the body.
 //! 2. Fields may be written in camelCase or snake_case, 64-bit numbers as strings, bytes in either alphabet of base64: it is the JSON form of a
 //!    protocol buffer (<https://protobuf.dev/programming-guides/json/>).
-//! 3. A part may be signed (`thoughtSignature`), and Gemini wants it back on that part. [`signature`] says where it lives meanwhile.
+//! 3. A part may be signed (`thoughtSignature`), and Gemini wants it back on that part. `signature` says where it lives meanwhile.
 //! 4. A call's result is linked by the function's name, and by an id only where the model gave one.
 //! 5. A stream is server-sent events with `?alt=sse` and one JSON array without it. The codec writes events; [`ArrayForm`] turns them into the array.
 //!
