@@ -384,12 +384,16 @@ fn aliases_name_one_model_and_do_not_go_in_circles() {
 fn route_keys_are_ends_of_paths() {
     refused(&[
         ("ai: {routes: {'': messages}}", "an empty path suffix"),
-        ("ai: {routes: {'/v1/*': messages}}", "a path suffix has no *"),
+        ("ai: {routes: {'/v1/*/x': messages}}", "a path suffix has no * within"),
+        ("ai: {routes: {'/v1/x*': messages}}", "a path suffix has no * within"),
+        ("ai: {routes: {'/*': messages}}", "a folder without a name"),
         ("ai: {routes: {'/v1/x?a=b': messages}}", "is not the end of a path"),
         ("ai: {routes: {'/v1/x/': messages}}", "ends with a slash"),
         ("ai: {routes: {'/v1/x': message}}", "did you mean `messages`?"),
     ]);
-    accepted(&["ai: {routes: {'*': passthrough, /v1/x: messages, ':predict': generateContent, chat: completions}}"]);
+    accepted(&[
+        "ai: {routes: {'*': passthrough, '/v1/files/*': detect, /v1/x: messages, ':predict': generateContent, chat: completions}}",
+    ]);
 }
 
 #[test]

@@ -92,6 +92,20 @@ fn the_built_in_routes_match_on_segment_boundaries() {
 }
 
 #[test]
+fn a_folder_with_a_star_is_for_what_is_below_it() {
+    let config = parse("ai: {routes: {'/v1/files/*': passthrough, '*': detect}}", "").unwrap();
+    for (path, kind) in [
+        ("/v1/files/file-1/content", RouteType::Passthrough),
+        ("/team/v1/files/x", RouteType::Passthrough),
+        ("/v1/files", RouteType::Detect),
+        ("/v1/files/", RouteType::Detect),
+        ("/v1/chat/completions", RouteType::Completions),
+    ] {
+        assert_eq!(config.route_type(path), Some(kind), "{path}");
+    }
+}
+
+#[test]
 fn configured_routes_add_to_the_built_in_ones_and_override_them() {
     let config = config();
     for (path, kind) in [
