@@ -5,6 +5,9 @@
 #[path = "fidelity/answers.rs"]
 mod answers;
 #[cfg(test)]
+#[path = "fidelity/cases.rs"]
+mod cases;
+#[cfg(test)]
 #[path = "fidelity/collected.rs"]
 mod collected;
 #[cfg(test)]

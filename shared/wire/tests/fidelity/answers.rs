@@ -20,7 +20,7 @@ pub(crate) enum Piece {
     Redacted(String),
     Call {
         id: String,
-        name: &'static str,
+        name: String,
         input: Value,
     },
     Refusal(&'static str),
@@ -33,7 +33,11 @@ pub(crate) const OUTPUT: u64 = 9001;
 pub(crate) const REASONING: u64 = 776;
 
 pub(crate) fn call(id: &str, input: Value) -> Piece {
-    Piece::Call { id: id.to_owned(), name: "look_77", input }
+    named_call(id, "look_77", input)
+}
+
+pub(crate) fn named_call(id: &str, name: &str, input: Value) -> Piece {
+    Piece::Call { id: id.to_owned(), name: name.to_owned(), input }
 }
 
 /// One of each.

@@ -6,7 +6,8 @@ use tollgate_wire::codec::Dialect;
 /// The events of a stream.
 pub(crate) fn events(bytes: &[u8]) -> Vec<Value> {
     let text = std::str::from_utf8(bytes).unwrap();
-    let data = text.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]");
+    let data = text.lines().filter_map(|line| line.strip_prefix("data:").map(str::trim));
+    let data = data.filter(|data| *data != "[DONE]");
     data.map(|data| serde_json::from_str(data).unwrap()).collect()
 }
 

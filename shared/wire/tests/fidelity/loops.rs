@@ -56,7 +56,7 @@ fn found(value: &Value, expected: &BTreeMap<String, usize>, counts: &mut BTreeMa
 }
 
 /// The client's part: puts its answer and the results of the calls into its next request.
-fn take(client: Dialect, body: &mut Map<String, Value>, answer: &Value) {
+pub(crate) fn take(client: Dialect, body: &mut Map<String, Value>, answer: &Value) {
     let list = match client {
         Dialect::Responses => "input",
         Dialect::GenerateContent => "contents",
