@@ -149,6 +149,27 @@ fn takes_proofs(client: Dialect, upstream: &Upstream) -> bool {
     client == upstream.dialect || upstream.dialect != Dialect::Chat && upstream.title != "converse, Nova"
 }
 
+/// A second turn's request: what does not come back is reported, and the calls and their results go on.
+#[test]
+fn what_an_upstream_does_not_get_back_is_reported() {
+    for client in CLIENTS {
+        for upstream in UPSTREAMS.iter().filter(|upstream| !takes_proofs(client, upstream)) {
+            let mut body = first(client);
+            let mut started = start(client, &body, &upstream.target(true), false).unwrap();
+            let bytes = Bytes::from(whole(upstream.dialect, &answer(0)).to_string());
+            let answer: Value = serde_json::from_slice(&started.relay.response(bytes).unwrap()).unwrap();
+            take(client, &mut body, &answer);
+            let dropped = start(client, &body, &upstream.target(true), false).unwrap().dropped;
+            assert!(
+                dropped.iter().any(|dropped| dropped.path.starts_with("messages[1]")),
+                "{} to {}: {dropped:?}",
+                name(client),
+                upstream.title
+            );
+        }
+    }
+}
+
 fn check(stream: bool) {
     let mut wrong = Vec::new();
     for client in CLIENTS {
