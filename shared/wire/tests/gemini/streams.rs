@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tollgate_wire::codec::{Dialect, stream_writer};
 use tollgate_wire::error::WireError;
-use tollgate_wire::ir::{BlockKind, Delta, Event, Stop, StopReason, Usage};
+use tollgate_wire::ir::{BlockKind, Delta, Event, Fault, FaultKind, Stop, StopReason, Usage};
 
 use super::{events, fixture, seed};
 
@@ -114,4 +114,50 @@ fn a_clients_calls_are_whole_though_their_upstream_interleaves_them() {
         (data["candidates"][0]["finishReason"].as_str(), data["responseId"].as_str()),
         (Some("STOP"), Some("up"))
     );
+}
+
+/// The AI SDK leaves out an empty part of thinking, and the signature in it.
+#[test]
+fn a_signature_comes_with_the_last_piece_of_its_thinking() {
+    let mut writer = stream_writer(Dialect::GenerateContent, &seed(), true, &Default::default());
+    let mut out = Vec::new();
+    let say = |delta| Event::Delta { index: 0, delta };
+    for event in [
+        Event::BlockStart { index: 0, kind: BlockKind::Thinking },
+        say(Delta::Thinking("Two ".into())),
+        say(Delta::Thinking("words.".into())),
+        say(Delta::Signature("si".into())),
+        say(Delta::Signature("gn".into())),
+        Event::BlockStop { index: 0 },
+    ] {
+        writer.event(&event, &mut out);
+    }
+    let text = String::from_utf8(out).unwrap();
+    let parts: Vec<Value> = text
+        .split_terminator("\n\n")
+        .map(|event| serde_json::from_str::<Value>(event.trim().strip_prefix("data: ").unwrap()).unwrap())
+        .map(|chunk| chunk["candidates"][0]["content"]["parts"].clone())
+        .collect();
+    let signed = serde_json::json!([{"text": "words.", "thought": true, "thoughtSignature": "dG9sbGdhdGU6c2lnbg=="}]);
+    assert_eq!(parts, [serde_json::json!([{"text": "Two ", "thought": true}]), signed]);
+}
+
+#[test]
+fn thinking_that_is_cut_off_is_written_to_its_last_piece() {
+    let fault = Fault::new(FaultKind::Overloaded, "busy");
+    let start = Event::BlockStart { index: 0, kind: BlockKind::Thinking };
+    let piece = Event::Delta { index: 0, delta: Delta::Thinking("Why".into()) };
+    for ended in [true, false] {
+        let mut writer = stream_writer(Dialect::GenerateContent, &seed(), true, &Default::default());
+        let mut out = Vec::new();
+        writer.event(&start, &mut out);
+        writer.event(&piece, &mut out);
+        if ended {
+            writer.finish(&mut out)
+        } else {
+            writer.fault(&fault, "req_1", &mut out)
+        }
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.split("\n\n").next().unwrap().contains("Why"), "{text}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Writes a client's stream.
 //!
-//! 1. Each piece of text or thinking is a chunk of its own. A signature comes in an empty part behind what it signs.
+//! 1. Each piece of text or thinking is a chunk of its own. A signature comes with the last piece of what it signs, for which each piece of thinking
+//!    waits for the next: Vercel's AI SDK reads no signature of an empty part of thinking.
 //! 2. Calls are whole in Gemini, and an upstream may interleave its own: they are gathered, and written when the answer stops.
 //! 3. The last chunk has the reason and the counts. Nothing marks the end of the stream.
 //! 4. A fault is a chunk with `error`, on which the official SDK raises.
@@ -32,8 +33,17 @@ pub struct Writer {
 #[derive(Debug)]
 enum Written {
     Text,
-    Thinking { signature: String },
-    Call { id: String, name: String, args: String, signature: Option<String> },
+    /// `held` is the piece that waits.
+    Thinking {
+        held: String,
+        signature: String,
+    },
+    Call {
+        id: String,
+        name: String,
+        args: String,
+        signature: Option<String>,
+    },
 }
 
 impl Writer {
@@ -63,7 +73,7 @@ impl Writer {
     fn block_start(&mut self, kind: &BlockKind, out: &mut Vec<u8>) {
         let written = match kind {
             BlockKind::Text | BlockKind::Refusal => Written::Text,
-            BlockKind::Thinking => Written::Thinking { signature: String::new() },
+            BlockKind::Thinking => Written::Thinking { held: String::new(), signature: String::new() },
             BlockKind::RedactedThinking(data) => {
                 self.parts(vec![redacted(data)], out);
                 Written::Text
@@ -81,21 +91,38 @@ impl Writer {
     fn delta(&mut self, index: usize, delta: &Delta, out: &mut Vec<u8>) {
         match (delta, self.blocks.get_mut(index)) {
             (Delta::Text(text), _) if !text.is_empty() => self.parts(vec![json!({ "text": text })], out),
-            (Delta::Thinking(text), _) => self.parts(thought(text, None).into_iter().collect(), out),
-            (Delta::Signature(more), Some(Written::Thinking { signature })) => signature.push_str(more),
+            (Delta::Thinking(text), Some(Written::Thinking { held, .. })) if !text.is_empty() => {
+                let before = std::mem::replace(held, text.clone());
+                self.thought(&before, None, out);
+            }
+            (Delta::Signature(more), Some(Written::Thinking { signature, .. })) => signature.push_str(more),
             (Delta::ToolInput(more), Some(Written::Call { args, .. })) => args.push_str(more),
             // A reader that gives such events breaks the agreement of `Event`.
-            (Delta::Text(_) | Delta::Signature(_) | Delta::ToolInput(_), _) => {}
+            (Delta::Text(_) | Delta::Thinking(_) | Delta::Signature(_) | Delta::ToolInput(_), _) => {}
+        }
+    }
+
+    fn thought(&self, text: &str, signature: Option<&str>, out: &mut Vec<u8>) {
+        if let Some(part) = thought(text, signature) {
+            self.parts(vec![part], out);
         }
     }
 
     fn block_stop(&mut self, index: usize, out: &mut Vec<u8>) {
-        let Some(Written::Thinking { signature }) = self.blocks.get_mut(index) else { return };
-        let signature = std::mem::take(signature);
-        match signature::of_call(&signature) {
-            Some(of_call) => self.of_call = Some(of_call.to_owned()),
-            None if signature.is_empty() => {}
-            None => self.parts(thought("", Some(&signature)).into_iter().collect(), out),
+        let Some(Written::Thinking { held, signature }) = self.blocks.get_mut(index) else { return };
+        let (held, signature) = (std::mem::take(held), std::mem::take(signature));
+        if let Some(of_call) = signature::of_call(&signature) {
+            self.of_call = Some(of_call.to_owned());
+            self.thought(&held, None, out);
+        } else {
+            self.thought(&held, Some(signature.as_str()).filter(|signature| !signature.is_empty()), out);
+        }
+    }
+
+    /// The pieces that still wait: the stream ends inside of their blocks.
+    fn flush(&mut self, out: &mut Vec<u8>) {
+        for index in 0..self.blocks.len() {
+            self.block_stop(index, out);
         }
     }
 
@@ -131,6 +158,7 @@ impl StreamWriter for Writer {
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
+        self.flush(out);
         let candidate = json!({
             "content": { "parts": self.calls(), "role": "model" },
             "finishReason": finish_of(self.stop.reason),
@@ -144,6 +172,7 @@ impl StreamWriter for Writer {
     }
 
     fn fault(&mut self, fault: &Fault, request_id: &str, out: &mut Vec<u8>) {
+        self.flush(out);
         write_event(None, &encode_error(fault, request_id), out);
     }
 }
