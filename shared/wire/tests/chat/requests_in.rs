@@ -139,6 +139,19 @@ fn a_mark_on_a_message_stands_behind_its_last_block() {
 }
 
 #[test]
+fn a_mark_on_a_call_stands_behind_it() {
+    let call = json!({"id": "c", "type": "function", "function": {"name": "now", "arguments": "{}"}, "cache_control": {"type": "ephemeral"}});
+    let request = with(
+        json!({"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": null, "tool_calls": [call]}]}),
+    );
+    let request = request.unwrap();
+    let [Block::ToolUse { .. }, Block::CacheMark(CacheTtl::FiveMinutes)] = &request.messages[1].blocks[..] else {
+        panic!("{:?}", request.messages[1].blocks)
+    };
+    assert!(request.unmapped.is_empty());
+}
+
+#[test]
 fn allowed_tools_are_the_only_tools() {
     let request = decode_request(Dialect::Chat, fixture("requests/options.json").as_bytes()).unwrap();
     assert_eq!(request.tools.iter().map(|tool| tool.name.as_str()).collect::<Vec<_>>(), ["b"]);

@@ -181,11 +181,13 @@ fn tool_calls(items: Vec<Value>, path: &Path<'_>, unmapped: &mut Vec<Dropped>) -
         if fields.get("type").is_some_and(|kind| kind == "custom") {
             return Err(WireError::unsupported(path.to_string(), "calls of custom tools are not translated"));
         }
-        let (mut id, mut call, mut signature) = (None, None, None);
+        let (mut id, mut call, mut signature, mut mark) = (None, None, None, None);
         for (key, value) in fields {
             let path = path.key(&key);
             match key.as_str() {
                 _ if value.is_null() => {}
+                // The AI SDK puts the mark of a part there (opencode, with Claude).
+                "cache_control" => mark = Some(cache_control(value, &path, unmapped)?),
                 // `index` is left over from joined stream deltas.
                 "type" | "index" => {}
                 "id" => id = Some(string(value, &path)?),
@@ -203,6 +205,7 @@ fn tool_calls(items: Vec<Value>, path: &Path<'_>, unmapped: &mut Vec<Dropped>) -
             calls.push(Block::Thinking { text: String::new(), signature });
         }
         calls.push(Block::ToolUse { id, name, input });
+        calls.extend(mark.map(Block::CacheMark));
     }
     Ok(calls)
 }
