@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.clients import SIGNATURE
 from harness.config import to_yaml
 from harness.world import ROOT, nonce
 
@@ -78,35 +79,56 @@ def journal(world, column: str):
 @installed(CODEX)
 @pytest.mark.parametrize("column", ["bedrock-claude", "bedrock-other", "anthropic-strict"])
 def test_codex(gateway, world, desk, column):
-    """OpenAI's agent speaks the Responses API only."""
+    """OpenAI's agent speaks the Responses API only. Claude thinks first, and gets its thinking back with its signature."""
+    thinks = column != "bedrock-other"
     settings = {
         "model_provider": "tollgate",
         "model_providers.tollgate.name": "tollgate",
         "model_providers.tollgate.base_url": f"{gateway.url}/v1",
         "model_providers.tollgate.env_key": "TOLLGATE_TOKEN",
         "model_providers.tollgate.wire_api": "responses",
+        "model_reasoning_effort": "high",
     }
     options = [part for key, value in settings.items() for part in ("-c", f'{key}="{value}"')]
     options += ["-c", "analytics.enabled=false", "-c", "check_for_update_on_startup=false"]
-    desk.run([CODEX, "exec", "--skip-git-repo-check", "-s", "danger-full-access", "-m", f"via-{column}", *options, desk.prompt("exec_command")])
-    assert desk.note in json.dumps(journal(world, column).last(desk.word)["body"])
+    prompt = "[thinking] " + desk.prompt("exec_command")
+    desk.run([CODEX, "exec", "--skip-git-repo-check", "-s", "danger-full-access", "-m", f"via-{column}", *options, prompt])
+    asked = json.dumps(journal(world, column).last(desk.word)["body"])
+    assert desk.note in asked
+    assert (SIGNATURE in asked) == thinks
 
 
-# What opencode calls an API, and where the gateway has it.
-OPENCODE_SDKS = {"@ai-sdk/openai-compatible": "/v1", "@ai-sdk/openai": "/v1", "@ai-sdk/anthropic": "/v1", "@ai-sdk/google": "/v1beta"}
+@dataclass
+class Api:
+    """An API as opencode has it: where the gateway serves it, how thinking is asked for, and whether it comes back with its signature."""
+
+    path: str
+    thinking: dict
+    signed: bool = True
+
+
+OPENCODE_SDKS = {
+    # Sends back `reasoning_content` and no more.
+    "@ai-sdk/openai-compatible": Api("/v1", {"reasoningEffort": "high"}, signed=False),
+    "@ai-sdk/openai": Api("/v1", {"reasoningEffort": "high", "reasoningSummary": "auto", "include": ["reasoning.encrypted_content"]}),
+    "@ai-sdk/anthropic": Api("/v1", {"thinking": {"type": "enabled", "budgetTokens": 4000}}),
+    "@ai-sdk/google": Api("/v1beta", {"thinkingConfig": {"includeThoughts": True, "thinkingBudget": 4000}}),
+}
 
 
 @installed(OPENCODE)
 @pytest.mark.parametrize("column", ["bedrock-claude", "bedrock-other"])
 @pytest.mark.parametrize("sdk", OPENCODE_SDKS)
 def test_opencode(gateway, world, desk, sdk, column):
-    """opencode speaks through the SDK that its configuration names: Chat Completions, Responses, Messages, generateContent."""
+    """opencode speaks through the SDK that its configuration names: Chat Completions, Responses, Messages, generateContent. Claude thinks first."""
+    thinks = column == "bedrock-claude"
+    api = OPENCODE_SDKS[sdk]
     model = f"via-{column}"
     provider = {
         "npm": sdk,
         "name": "Tollgate",
-        "options": {"baseURL": gateway.url + OPENCODE_SDKS[sdk], "apiKey": "{env:TOLLGATE_TOKEN}"},
-        "models": {model: {"name": model}},
+        "options": {"baseURL": gateway.url + api.path, "apiKey": "{env:TOLLGATE_TOKEN}"},
+        "models": {model: {"name": model} | ({"reasoning": True, "interleaved": True, "options": api.thinking} if thinks else {})},
     }
     config = {
         "autoupdate": False,
@@ -119,9 +141,11 @@ def test_opencode(gateway, world, desk, sdk, column):
     switches = ["AUTOUPDATE", "MODELS_FETCH", "LSP_DOWNLOAD", "DEFAULT_PLUGINS", "SHARE"]
     desk.env |= {"OPENCODE_CONFIG_CONTENT": json.dumps(config)} | {f"OPENCODE_DISABLE_{switch}": "1" for switch in switches}
     # Word by word: opencode puts quotation marks around an argument with spaces.
-    prompt = desk.prompt("bash", description="Reads the note").split(" ")
+    prompt = (["[thinking]"] if thinks else []) + desk.prompt("bash", description="Reads the note").split(" ")
     desk.run([OPENCODE, "run", "--pure", "--print-logs", "--title", "note", *prompt])
-    assert desk.note in json.dumps(journal(world, column).last(desk.word)["body"])
+    asked = json.dumps(world.bedrock.last(desk.word)["body"])
+    assert desk.note in asked
+    assert (SIGNATURE in asked) == (thinks and api.signed)
 
 
 # What Continue calls an API, and where the gateway has it.
@@ -140,7 +164,7 @@ def test_continue(gateway, world, desk, provider, column):
         "provider": provider,
         "model": f"via-{column}",
         "apiBase": gateway.url + CONTINUE_PROVIDERS[provider],
-        "apiKey": gateway.token,
+        "apiKey": "${{ secrets.TOLLGATE_TOKEN }}",
         "roles": ["chat"],
     }
     config = desk.home / "config.yaml"
