@@ -91,6 +91,8 @@ def test_the_loudest_log_level_tells_no_secret_either(world):
     server = world.start_gateway(world.config(), env=GATEWAY_ENV | {"TOLLGATE_LOG": "trace"})
     url = server.wait_for(listen_address)
     for name, column in itertools.product(CLIENTS, COLUMNS):
+        if (name, column) == ("responses", "openai-strict"):
+            continue  # That fake has no Responses API.
         client = CLIENTS[name](url, world.issuer.token())
         for mode in ("plain", "stream"):
             assert client.ask(f"via-{column}", Ask(nonce(), system="Speak like a gatekeeper."), mode).text == HELLO

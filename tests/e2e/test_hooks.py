@@ -334,7 +334,7 @@ def guarded(world, hooks):
 @pytest.mark.parametrize("name", CLIENTS)
 def test_our_gateway_asks_our_budget(world, hooks, guarded, name):
     client = guarded.client(name, world.issuer.minted(**{"custom:team": f"guarded-{name}"}))
-    model = {"chat": "via-openai-strict", "messages": "via-anthropic-strict"}[name]
+    model = "via-openai-strict" if name == "chat" else "via-anthropic-strict"
     request_id = f"e2e-guard-{uuid.uuid4().hex[:12]}"
     request = Ask(nonce(), max_tokens=OUT)
     assert client.plain(model, request, extra_headers={"x-request-id": request_id}).output_tokens == OUT

@@ -4,6 +4,7 @@ Prices are chosen so that a request reserves exactly what it will use: input is 
 output, which is what the requests allow. Each case has a team of its own, so that most of them share one gateway."""
 
 import json
+import operator
 import os
 import re
 import subprocess
@@ -23,7 +24,7 @@ IN, OUT = 12, 7
 # Nano-dollars of one request, at 10 dollars a million tokens of output.
 COST = OUT * 10_000
 PRICES = {"*": {"input": 0, "output": 10}}
-MODELS = {"chat": "via-openai-strict", "messages": "via-anthropic-strict"}
+MODELS = {"chat": "via-openai-strict", "messages": "via-anthropic-strict", "responses": "via-anthropic-strict"}
 
 
 def usd(nano: int) -> str:
@@ -104,7 +105,8 @@ def test_requests_per_minute(world, limited, name, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(time, "sleep", slept.append)
         with pytest.raises(client.errors.RateLimitError):
-            create = again.chat.completions.create if name == "chat" else again.messages.create
+            create = {"chat": "chat.completions", "messages": "messages", "responses": "responses"}[name]
+            create = operator.attrgetter(f"{create}.create")(again)
             create(**client.body(MODELS[name], small()), **options)
     waits = [seconds for seconds in slept if seconds > 1]
     assert len(waits) == 2 and all(seconds <= 60 for seconds in waits), "as long as retry-after says"
@@ -280,7 +282,7 @@ def test_a_ledger_that_is_away_closes(world, start_gateway):
         assert int(response.headers["retry-after"]) > 0
         body = response.json()
         assert body["error"]["message"]
-        if name == "chat":
+        if name in ("chat", "responses"):
             assert body["error"]["code"] == "limits_unavailable"
         else:
             assert (body["type"], body["error"]["type"]) == ("error", "overloaded_error")

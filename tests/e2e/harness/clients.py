@@ -157,8 +157,9 @@ class Chat(Client):
         return Reply(
             text=message.content or "",
             stop=choice.finish_reason,
-            input_tokens=completion.usage.prompt_tokens,
-            output_tokens=completion.usage.completion_tokens,
+            # A provider that refuses `stream_options` says nothing of usage in its streams.
+            input_tokens=completion.usage and completion.usage.prompt_tokens,
+            output_tokens=completion.usage and completion.usage.completion_tokens,
             tools=[ToolCall(c.id, c.function.name, json.loads(c.function.arguments)) for c in message.tool_calls or []],
             thinking=[(thought, None)] if thought else [],
             headers=headers,
