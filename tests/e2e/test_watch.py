@@ -48,7 +48,7 @@ def url(world):
 @pytest.mark.parametrize("name", CLIENTS)
 def test_the_first_content_comes_before_the_last_is_produced(world, url, name):
     word = nonce()
-    model, journal = {"chat": ("via-openai-strict", world.llm), "messages": ("via-bedrock-claude", world.bedrock)}[name]
+    model, journal = ("via-openai-strict", world.llm) if name == "chat" else ("via-bedrock-claude", world.bedrock)
     client = CLIENTS[name](url, world.issuer.token())
     text, open_at_first = "", None
     for event in client.events(model, Ask(f"[slow] {word}")):
