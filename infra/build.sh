@@ -42,6 +42,8 @@ printf '%-14s %-8s %12s %12s  %s\n' function arch bytes zipped 'sha256 of the zi
 for name in "${functions[@]}"; do
   folder=target/lambda/$name
   rm -f "$folder/bootstrap.zip"
+  # By cargo-lambda the profile's `strip` comes to nothing: 3 MB of symbols of the gateway's. A binary for another architecture keeps them.
+  [ "$compiler" != cargo ] || strip "$folder/bootstrap"
   python3 infra/zip.py "$folder/bootstrap.zip" "bootstrap=$folder/bootstrap"
   printf '%-14s %-8s %12s %12s  %s\n%50s%s\n' "$name" "$arch" "$(stat -c %s "$folder/bootstrap")" "$(stat -c %s "$folder/bootstrap.zip")" \
     "$(sha256sum < "$folder/bootstrap.zip" | cut -d' ' -f1)" '' "$(sha256sum < "$folder/bootstrap" | cut -d' ' -f1)"
