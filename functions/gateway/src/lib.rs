@@ -42,4 +42,5 @@ pub mod relay;
 pub mod reload;
 pub mod router;
 pub mod start;
+mod stepped;
 pub mod unary;

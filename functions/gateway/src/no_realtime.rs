@@ -7,11 +7,10 @@ use http::HeaderMap;
 use http::request::Parts;
 use tollgate_auth::Identity;
 use tollgate_wire::codec::Dialect;
-use tollgate_wire::ir::{Fault, FaultKind};
 
 use crate::app::App;
 use crate::books::Books;
-use crate::pipeline::refuse;
+use crate::pipeline::{no_websocket, refuse};
 
 /// Tokens among subprotocols are for WebSockets.
 pub fn token(_: &HeaderMap) -> Option<&str> {
@@ -27,7 +26,5 @@ pub async fn respond(
     books: Books,
     _: &Arc<Identity>,
 ) -> Response {
-    let message = "WebSockets are not served here: a Lambda function cannot. Connect to the gateway's native server (container, ECS), over HTTP/1.1";
-    let fault = Fault::new(FaultKind::NotImplemented, message).with_code("websocket_not_supported");
-    refuse(books, &fault, client, request_id).await
+    refuse(books, &no_websocket(), client, request_id).await
 }

@@ -10,9 +10,7 @@
 //! An answer that breaks off: events get an error event; of other answers the connection breaks, as the provider's did. Lambda would take a broken body for
 //! a whole one, so there such an answer is read to its end first.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::SystemTime;
 
 use axum::body::Body;
@@ -22,7 +20,6 @@ use futures_util::future::BoxFuture;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use http_body::Frame;
 use tokio::time::Instant;
 use tollgate_auth::Identity;
 use tollgate_limits::{Prompt, What};
@@ -35,6 +32,7 @@ use tollgate_wire::opaque::{self, Detector, Named};
 use crate::app::App;
 use crate::books::Books;
 use crate::pipeline::{self, HostDeadline, refuse, with};
+use crate::stepped::{self, Stepped, Steps};
 use crate::{accept, meter};
 
 /// More of an answer is not held on Lambda; its front doors carry less.
@@ -84,17 +82,13 @@ pub async fn respond(app: &App, asked: Asked<'_>, body: Body, mut books: Books, 
         Err(denied) => return pipeline::limited(books, denied, asked.client, asked.request_id).await,
     };
     let request = Forward {
-        method: asked.parts.method.clone(),
-        dialect: asked.client,
-        path: api_path(path),
         query: asked.parts.uri.query(),
         headers: forwardable(&asked.parts.headers),
         body,
         model,
         model_in: place(named.as_ref()),
-        upgrade: false,
-        deadline,
         max_attempts: app.config.request.max_attempts() as usize,
+        ..Forward::new(asked.parts.method.clone(), asked.client, api_path(path), deadline)
     };
     let answered = forward(&request, chain, books.underway()).await;
     let outcome = books.answered();
@@ -177,7 +171,7 @@ pub(crate) async fn relayed(mut answer: Forwarded, asked: Asked<'_>, books: Book
     let mut response = if asked.parts.extensions.get::<HostDeadline>().is_some() && !events {
         held(flow, asked).await
     } else {
-        Response::new(Body::new(FlowBody { next: Some(Box::pin(step(Box::new(flow)))) }))
+        Response::new(stepped::body(Box::new(flow)))
     };
     if response.status().is_success() {
         *response.status_mut() = status;
@@ -258,7 +252,11 @@ impl Drop for Flow {
     }
 }
 
-type Stepped = (Result<Bytes, std::io::Error>, Option<Box<Flow>>);
+impl Steps for Flow {
+    fn step(self: Box<Self>) -> BoxFuture<'static, Stepped> {
+        Box::pin(step(self))
+    }
+}
 
 async fn step(mut flow: Box<Flow>) -> Stepped {
     match flow.next().await {
@@ -275,33 +273,6 @@ async fn step(mut flow: Box<Flow>) -> Stepped {
             codec::stream_writer(client, &seed, false, &Arc::default()).fault(&fault, &flow.request_id, &mut event);
             (Ok(event.into()), None)
         }
-    }
-}
-
-struct FlowBody {
-    next: Option<BoxFuture<'static, Stepped>>,
-}
-
-impl http_body::Body for FlowBody {
-    type Data = Bytes;
-    type Error = std::io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let Some(next) = &mut self.next else { return Poll::Ready(None) };
-        let Poll::Ready((bytes, flow)) = next.as_mut().poll(context) else { return Poll::Pending };
-        self.next = flow.map(|flow| -> BoxFuture<'static, _> { Box::pin(step(flow)) });
-        match bytes {
-            Ok(bytes) if bytes.is_empty() && self.next.is_none() => Poll::Ready(None),
-            Ok(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-            Err(error) => Poll::Ready(Some(Err(error))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.next.is_none()
     }
 }
 

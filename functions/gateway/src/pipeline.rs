@@ -388,6 +388,12 @@ pub(crate) fn unknown_model(model: &str) -> Fault {
     Fault::new(FaultKind::NotFound, message).with_param("model").with_code("model_not_found")
 }
 
+/// Lambda has no connection that could become one.
+pub(crate) fn no_websocket() -> Fault {
+    let message = "WebSockets are not served here: a Lambda function cannot. Connect to the gateway's native server (container, ECS), over HTTP/1.1";
+    Fault::new(FaultKind::NotImplemented, message).with_code("websocket_not_supported")
+}
+
 fn not_served(route: Route<'_>, path: &str) -> Fault {
     match route {
         Route::Later(_) => {

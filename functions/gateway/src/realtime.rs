@@ -92,7 +92,7 @@ impl Handshake {
             return Err(wrong("sec-websocket-version has to be 13"));
         }
         let key = parts.headers.get(SEC_WEBSOCKET_KEY).ok_or_else(|| wrong("sec-websocket-key is missing"))?;
-        let upgrade = parts.extensions.get::<OnUpgrade>().cloned().ok_or_else(not_here)?;
+        let upgrade = parts.extensions.get::<OnUpgrade>().cloned().ok_or_else(pipeline::no_websocket)?;
         let (mut model, mut rest) = (None, Vec::new());
         for pair in parts.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             match pair.strip_prefix("model=") {
@@ -114,12 +114,6 @@ impl Handshake {
             upgrade,
         })
     }
-}
-
-/// Lambda has no connection that could become one.
-pub fn not_here() -> Fault {
-    let message = "WebSockets are not served here: a Lambda function cannot. Connect to the gateway's native server (container, ECS), over HTTP/1.1";
-    Fault::new(FaultKind::NotImplemented, message).with_code("websocket_not_supported")
 }
 
 /// Answers the handshake; the session goes on by itself.
@@ -157,17 +151,13 @@ pub async fn respond(
     }
     let key = generate_key();
     let request = Forward {
-        method: Method::GET,
-        dialect: Dialect::Chat,
-        path: "/v1/realtime",
         query: Some(&handshake.query),
         headers: upstream_headers(&key, handshake.beta.as_ref()),
-        body: bytes::Bytes::new(),
         model: &model,
         model_in: ModelPlace::Query,
         upgrade: true,
-        deadline,
         max_attempts: app.config.request.max_attempts() as usize,
+        ..Forward::new(Method::GET, Dialect::Chat, "/v1/realtime", deadline)
     };
     let answered = forward(&request, chain, books.underway()).await;
     let served = books.answered().attempts.pop().map(|attempt| attempt.model).unwrap_or_default();

@@ -1,20 +1,17 @@
 //! A streamed answer on its way to the client.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http_body::Frame;
 use tollgate_upstream::{LiveStream, Step};
 use tollgate_wire::gemini::ArrayForm;
 use tollgate_wire::ir::Fault;
 
 use crate::books::Books;
+use crate::stepped::{self, Stepped, Steps};
 
 /// How a stream is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +55,7 @@ impl Form {
 pub fn response(live: Box<LiveStream>, books: Books, request_id: &str, form: Form) -> Response {
     let array = (form == Form::Array).then(Box::default);
     let state = Box::new(Streaming { live, books: Some(books), request_id: request_id.to_owned(), array });
-    form.head(Body::new(StreamBody { next: Some(Box::pin(step(state))) }))
+    form.head(stepped::body(state))
 }
 
 /// A stream that was held back.
@@ -137,11 +134,13 @@ impl Drop for Streaming {
     }
 }
 
-struct StreamBody {
-    next: Option<BoxFuture<'static, (Bytes, Option<Box<Streaming>>)>>,
+impl Steps for Streaming {
+    fn step(self: Box<Self>) -> BoxFuture<'static, Stepped> {
+        Box::pin(step(self))
+    }
 }
 
-async fn step(mut state: Box<Streaming>) -> (Bytes, Option<Box<Streaming>>) {
+async fn step(mut state: Box<Streaming>) -> Stepped {
     loop {
         match state.live.step(&state.request_id).await {
             Step::Bytes(bytes) => {
@@ -151,16 +150,16 @@ async fn step(mut state: Box<Streaming>) -> (Bytes, Option<Box<Streaming>>) {
                 }
                 let bytes = state.formed(bytes, false);
                 if !bytes.is_empty() {
-                    return (bytes, Some(state));
+                    return (Ok(bytes), Some(state));
                 }
             }
             Step::Last(bytes) => {
                 close(&mut state, None).await;
-                return (state.formed(bytes, true), None);
+                return (Ok(state.formed(bytes, true)), None);
             }
             Step::Failed(bytes, fault) => {
                 close(&mut state, Some(&fault)).await;
-                return (state.formed(bytes, true), None);
+                return (Ok(state.formed(bytes, true)), None);
             }
         }
     }
@@ -173,27 +172,5 @@ async fn close(state: &mut Streaming, fault: Option<&Fault>) {
             books.broken(fault);
         }
         books.close(200).await;
-    }
-}
-
-impl http_body::Body for StreamBody {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let Some(next) = &mut self.next else { return Poll::Ready(None) };
-        let Poll::Ready((bytes, state)) = next.as_mut().poll(context) else { return Poll::Pending };
-        self.next = state.map(|state| -> BoxFuture<'static, _> { Box::pin(step(state)) });
-        if bytes.is_empty() && self.next.is_none() {
-            return Poll::Ready(None);
-        }
-        Poll::Ready(Some(Ok(Frame::data(bytes))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.next.is_none()
     }
 }

@@ -1,6 +1,6 @@
 //! Requests that are forwarded as they are: passthrough routes, and the handshake of a WebSocket.
 //!
-//! 1. [`forward`] asks the providers of a chain in the order of [`failover::next`](crate::failover::next), as conversations do.
+//! 1. [`forward`] asks the providers of a chain in the same order as conversations do (`attempts`).
 //! 2. What a provider answers goes back as it came, whatever its status, unless the status is one that the group retries: then the next one is asked, and the
 //!    last one's answer goes back.
 //! 3. The body of the answer is the caller's to read ([`Forwarded::chunk`]), or to take over as a connection ([`Forwarded::upgrade`]).
@@ -10,20 +10,21 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderName, Method, StatusCode};
 use bytes::Bytes;
 use reqwest::Url;
 use tokio::time::Instant;
 use tollgate_wire::codec::{self, Dialect};
-use tollgate_wire::ir::{Fault, FaultKind};
+use tollgate_wire::ir::{Fault, FaultKind, Usage};
 
+use crate::attempts::{Attempts, Failure};
 use crate::body::{Body, MAX_ERROR_BYTES, Reply};
-use crate::dispatch::{Answer, Attempt, Failure, Outcome, at, candidates, cause_of, for_client, note};
+use crate::chains::Chain;
+use crate::dispatch::{Answer, Outcome};
 use crate::error::TransportError;
-use crate::failover::{Bounds, FaultClass, Next, Tried, next};
-use crate::provider::{Chain, Provider};
+use crate::failover::FaultClass;
+use crate::provider::Provider;
 
 /// Headers of one connection (RFC 9110, section 7.6.1), and those that only the gateway may set towards a provider.
 const NOT_FORWARDED: [&str; 30] = [
@@ -101,7 +102,24 @@ pub enum ModelPlace {
     Query,
 }
 
-impl Forward<'_> {
+impl<'a> Forward<'a> {
+    /// A request to this path that has no body and names no model, and is sent once.
+    pub fn new(method: Method, dialect: Dialect, path: &'a str, deadline: Instant) -> Self {
+        Self {
+            method,
+            dialect,
+            path,
+            query: None,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            model: "",
+            model_in: ModelPlace::Nowhere,
+            upgrade: false,
+            deadline,
+            max_attempts: 1,
+        }
+    }
+
     /// The address below a provider's root, for its name of the model.
     pub(crate) fn address(&self, root: &str, model: &str) -> Option<Url> {
         // The tail begins a segment: behind a bare host it would else be a part of its name.
@@ -184,53 +202,33 @@ fn stays_below(path: &str) -> bool {
 /// Asks the providers of a chain, one after the other, until one answers. The attempts are written into `outcome` as they come; its result says no more than whether
 /// one of them succeeded.
 pub async fn forward(request: &Forward<'_>, chain: &Chain, outcome: &mut Outcome) -> Result<Forwarded, Fault> {
-    let mut tried: Vec<Tried> = Vec::new();
-    let mut last = Err(nobody(request));
-    loop {
-        let left = request.deadline.saturating_duration_since(Instant::now());
-        let bounds = Bounds { content_sent: false, left, max_attempts: request.max_attempts };
-        let Next::Attempt(place) = next(&candidates(chain, request.model), &tried, bounds, fastrand::u64(..)) else {
-            return last;
-        };
-        let Some((provider, retries)) = at(chain, place) else { return last };
-        let model = provider.model_for(request.model).to_owned();
-        let Some(address) = provider.forward_address(request, &model) else {
-            let class = FaultClass::Unsupported;
-            tried.push(Tried { place, class, retryable: retries.allows(class) });
+    let mut attempts = Attempts::new(chain, request.model, request.deadline, request.max_attempts);
+    let mut last = None;
+    while let Some(mut turn) = attempts.next(outcome) {
+        let Some(address) = turn.provider.forward_address(request, turn.model) else {
+            attempts.pass_over(&turn, FaultClass::Unsupported);
             continue;
         };
-        let begun = std::time::Instant::now();
-        outcome.attempts.push(Attempt::begin(provider, model.clone(), begun));
-        let answered = attempt(request, provider, address, &model).await;
-        let class = answered.as_ref().err().map(|(_, failure)| failure.class);
-        if let Some(record) = outcome.attempts.last_mut() {
-            record.status = match &answered {
-                Ok(answer) | Err((Some(answer), _)) => Some(answer.status.as_u16()),
-                Err((None, _)) => None,
-            };
-            record.class = class;
-            record.duration = begun.elapsed().max(Duration::from_nanos(1));
-        }
+        turn.begin(outcome);
+        let answered = attempt(request, turn.provider, address, turn.model).await;
+        let status = match &answered {
+            Ok(answer) | Err((Some(answer), _)) => Some(answer.status.as_u16()),
+            Err((None, _)) => None,
+        };
+        let failure = answered.as_ref().err().map(|(_, failure)| failure);
+        attempts.end(&turn, outcome, (status, Usage::default()), failure);
         match answered {
             Ok(answer) => {
-                provider.health.succeeded(&model, begun);
                 outcome.result = Ok(Answer::Whole { body: Bytes::new(), state: Box::default(), estimate: false });
                 return Ok(answer);
             }
-            Err((answer, failure)) => {
-                note(provider, Some(&model), &failure, begun);
-                // Nothing says which provider keeps a response: the next one may.
-                let elsewhere = request.dialect == Dialect::Responses && failure.class == FaultClass::NotFound;
-                let retryable = elsewhere || retries.allows(failure.class);
-                tried.push(Tried { place, class: failure.class, retryable });
-                // What the provider said is the best answer there is, unless it is about our own credentials.
-                last = match answer.filter(|_| failure.class != FaultClass::Auth) {
-                    Some(answer) => Ok(answer),
-                    None => Err(for_client(failure.class, failure.fault)),
-                };
-            }
+            // What the provider said is the best answer there is, unless it is about our own credentials.
+            Err((Some(answer), failure)) if failure.class != FaultClass::Auth => last = Some(Ok(answer)),
+            Err((_, failure)) => last = Some(Err(failure.for_client())),
         }
     }
+    let late = attempts.are_too_late();
+    last.unwrap_or_else(|| Err(if late { TransportError::Deadline.fault() } else { nobody(request) }))
 }
 
 /// One call. An answer that is not what was asked for comes back beside its failure.
@@ -243,25 +241,22 @@ async fn attempt(
     let body = request.body_for(model);
     let sent = tokio::time::timeout_at(request.deadline, provider.forward(request, address, body)).await;
     let mut reply = sent.unwrap_or(Err(TransportError::Deadline)).map_err(|error| (None, error.into()))?;
-    let wanted =
-        if request.upgrade { reply.status == StatusCode::SWITCHING_PROTOCOLS } else { reply.status.as_u16() < 400 };
+    let switched = reply.status == StatusCode::SWITCHING_PROTOCOLS;
     let answer = |reply: Reply| Forwarded {
         status: reply.status,
-        headers: if reply.status == StatusCode::SWITCHING_PROTOCOLS {
-            reply.headers
-        } else {
-            forwardable(&reply.headers)
-        },
+        headers: if switched { reply.headers } else { forwardable(&reply.headers) },
         provider: Arc::clone(provider),
         body: reply.body,
     };
-    if wanted {
+    if if request.upgrade { switched } else { reply.status.as_u16() < 400 } {
         return Ok(answer(reply));
     }
     let body = reply.body.read(MAX_ERROR_BYTES, provider.idle_timeout(), request.deadline).await.unwrap_or_default();
     let mut fault = codec::decode_fault(request.dialect, reply.status, &reply.headers, &body);
     fault.retry_after = tollgate_wire::fault::retry_after(&reply.headers, std::time::SystemTime::now());
-    let failure = Failure { class: FaultClass::of(&fault), cause: cause_of(&fault, reply.status), fault, stale: false };
+    let mut failure = Failure::refused(fault, reply.status);
+    // Nothing says which provider keeps a response: the next one may.
+    failure.elsewhere = request.dialect == Dialect::Responses && failure.class == FaultClass::NotFound;
     reply.body = Body::Whole(Some(body));
     Err((Some(answer(reply)), failure))
 }
@@ -324,17 +319,11 @@ mod tests {
     fn the_providers_name_of_a_model_is_put_where_the_client_named_it() {
         let json = br#"{"model":"ours","input":"hi"}"#;
         let mut request = Forward {
-            method: Method::POST,
-            dialect: Dialect::Chat,
-            path: "/v1/audio/speech",
             query: Some("a=b"),
-            headers: HeaderMap::new(),
             body: Bytes::from_static(json),
             model: "ours",
             model_in: ModelPlace::Json(9..15),
-            upgrade: false,
-            deadline: Instant::now(),
-            max_attempts: 1,
+            ..Forward::new(Method::POST, Dialect::Chat, "/v1/audio/speech", Instant::now())
         };
         let root = "https://api.example/openai/v1";
         assert_eq!(request.address(root, "x").unwrap().path(), "/openai/v1/audio/speech");

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
-use ::http::{HeaderMap, HeaderValue};
+use ::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use bytes::Bytes;
-use reqwest::Url;
+use reqwest::{Request, Url};
 use tollgate_wire::codec::Dialect;
 use tollgate_wire::json;
 use tollgate_wire::unary::Way;
@@ -63,41 +63,51 @@ pub(crate) struct HttpTransport {
 pub(crate) const STALE_WITHIN: Duration = Duration::from_secs(1);
 
 impl HttpTransport {
-    /// Sends, and waits for the head of the answer. Credentials that are refused are fetched again and tried once more.
+    /// Sends, and waits for the head of the answer.
     pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Reply, TransportError> {
-        let reply = self.send_once(call).await?;
-        if reply.status == ::http::StatusCode::UNAUTHORIZED && self.auth.refused() {
-            return self.send_once(call).await;
+        let reply = self.exchange(&self.client, call.dialect, &|| self.request(call)).await?;
+        if let Some(encoding) = reply.headers.get(CONTENT_ENCODING).filter(|e| e.as_bytes() != b"identity") {
+            return Err(TransportError::Encoding(String::from_utf8_lossy(encoding.as_bytes()).into_owned()));
         }
         Ok(reply)
     }
 
-    /// Sends a request as it is. Credentials that are refused are fetched again and tried once more.
+    /// Sends a request as it is.
     pub(crate) async fn forward(&self, request: &Forward<'_>, url: Url, body: Bytes) -> Result<Reply, TransportError> {
-        let reply = self.forward_once(request, url.clone(), body.clone()).await?;
-        if reply.status == ::http::StatusCode::UNAUTHORIZED && self.auth.refused() {
-            return self.forward_once(request, url, body).await;
-        }
-        Ok(reply)
+        let again = || {
+            let mut sent = Request::new(request.method.clone(), url.clone());
+            *sent.headers_mut() = request.headers.clone();
+            if !body.is_empty() {
+                *sent.body_mut() = Some(body.clone().into());
+            }
+            Ok(sent)
+        };
+        self.exchange(self.client_for(request), request.dialect, &again).await
     }
 
-    async fn forward_once(&self, request: &Forward<'_>, url: Url, body: Bytes) -> Result<Reply, TransportError> {
-        let mut sent = reqwest::Request::new(request.method.clone(), url);
-        *sent.headers_mut() = request.headers.clone();
-        own(self.headers, sent.headers_mut());
-        if !body.is_empty() {
-            *sent.body_mut() = Some(body.into());
+    /// Sends what `request` makes. Credentials that are refused are fetched again and tried once more.
+    async fn exchange(
+        &self,
+        client: &reqwest::Client,
+        dialect: Dialect,
+        request: &(dyn Fn() -> Result<Request, TransportError> + Sync),
+    ) -> Result<Reply, TransportError> {
+        let mut first = true;
+        loop {
+            let mut request = request()?;
+            for (name, value) in self.headers {
+                request.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            self.auth.apply(dialect, &mut request).await?;
+            let begun = Instant::now();
+            let mut response = client.execute(request).await.map_err(|e| self.error(&e, begun))?;
+            self.answered.store(true, Ordering::Relaxed);
+            if !(first && response.status() == StatusCode::UNAUTHORIZED && self.auth.refused()) {
+                let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+                return Ok(Reply { status, headers, body: Body::Http(Box::new(response)) });
+            }
+            first = false;
         }
-        self.auth.apply(request.dialect, &mut sent).await?;
-        let client = self.client_for(request);
-        let begun = Instant::now();
-        let response = client.execute(sent).await.map_err(|e| self.error(&e, begun))?;
-        self.answered.store(true, Ordering::Relaxed);
-        Ok(Reply {
-            status: response.status(),
-            headers: response.headers().clone(),
-            body: Body::Http(Box::new(response)),
-        })
     }
 
     #[cfg(feature = "realtime")]
@@ -110,7 +120,7 @@ impl HttpTransport {
         &self.client
     }
 
-    async fn send_once(&self, call: &Call<'_>) -> Result<Reply, TransportError> {
+    fn request(&self, call: &Call<'_>) -> Result<Request, TransportError> {
         let address = match call.way {
             None => self.endpoints.iter().find(|(dialect, _)| *dialect == call.dialect).map(|(_, address)| address),
             Some(way) => {
@@ -119,22 +129,10 @@ impl HttpTransport {
             }
         };
         let address = address.ok_or_else(|| TransportError::Connect("the provider has no such endpoint".to_owned()))?;
-        let mut request = reqwest::Request::new(reqwest::Method::POST, address.of(call.model, call.stream)?);
+        let mut request = Request::new(Method::POST, address.of(call.model, call.stream)?);
         *request.headers_mut() = headers(call);
-        own(self.headers, request.headers_mut());
         *request.body_mut() = Some(without(self.refuses, &call.body).into());
-        self.auth.apply(call.dialect, &mut request).await?;
-        let begun = Instant::now();
-        let mut response = self.client.execute(request).await.map_err(|e| self.error(&e, begun))?;
-        self.answered.store(true, Ordering::Relaxed);
-        if let Some(encoding) = response.headers().get(CONTENT_ENCODING).filter(|e| e.as_bytes() != b"identity") {
-            return Err(TransportError::Encoding(String::from_utf8_lossy(encoding.as_bytes()).into_owned()));
-        }
-        Ok(Reply {
-            status: response.status(),
-            headers: std::mem::take(response.headers_mut()),
-            body: Body::Http(Box::new(response)),
-        })
+        Ok(request)
     }
 
     fn error(&self, error: &reqwest::Error, begun: Instant) -> TransportError {
@@ -158,12 +156,6 @@ fn headers(call: &Call<'_>) -> HeaderMap {
         }
     }
     headers
-}
-
-fn own(fixed: &'static [(&'static str, &'static str)], headers: &mut HeaderMap) {
-    for (name, value) in fixed {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-    }
 }
 
 /// The body without these fields.

@@ -10,11 +10,14 @@
 
 mod address;
 mod amend;
+mod attempts;
 mod auth;
 mod aws;
 mod base;
 mod bedrock;
 mod body;
+mod builder;
+mod chains;
 mod clients;
 mod dispatch;
 mod endpoints;
@@ -24,6 +27,7 @@ mod forward;
 mod health;
 mod http;
 mod listing;
+mod live;
 mod provider;
 mod sdk;
 mod secrets;
@@ -34,10 +38,13 @@ mod tests;
 mod token;
 mod within;
 
+pub use attempts::Attempt;
 pub use aws::Aws;
 pub use base::Base;
-pub use dispatch::{Answer, Attempt, Job, LiveStream, Outcome, Step, Work, dispatch, dispatch_into};
+pub use chains::{Chain, Chains};
+pub use dispatch::{Answer, Job, Outcome, Work, dispatch, dispatch_into};
 pub use error::SetupError;
 pub use forward::{Forward, Forwarded, ModelPlace, forward, forwardable};
-pub use provider::{Chain, Chains, Provider};
+pub use live::{LiveStream, Step};
+pub use provider::Provider;
 pub use within::within;

@@ -12,8 +12,9 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tollgate_wire::codec::Dialect;
 
-use crate::forward::{Forward, ModelPlace};
-use crate::provider::{Chains, Provider};
+use crate::chains::Chains;
+use crate::forward::Forward;
+use crate::provider::Provider;
 
 const KEPT: Duration = Duration::from_secs(300);
 const FAILURE_KEPT: Duration = Duration::from_secs(30);
@@ -60,19 +61,12 @@ async fn fetch(provider: &Provider) -> Result<Vec<String>, String> {
     if dialect == Dialect::Messages {
         headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
     }
+    let deadline = tokio::time::Instant::now() + TIMEOUT;
     let request = Forward {
-        method: Method::GET,
-        dialect,
-        path: "/v1/models",
         // Anthropic's has pages; this is the largest.
         query: (dialect == Dialect::Messages).then_some("limit=1000"),
         headers,
-        body: Bytes::new(),
-        model: "",
-        model_in: ModelPlace::Nowhere,
-        upgrade: false,
-        deadline: tokio::time::Instant::now() + TIMEOUT,
-        max_attempts: 1,
+        ..Forward::new(Method::GET, dialect, "/v1/models", deadline)
     };
     let address = provider.forward_address(&request, "").ok_or("it has no such path")?;
     let reply = provider.forward(&request, address, Bytes::new()).await;

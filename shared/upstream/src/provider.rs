@@ -1,62 +1,47 @@
-//! Providers and chains, built once from the configuration. The one place that tells the kinds of provider apart.
+//! A provider, ready to be called. The one place that tells their kinds apart once they are built (`builder`).
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use ::http::HeaderName;
 use bytes::Bytes;
 use reqwest::Url;
-use tokio::runtime::Handle;
-use tollgate_config::{
-    AzureAuth, AzureCredentials, BackendAuth, BedrockOpenAi, Config, Group, ProviderEntry, SecretRef, pattern,
-};
-use tollgate_wire::amend::Amendments;
+use tollgate_config::{ProviderEntry, pattern};
 use tollgate_wire::caching::Caching;
 use tollgate_wire::codec::{Carrier, Dialect, Seed, Target};
 use tollgate_wire::error::WireError;
 use tollgate_wire::exchange::{Inbound, Started};
 use tollgate_wire::unary::{Operation, Service};
 
-use crate::amend::amendments;
-use crate::auth::{Auth, Key, Place, Signature};
-use crate::aws::Aws;
-use crate::base::Base;
-use crate::bedrock::{ApiKey, BedrockTransport};
+use crate::bedrock::BedrockTransport;
 use crate::body::Reply;
-use crate::endpoints;
-use crate::error::{SetupError, TransportError};
-use crate::failover::Retries;
+use crate::error::TransportError;
 use crate::forward::Forward;
 use crate::health::Health;
 use crate::http::{Call, HttpTransport};
 use crate::listing::Listing;
 use crate::services;
-use crate::signer::Signer;
-use crate::token::{self, Copilot, Entra, Exchange, Google, Tokens};
 
 /// A provider, ready to be called. Shared by all chains that name it: so is its health.
 #[derive(Debug)]
 pub struct Provider {
-    entry: ProviderEntry,
-    kind: Kind,
+    pub(crate) entry: ProviderEntry,
+    pub(crate) kind: Kind,
     /// Patterns of models that exist only in the Responses API.
-    responses_models: Arc<[String]>,
-    caching: Option<Caching>,
+    pub(crate) responses_models: Arc<[String]>,
+    pub(crate) caching: Option<Caching>,
     pub(crate) health: Health,
     pub(crate) listing: Listing,
 }
 
 #[derive(Debug)]
-enum Kind {
+pub(crate) enum Kind {
     Http(HttpTransport, Speaks),
     Bedrock(BedrockTransport),
 }
 
 /// Which of its endpoints a provider has for a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Speaks {
+pub(crate) enum Speaks {
     /// All of them.
     All,
     /// Messages for Claude, the others for other models.
@@ -71,35 +56,6 @@ impl Speaks {
             Self::All => true,
             Self::MessagesToClaude | Self::Vertex => (dialect == Dialect::Messages) == is_claude(model),
         }
-    }
-}
-
-/// Groups in order.
-#[derive(Debug, Default)]
-pub struct Chain {
-    pub(crate) groups: Vec<ChainGroup>,
-}
-
-#[derive(Debug)]
-pub(crate) struct ChainGroup {
-    pub(crate) providers: Vec<Arc<Provider>>,
-    pub(crate) retries: Retries,
-}
-
-/// The chains of the configuration.
-#[derive(Debug)]
-pub struct Chains {
-    default: Chain,
-    rules: Vec<(Vec<String>, Chain)>,
-    providers: HashMap<String, Arc<Provider>>,
-    amendments: Option<Amendments>,
-    base: Base,
-}
-
-impl Chain {
-    /// All providers, in the order of their groups.
-    pub fn providers(&self) -> impl Iterator<Item = &Provider> {
-        self.groups.iter().flat_map(|group| group.providers.iter().map(AsRef::as_ref))
     }
 }
 
@@ -252,7 +208,7 @@ impl Provider {
         }
     }
 
-    fn uses_aws(&self) -> bool {
+    pub(crate) fn uses_aws(&self) -> bool {
         match &self.kind {
             Kind::Http(http, _) => http.auth.uses_aws(),
             Kind::Bedrock(_) => true,
@@ -260,7 +216,7 @@ impl Provider {
     }
 
     /// Prepares what its first call would otherwise wait for. Failures are left for that call to report.
-    async fn warm(&self) {
+    pub(crate) async fn warm(&self) {
         match &self.kind {
             Kind::Http(http, _) => http.auth.warm().await,
             Kind::Bedrock(bedrock) => {
@@ -276,255 +232,10 @@ fn is_claude(model: &str) -> bool {
     name.contains("anthropic.") || name.starts_with("claude")
 }
 
-impl Chains {
-    /// Builds every provider of the configuration. Reads root certificate files; touches no network.
-    pub fn new(config: &Config) -> Result<Self, SetupError> {
-        Self::on(Base::new()?, config)
-    }
-
-    /// The same, on connections and secrets that are there already.
-    pub fn on(base: Base, config: &Config) -> Result<Self, SetupError> {
-        Self::build(base, &HashMap::new(), config)
-    }
-
-    /// The chains of the next configuration. What both say in the same words stays the same provider: its connections, its health. Secrets stay.
-    pub fn succeeded_by(&self, config: &Config) -> Result<Self, SetupError> {
-        Self::build(self.base.clone(), &self.providers, config)
-    }
-
-    fn build(base: Base, before: &HashMap<String, Arc<Provider>>, config: &Config) -> Result<Self, SetupError> {
-        let responses_models = config.ai.responses_models().into();
-        let mut builder = Builder { base, before, responses_models, providers: HashMap::new() };
-        let default = builder.chain(&config.ai.groups)?;
-        let rules = config.ai.models.iter().map(|rule| Ok((rule.matches.clone(), builder.chain(&rule.groups)?)));
-        let rules = rules.collect::<Result<_, SetupError>>()?;
-        let amendments = amendments(&config.ai);
-        Ok(Self { default, rules, providers: builder.providers, amendments, base: builder.base })
-    }
-
-    /// The HTTP client with default settings, which follows no redirects: most providers share it, and others may. Each client of its own would
-    /// have a pool of its own.
-    pub fn client(&self) -> &reqwest::Client {
-        &self.base.client
-    }
-
-    /// The ambient AWS configuration, loaded at most once.
-    pub fn aws(&self) -> &Aws {
-        &self.base.aws
-    }
-
-    /// What outlives this configuration.
-    pub fn base(&self) -> &Base {
-        &self.base
-    }
-
-    /// What is put into every request before anything else looks at it; `None`: nothing is.
-    pub fn amendments(&self) -> Option<&Amendments> {
-        self.amendments.as_ref()
-    }
-
-    /// The chain of a model, after aliasing; `None`: no rule matches and there is no default chain.
-    pub fn of(&self, model: &str) -> Option<&Chain> {
-        let rule = self.rules.iter().find(|(patterns, _)| patterns.iter().any(|p| pattern::matches(p, model)));
-        let chain = rule.map_or(&self.default, |(_, chain)| chain);
-        (!chain.groups.is_empty()).then_some(chain)
-    }
-
-    /// Every provider once, in the order of the chains.
-    pub(crate) fn distinct_providers(&self) -> impl Iterator<Item = Arc<Provider>> {
-        let chains = std::iter::once(&self.default).chain(self.rules.iter().map(|(_, chain)| chain));
-        let mut seen: Vec<&str> = Vec::new();
-        let all = chains.flat_map(|chain| &chain.groups).flat_map(|group| &group.providers);
-        all.filter(move |provider| {
-            let new = !seen.contains(&provider.name());
-            seen.push(provider.name());
-            new
-        })
-        .map(Arc::clone)
-    }
-
-    /// Prepares in the background what first calls would otherwise wait for: secrets, AWS configuration and clients. Needs a runtime.
-    pub fn warm(&self) {
-        let providers: Vec<_> = self.providers.values().map(Arc::clone).collect();
-        let (aws, runtime) = (self.base.aws.clone(), Handle::current());
-        // On a thread of its own: AWS's configuration reads files, and the runtime may have one thread, which has to ask Lambda for work.
-        tokio::task::spawn_blocking(move || {
-            let _inside = runtime.enter();
-            if providers.iter().any(|provider| provider.uses_aws()) {
-                runtime.block_on(aws.config());
-            }
-            for provider in providers {
-                tokio::spawn(async move { provider.warm().await });
-            }
-        });
-    }
-}
-
-struct Builder<'a> {
-    base: Base,
-    /// Those of the configuration before.
-    before: &'a HashMap<String, Arc<Provider>>,
-    responses_models: Arc<[String]>,
-    providers: HashMap<String, Arc<Provider>>,
-}
-
-impl Builder<'_> {
-    fn chain(&mut self, groups: &[Group]) -> Result<Chain, SetupError> {
-        let groups = groups.iter().map(|group| {
-            let providers = group.providers.iter().map(|entry| self.provider(entry)).collect::<Result<_, _>>()?;
-            let retries = group.on.as_deref().map_or_else(Retries::default, Retries::from_config);
-            Ok(ChainGroup { providers, retries })
-        });
-        Ok(Chain { groups: groups.collect::<Result<_, SetupError>>()? })
-    }
-
-    fn is_same(&self, before: &Provider, entry: &ProviderEntry) -> bool {
-        before.entry == *entry && before.responses_models == self.responses_models
-    }
-
-    fn provider(&mut self, entry: &ProviderEntry) -> Result<Arc<Provider>, SetupError> {
-        if let Some(known) = self.providers.get(&entry.name) {
-            return Ok(Arc::clone(known));
-        }
-        if let Some(same) = self.before.get(&entry.name).filter(|provider| self.is_same(provider, entry)) {
-            self.providers.insert(entry.name.clone(), Arc::clone(same));
-            return Ok(Arc::clone(same));
-        }
-        let kind = match &entry.provider {
-            tollgate_config::Provider::Bedrock(bedrock) if bedrock.open_ai_endpoint.is_none() => {
-                let guardrail = bedrock.guardrail_identifier.clone().zip(bedrock.guardrail_version.clone());
-                let endpoint = endpoints::base(entry);
-                let connect = entry.timeouts.connect();
-                let client = self.base.clients.for_aws(connect)?;
-                let (aws, region) = (self.base.aws.clone(), bedrock.region.clone());
-                let key = match &entry.policies.backend_auth {
-                    Some(BackendAuth::Key(reference)) => Some(reference.clone()),
-                    _ => None,
-                };
-                let key = key.map(|reference| ApiKey { reference, secrets: self.base.secrets.clone() });
-                Kind::Bedrock(BedrockTransport::new(aws, client, region, endpoint, connect, guardrail, key))
-            }
-            tollgate_config::Provider::Vertex(_) => Kind::Http(self.http(entry)?, Speaks::Vertex),
-            tollgate_config::Provider::Azure(_)
-            | tollgate_config::Provider::Copilot(_)
-            | tollgate_config::Provider::Bedrock(_) => Kind::Http(self.http(entry)?, Speaks::MessagesToClaude),
-            _ => Kind::Http(self.http(entry)?, Speaks::All),
-        };
-        let provider = Arc::new(Provider {
-            entry: entry.clone(),
-            kind,
-            responses_models: Arc::clone(&self.responses_models),
-            caching: caching(entry),
-            health: Health::default(),
-            listing: Listing::default(),
-        });
-        self.providers.insert(entry.name.clone(), Arc::clone(&provider));
-        Ok(provider)
-    }
-
-    fn http(&mut self, entry: &ProviderEntry) -> Result<HttpTransport, SetupError> {
-        let root = entry.policies.backend_tls.as_ref().and_then(|tls| tls.root.as_deref());
-        Ok(HttpTransport {
-            client: self.base.clients.get(&entry.name, entry.timeouts.connect(), root)?,
-            endpoints: endpoints::of(entry)?,
-            root: endpoints::root(entry),
-            #[cfg(feature = "realtime")]
-            upgrading: self.base.clients.upgrading(&entry.name, entry.timeouts.connect(), root)?,
-            services: services::of(entry)?,
-            auth: self.auth(entry),
-            headers: match &entry.provider {
-                tollgate_config::Provider::Copilot(_) => &token::EDITOR,
-                _ => &[],
-            },
-            refuses: match &entry.provider {
-                tollgate_config::Provider::Custom(custom) => custom.preset.map_or(&[], |preset| preset.facts().refuses),
-                _ => &[],
-            },
-            connect_timeout: entry.timeouts.connect(),
-            answered: AtomicBool::new(false),
-        })
-    }
-
-    fn auth(&self, entry: &ProviderEntry) -> Auth {
-        use tollgate_config::Provider as Kind;
-        let place = match &entry.provider {
-            Kind::Azure(_) => Place::Header(HeaderName::from_static("api-key")),
-            Kind::Gemini(_) => Place::Header(HeaderName::from_static("x-goog-api-key")),
-            Kind::Bedrock(_) => Place::Bearer,
-            _ => Place::OfDialect,
-        };
-        let key = match &entry.policies.backend_auth {
-            Some(BackendAuth::Key(reference)) => Some(reference.clone()),
-            Some(BackendAuth::Azure(AzureAuth::ExplicitConfig(AzureCredentials::ClientSecret(client)))) => {
-                return self.tokens(Exchange::Entra(Entra::new(client.clone())));
-            }
-            Some(BackendAuth::Aws(_) | BackendAuth::Gcp(_)) => None,
-            None => default_key(&entry.provider),
-        };
-        match (&entry.provider, &entry.policies.backend_auth, key) {
-            (Kind::Vertex(_), auth, _) => {
-                let credential = match auth {
-                    Some(BackendAuth::Gcp(gcp)) => gcp.credential.clone(),
-                    _ => None,
-                };
-                self.tokens(Exchange::Google(Google::new(credential, self.base.aws.clone())))
-            }
-            (Kind::Copilot(copilot), _, Some(github)) => {
-                let fixed = endpoints::base(entry).is_some();
-                self.tokens(Exchange::Copilot(Copilot::new(github, copilot.token_url.clone(), fixed)))
-            }
-            (Kind::Bedrock(bedrock), _, None) => {
-                let service = match bedrock.open_ai_endpoint {
-                    Some(BedrockOpenAi::Mantle) => "bedrock-mantle",
-                    _ => "bedrock",
-                };
-                let (signer, region) = (Signer::new(self.base.aws.clone()), bedrock.region.clone());
-                Auth::Aws(Box::new(Signature { signer, service, region }))
-            }
-            (_, _, Some(reference)) => Auth::Key(Key { reference, place, secrets: self.base.secrets.clone() }),
-            (_, _, None) => Auth::None,
-        }
-    }
-
-    /// Tokens are asked for by the client that most providers share.
-    fn tokens(&self, exchange: Exchange) -> Auth {
-        let (client, secrets) = (self.base.client.clone(), self.base.secrets.clone());
-        Auth::Tokens(Box::new(Tokens::new(exchange, client, secrets)))
-    }
-}
-
-fn caching(entry: &ProviderEntry) -> Option<Caching> {
-    let said = entry.policies.ai.as_ref()?.prompt_caching?;
-    Some(Caching {
-        system: said.cache_system,
-        messages: said.cache_messages,
-        tools: said.cache_tools,
-        min_tokens: said.min_tokens,
-        message_offset: said.cache_message_offset,
-    })
-}
-
-/// Where AWS's SDKs look for a Bedrock API key, before they sign.
-const BEDROCK_KEY: &str = "AWS_BEARER_TOKEN_BEDROCK";
-
-/// The variable that the provider's own SDK reads, where the configuration names no key.
-fn default_key(provider: &tollgate_config::Provider) -> Option<SecretRef> {
-    let name = match provider {
-        tollgate_config::Provider::OpenAi(_) => "OPENAI_API_KEY",
-        tollgate_config::Provider::Anthropic(_) => "ANTHROPIC_API_KEY",
-        tollgate_config::Provider::Azure(_) => "AZURE_OPENAI_API_KEY",
-        tollgate_config::Provider::Gemini(_) => "GEMINI_API_KEY",
-        tollgate_config::Provider::Copilot(_) => "COPILOT_GITHUB_TOKEN",
-        tollgate_config::Provider::Bedrock(_) if std::env::var_os(BEDROCK_KEY).is_some() => BEDROCK_KEY,
-        tollgate_config::Provider::Custom(custom) => custom.preset?.facts().key?,
-        tollgate_config::Provider::Vertex(_) | tollgate_config::Provider::Bedrock(_) => return None,
-    };
-    Some(SecretRef::Env(name.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chains::Chains;
 
     fn chains(yaml: &str) -> Chains {
         Chains::new(&tollgate_config::parse(yaml, "test").unwrap()).unwrap()
@@ -568,28 +279,10 @@ mod tests {
             let chains = chains(&format!(
                 "ai: {{groups: [{{providers: [{{name: a, provider: {{{provider}}}, baseUrl: 'http://127.0.0.1:1'}}]}}]}}"
             ));
-            let provider = chains.default.providers().next().unwrap();
+            let provider = chains.of("m").unwrap().providers().next().unwrap();
             let target = provider.target(client, model);
             assert_eq!((target.dialect, target.carrier), (expected, Carrier::Direct), "{provider:?}");
         }
-    }
-
-    #[test]
-    fn what_two_configurations_say_in_the_same_words_is_the_same_provider() {
-        let yaml = |port: u16| {
-            format!(
-                "{{ai: {{groups: [{{providers: [\
-                 {{name: same, provider: {{custom: {{}}}}, baseUrl: 'http://127.0.0.1:1'}}, \
-                 {{name: other, provider: {{custom: {{}}}}, baseUrl: 'http://127.0.0.1:{port}'}}]}}]}}}}"
-            )
-        };
-        let first = chains(&yaml(2));
-        let second = first.succeeded_by(&tollgate_config::parse(&yaml(3), "test").unwrap()).unwrap();
-        let provider = |chains: &Chains, index: usize| Arc::clone(&chains.default.groups[0].providers[index]);
-        assert!(Arc::ptr_eq(&provider(&first, 0), &provider(&second, 0)), "its health and its connections are kept");
-        assert!(!Arc::ptr_eq(&provider(&first, 1), &provider(&second, 1)));
-        let third = second.succeeded_by(&tollgate_config::parse("{}", "test").unwrap()).unwrap();
-        assert!(third.providers.is_empty(), "what is not named any more is forgotten");
     }
 
     #[test]
@@ -598,23 +291,10 @@ mod tests {
             let chains = chains(&format!(
                 "ai: {{responsesModels: {patterns}, groups: [{{providers: [{{name: a, provider: {{openAI: {{}}}}, baseUrl: 'http://h'}}]}}]}}"
             ));
-            chains.default.providers().next().unwrap().target(client, "gpt-5-codex").dialect
+            chains.of("m").unwrap().providers().next().unwrap().target(client, "gpt-5-codex").dialect
         };
         assert_eq!(target("[]", Dialect::Chat), Dialect::Chat);
         assert_eq!(target("[]", Dialect::Responses), Dialect::Responses);
         assert_eq!(target("['gpt-5*']", Dialect::Messages), Dialect::Responses);
-    }
-
-    #[test]
-    fn a_model_gets_the_chain_of_its_rule_or_the_default_or_none() {
-        let yaml = "
-ai:
-  models:
-  - match: ['llama*']
-    groups: [{providers: [{name: local, provider: {custom: {}}, baseUrl: 'http://127.0.0.1:1'}]}]
-";
-        let chains = chains(yaml);
-        assert_eq!(chains.of("llama3").unwrap().groups[0].providers[0].name(), "local");
-        assert!(chains.of("gpt-4o").is_none());
     }
 }

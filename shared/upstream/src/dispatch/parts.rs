@@ -9,7 +9,8 @@ use tollgate_wire::error::WireError;
 use tollgate_wire::ir::Usage;
 use tollgate_wire::unary::{PartsReader, Plan, Service};
 
-use super::{Answer, Ended, Failure, Job, refused, stream_failure};
+use super::{Answer, Ended, Job, refused, stream_failure};
+use crate::attempts::Failure;
 use crate::body::{MAX_ANSWER_BYTES, MAX_ERROR_BYTES};
 use crate::error::TransportError;
 use crate::http::Call;
