@@ -7,7 +7,7 @@ import gzip
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import pytest
@@ -16,12 +16,38 @@ from harness.clients import HELLO, Ask
 from harness.world import FRONT, nonce
 
 MODELS = ["via-openai-strict", "via-anthropic-strict", "via-bedrock-claude", "via-bedrock-other"]
-PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages"}
+APIS = ["chat", "messages", "responses", "gemini"]
 
 
-@pytest.fixture(params=PATHS)
+def path_of(api: str, model: str = "via-openai-strict", stream: bool = False) -> str:
+    """Gemini's model and streaming stand in it."""
+    match api:
+        case "gemini":
+            return f"/v1beta/models/{quote(model, safe='')}:{'streamGenerateContent?alt=sse' if stream else 'generateContent'}"
+        case "responses":
+            return "/v1/responses"
+        case "messages":
+            return "/v1/messages"
+    return "/v1/chat/completions"
+
+
+def models_of(api: str) -> list[str]:
+    """Responses pass as they are to OpenAI, which is aimock then: the scripted server has no such API."""
+    return ["via-openai", *MODELS[1:]] if api == "responses" else MODELS
+
+
+# The member that holds the conversation.
+TURNS = {"chat": "messages", "messages": "messages", "responses": "input", "gemini": "contents"}
+
+
+@pytest.fixture(params=APIS)
 def api(request):
     return request.param
+
+
+@pytest.fixture(params=["chat", "messages", "responses"])
+def client(request, gateway):
+    return gateway.client(request.param)
 
 
 @pytest.fixture(autouse=True)
@@ -34,16 +60,30 @@ def still_up(gateway):
 
 @pytest.fixture
 def post(gateway, api):
-    def send(body: bytes | str | dict, headers: dict | None = None):
+    """Sends a body; of an object Gemini's model and streaming go into the path."""
+
+    def send(body: bytes | str | dict, headers: dict | None = None, model: str = "via-openai-strict"):
+        stream = False
+        if isinstance(body, dict) and api == "gemini":
+            body = dict(body)
+            model, stream = body.pop("model", ""), body.pop("stream", False)
         content = json.dumps(body) if isinstance(body, dict) else body
         given = {"authorization": f"Bearer {gateway.token}", "content-type": "application/json"} | (headers or {})
-        return httpx.post(gateway.url + PATHS[api], content=content, headers=given, timeout=60)
+        return httpx.post(gateway.url + path_of(api, model, stream), content=content, headers=given, timeout=60)
 
     return send
 
 
-def good(**changes) -> dict:
-    body = {"model": "via-openai-strict", "max_tokens": 64, "messages": [{"role": "user", "content": nonce()}]}
+def good(api: str = "chat", say: str | None = None, **changes) -> dict:
+    text = nonce() if say is None else say
+    body: dict = {"model": models_of(api)[0]}
+    match api:
+        case "gemini":
+            body |= {"contents": [{"role": "user", "parts": [{"text": text}]}], "generationConfig": {"maxOutputTokens": 64}}
+        case "responses":
+            body |= {"max_output_tokens": 64, "input": [{"role": "user", "content": text}]}
+        case _:
+            body |= {"max_tokens": 64, "messages": [{"role": "user", "content": text}]}
     return {name: value for name, value in (body | changes).items() if value is not ...}
 
 
@@ -56,7 +96,10 @@ def is_clear(answer: httpx.Response, api: str, *statuses: int) -> str:
     error = body["error"]
     assert isinstance(error["message"], str) and len(error["message"]) > 8
     assert len(error["message"]) < 2_000, "an error message does not repeat the body"
-    if api == "messages":
+    if api == "gemini":
+        assert error["code"] == answer.status_code
+        assert error["status"].isupper()
+    elif api == "messages":
         assert body["type"] == "error"
         assert error["type"].endswith("_error") or (answer.status_code, error["type"]) == (413, "request_too_large")
     else:
@@ -85,27 +128,47 @@ NOT_JSON = {
 
 @pytest.mark.parametrize("kind", [kind for kind in NOT_JSON if FRONT == "native" or kind != "invalid UTF-8"])
 def test_a_body_that_is_no_json_object(post, api, kind):
-    is_clear(post(NOT_JSON[kind]), api)
+    body = NOT_JSON[kind].replace(b'"messages"', f'"{TURNS[api]}"'.encode())
+    if api == "responses":
+        # It must not pass as it is: what is in the text would be the upstream's to judge.
+        body = body.replace(b"via-openai-strict", b"via-bedrock-other")
+    if api == "gemini":
+        body = body.replace(b'"content": ', b'"parts": ')
+    is_clear(post(body), api)
+
+
+_FLAT = '{"model": "%s", "MAX": 16, "TURNS": [{"role": "user", "content": %s}]%s}'
+# A content, a body around model, content and more members, and a tool around its schema.
+NESTED = {
+    "chat": ('"x"', _FLAT.replace("MAX", "max_tokens").replace("TURNS", "messages"), '{"type": "function", "function": {"name": "t", "parameters": %s}}'),
+    "messages": ('"x"', _FLAT.replace("MAX", "max_tokens").replace("TURNS", "messages"), '{"name": "t", "input_schema": %s}'),
+    "responses": ('"x"', _FLAT.replace("MAX", "max_output_tokens").replace("TURNS", "input"), '{"type": "function", "name": "t", "strict": false, "parameters": %s}'),
+    "gemini": (
+        '[{"text": "x"}]',
+        '{"labels": {"model": "%s"}, "contents": [{"role": "user", "parts": %s}]%s}',
+        '{"functionDeclarations": [{"name": "t", "parametersJsonSchema": %s}]}',
+    ),
+}
 
 
 @pytest.mark.parametrize("opener", ["[", '{"a":'])
 @pytest.mark.parametrize("place", ["whole body", "unknown field", "message content", "tool schema"])
 def test_nesting_10000_deep(post, api, opener, place):
     deep = opener * 10_000 + "1" + {"[": "]", '{"a":': "}"}[opener] * 10_000
-    start = '{"model": "%s", "max_tokens": 9, "messages": [{"role": "user", "content": %s}]%s}'
+    text, start, tool = NESTED[api]
     bodies = {
         "whole body": lambda model: deep,
-        "unknown field": lambda model: start % (model, '"x"', f', "house": {deep}'),
+        "unknown field": lambda model: start % (model, text, f', "house": {deep}'),
         "message content": lambda model: start % (model, deep, ""),
-        "tool schema": lambda model: start % (model, '"x"', f', "tools": [{{"name": "t", "input_schema": {deep}, "type": "function", "function": {{"name": "t", "parameters": {deep}}}}}]'),
+        "tool schema": lambda model: start % (model, text, f', "tools": [{tool % deep}]'),
     }
-    for model in MODELS:
-        is_clear(post(bodies[place](model)), api)
+    for model in models_of(api):
+        is_clear(post(bodies[place](model), model=model), api)
 
 
 @pytest.mark.native("Lambda's front doors refuse it themselves")
 def test_a_body_of_33_mb(post, api):
-    body = good(messages=[{"role": "user", "content": "x" * (33 << 20)}])
+    body = good(api, say="x" * (33 << 20))
     message = is_clear(post(body), api, 413)
     assert "32" in message or "33554432" in message.replace(",", ""), "the message names the limit"
 
@@ -113,13 +176,13 @@ def test_a_body_of_33_mb(post, api):
 @pytest.mark.native("Lambda's front doors refuse it themselves")
 def test_a_body_of_33_mb_in_chunks_without_a_length(gateway, api):
     def chunks():
-        yield b'{"model": "via-openai-strict", "messages": [{"role": "user", "content": "'
+        yield f'{{"model": "via-openai-strict", "{TURNS[api]}": [{{"role": "user", "content": "'.encode()
         for _ in range(33 << 4):
             yield b"x" * (64 << 10)
 
     headers = {"authorization": f"Bearer {gateway.token}", "content-type": "application/json"}
     try:
-        answer = httpx.post(gateway.url + PATHS[api], content=chunks(), headers=headers, timeout=60)
+        answer = httpx.post(gateway.url + path_of(api), content=chunks(), headers=headers, timeout=60)
     except (httpx.WriteError, httpx.RemoteProtocolError, httpx.ReadError):
         return  # answered and closed while the client still wrote: the client sees a broken pipe
     is_clear(answer, api, 413)
@@ -130,21 +193,21 @@ def test_a_big_body_without_a_token_is_not_read_to_its_end(gateway, api):
     """A 401 costs no 30 MB of memory: the head alone decides."""
     address = urlsplit(gateway.url)
     with socket.create_connection((address.hostname, address.port), timeout=20) as sock:
-        head = f"POST {PATHS[api]} HTTP/1.1\r\nhost: gateway\r\ncontent-type: application/json\r\ncontent-length: 33000000\r\n\r\n"
+        head = f"POST {path_of(api)} HTTP/1.1\r\nhost: gateway\r\ncontent-type: application/json\r\ncontent-length: 33000000\r\n\r\n"
         sock.sendall(head.encode() + b'{"model"')
         assert b" 401 " in sock.recv(4096).split(b"\r\n")[0]
 
 
-WRONG_TYPES = {
+_CHAT = {
     "model a number": {"model": 7},
     "model missing": {"model": ...},
     "model null": {"model": None},
     "model empty": {"model": ""},
-    "messages missing": {"messages": ...},
-    "messages empty": {"messages": []},
-    "messages a string": {"messages": "hello"},
-    "messages of strings": {"messages": ["hello"]},
-    "a message without a role": {"messages": [{"content": "x"}]},
+    "turns missing": {"messages": ...},
+    "turns empty": {"messages": []},
+    "turns a string": {"messages": "hello"},
+    "turns of strings": {"messages": ["hello"]},
+    "a turn without a role": {"messages": [{"content": "x"}]},
     "a role that nobody knows": {"messages": [{"role": "wizard", "content": "x"}]},
     "content a number": {"messages": [{"role": "user", "content": 7}]},
     "content missing": {"messages": [{"role": "user"}]},
@@ -154,61 +217,106 @@ WRONG_TYPES = {
     "stream a number": {"stream": 1},
     "tools an object": {"tools": {"name": "x"}},
     "tools of strings": {"tools": ["x"]},
-    "max_tokens a string": {"max_tokens": "many"},
-    "max_tokens negative": {"max_tokens": -1},
-    "max_tokens zero": {"max_tokens": 0},
+    "output cap a string": {"max_tokens": "many"},
+    "output cap negative": {"max_tokens": -1},
+    "output cap zero": {"max_tokens": 0},
     "temperature a string": {"temperature": "hot"},
 }
-
-# Only the upstream can judge these when the dialects are equal, because the bytes pass as they are.
-UPSTREAMS_BUSINESS = {
-    "a role that nobody knows", "content a number", "content missing", "a part without a type", "messages empty",
-    "a part of a type that nobody knows", "tools an object", "tools of strings", "max_tokens a string", "max_tokens negative",
-    "max_tokens zero", "temperature a string", "a message without a role", "messages of strings", "messages a string",
-    "messages missing",
+# In Responses' own members. A string is a turn there.
+_RESPONSES = {
+    kind: {{"messages": "input", "max_tokens": "max_output_tokens"}.get(name, name): value for name, value in change.items()}
+    for kind, change in _CHAT.items()
+} | {
+    "turns a string": {"input": 7},
+    "an item of a type that nobody knows": {"input": [{"type": "smell", "smell": "x"}]},
+    "a call's output without its call": {"input": [{"type": "function_call_output", "output": "x"}]},
+    "a call without a name": {"input": [{"type": "function_call", "call_id": "c", "arguments": "{}"}]},
+    "instructions a number": {"instructions": 7},
+    "reasoning a string": {"reasoning": "much"},
+    "text a string": {"text": "json"},
+}
+# In Gemini's. Its role may be left out, and so may its parts (the model's own empty turns come back so); the model stands in the path, where it
+# can only be empty.
+_GEMINI = {
+    "model empty": {"model": ""},
+    "turns missing": {"contents": ...},
+    "turns empty": {"contents": []},
+    "turns a string": {"contents": "hello"},
+    "turns of strings": {"contents": ["hello"]},
+    "a role that nobody knows": {"contents": [{"role": "wizard", "parts": [{"text": "x"}]}]},
+    "content a number": {"contents": [{"role": "user", "parts": 7}]},
+    "a text that is a number": {"contents": [{"role": "user", "parts": [{"text": 7}]}]},
+    "a part of nothing": {"contents": [{"role": "user", "parts": [{}]}]},
+    "a part of a type that nobody knows": {"contents": [{"role": "user", "parts": [{"smell": "x"}]}]},
+    "a call without a name": {"contents": [{"role": "model", "parts": [{"functionCall": {"args": {}}}]}]},
+    "tools an object": {"tools": {"name": "x"}},
+    "tools of strings": {"tools": ["x"]},
+    "output cap a string": {"generationConfig": {"maxOutputTokens": "many"}},
+    "output cap negative": {"generationConfig": {"maxOutputTokens": -1}},
+    "output cap zero": {"generationConfig": {"maxOutputTokens": 0}},
+    "temperature a string": {"generationConfig": {"temperature": "hot"}},
+    "generationConfig a string": {"generationConfig": "x"},
+    "systemInstruction a number": {"systemInstruction": 7},
+}
+WRONG_TYPES = {"chat": _CHAT, "messages": _CHAT, "responses": _RESPONSES, "gemini": _GEMINI}
+SAME_DIALECT = {
+    ("chat", "via-openai-strict"),
+    ("messages", "via-anthropic-strict"),
+    ("messages", "via-bedrock-claude"),
+    ("responses", "via-openai"),
 }
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("kind", WRONG_TYPES)
+@pytest.mark.parametrize(
+    ("api", "kind", "model"),
+    [(api, kind, model) for api in APIS for kind in WRONG_TYPES[api] for model in models_of(api)],
+    indirect=["api"],
+)
 def test_wrong_types(post, api, kind, model):
-    body = good(**({"model": model} | WRONG_TYPES[kind]))
-    same = (api, model) in {("chat", "via-openai-strict"), ("messages", "via-anthropic-strict"), ("messages", "via-bedrock-claude")}
+    body = good(api, **({"model": model} | WRONG_TYPES[api][kind]))
     answer = post(body)
-    if same and kind in UPSTREAMS_BUSINESS and answer.status_code == 200:
+    # Only the upstream can judge the rest when the dialects are equal, because the bytes pass as they are.
+    own = kind.startswith(("model", "stream"))
+    if (api, model) in SAME_DIALECT and not own:
+        assert answer.status_code == 200 or answer.json()["error"]["message"]
         return
-    statuses = (400, 404) if kind.startswith("model") else (400, 422)
-    is_clear(answer, api, *statuses)
+    is_clear(answer, api, *((400, 404) if kind.startswith("model") else (400, 422)))
 
 
 @pytest.mark.parametrize("value", ["yes", "true", 1, [], {}])
+@pytest.mark.parametrize("api", ["chat", "messages", "responses"], indirect=True)
 def test_stream_must_be_a_boolean(post, api, value):
-    for model in MODELS:
-        message = is_clear(post(good(model=model, stream=value)), api)
+    for model in models_of(api):
+        message = is_clear(post(good(api, model=model, stream=value)), api)
         assert "stream" in message
 
 
 def test_an_unknown_model(post, api):
-    message = is_clear(post(good(model="no-such-model-anywhere")), api, 404, 400)
+    answer = post(good(api, model="no-such-model-anywhere"))
+    message = is_clear(answer, api, 404)
     assert "no-such-model-anywhere" in message, "the message names the model"
+    if api in ("chat", "responses"):
+        assert answer.json()["error"]["code"] == "model_not_found"
 
 
 @pytest.mark.parametrize("model", ["../../admin", "a/b/c", "x?y=z", "x#y", "x%2fy", "x\ny", "x" * 10_000, "\u202e"])
 def test_a_model_name_cannot_steer_the_path(gateway, world, post, api, model):
     """`free-*` pins no model: the client's name goes upstream, in the body."""
     word = nonce()
-    answer = post(good(model=f"free-{model}", messages=[{"role": "user", "content": word}]))
+    answer = post(good(api, say=word, model=f"free-{model}"))
     assert answer.status_code in (200, 400, 404)
     for entry in world.llm.requests(word):
-        assert entry["path"] == "/ok/v1/chat/completions"
+        assert entry["path"] == ("/ok/v1/responses" if api == "responses" else "/ok/v1/chat/completions")
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("api", "model"), [(api, model) for api in ("chat", "messages", "responses") for model in models_of(api)], indirect=["api"]
+)
 def test_duplicate_keys_mean_one_thing_only(gateway, world, post, api, model):
     """Whatever is made of them, routing and upstream must agree: a second `model` must not slip past the first."""
     word = nonce()
-    body = f'{{"model": "{model}", "max_tokens": 9, "messages": [{{"role": "user", "content": "{word}"}}], "model": "via-openai"}}'
-    answer = post(body)
+    start = NESTED[api][1] % (model, json.dumps(word), ', "model": "via-openai"')
+    answer = post(start)
     if answer.status_code != 200:
         is_clear(answer, api)
         return
@@ -220,10 +328,18 @@ def test_duplicate_keys_mean_one_thing_only(gateway, world, post, api, model):
         assert seen[0]["body"]["model"] == "gpt-4o", "the pinned model, not the client's second one"
 
 
-def test_duplicate_stream_keys(post, api):
+@pytest.mark.parametrize("api", ["gemini"], indirect=True)
+def test_duplicate_turns(gateway, world, post):
+    """Gemini's body has neither model nor stream; its turns can stand in it twice."""
     word = nonce()
-    body = f'{{"stream": false, "model": "via-openai-strict", "max_tokens": 9, "messages": [{{"role": "user", "content": "{word}"}}], "stream": true}}'
-    answer = post(body)
+    turns = '"contents": [{"role": "user", "parts": [{"text": "%s"}]}]'
+    answer = post(f'{{{turns % word}, {turns % "second"}}}', model="via-bedrock-other")
+    is_clear(answer, "gemini") if answer.status_code != 200 else answer.json()
+
+
+@pytest.mark.parametrize("api", ["chat", "messages", "responses"], indirect=True)
+def test_duplicate_stream_keys(post, api):
+    answer = post(NESTED[api][1] % (models_of(api)[0], json.dumps(nonce()), ', "stream": false, "stream": true'))
     if answer.status_code != 200:
         is_clear(answer, api)
     elif answer.headers["content-type"].startswith("text/event-stream"):
@@ -237,7 +353,7 @@ def test_header_floods(gateway, api, count, size):
     headers = {f"x-flood-{number}": "v" * size for number in range(count)}
     headers |= {"authorization": f"Bearer {gateway.token}", "content-type": "application/json"}
     try:
-        answer = httpx.post(gateway.url + PATHS[api], headers=headers, json=good(), timeout=30)
+        answer = httpx.post(gateway.url + path_of(api), headers=headers, json=good(api), timeout=30)
     except (httpx.WriteError, httpx.RemoteProtocolError, httpx.ReadError):
         return  # refused by closing while the client still wrote
     assert 400 <= answer.status_code < 500
@@ -286,9 +402,21 @@ def test_an_upstream_gzip_bomb_is_bounded(gateway, world, client, mode, upstream
     assert gateway.server.memory_kb < 300_000
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_upstream_gzip_bomb_is_bounded_for_gemini_clients(gateway, world, stream):
+    bomb = gzip.compress(b'{"id": "' + b"x" * (64 << 20), mtime=0) * 4
+    kind = "text/event-stream" if stream else "application/json"
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-encoding: gzip\r\ncontent-length: {len(bomb)}\r\n\r\n"
+    httpx.put(f"{world.at.llm}/canned/bomb", content=head.encode() + bomb).raise_for_status()
+    headers = {"x-goog-api-key": gateway.token}
+    answer = httpx.post(gateway.url + path_of("gemini", "alone-canned-bomb-openai", stream), json=good("gemini", model=...), headers=headers)
+    is_clear(answer, "gemini", 502)
+    assert gateway.server.memory_kb < 300_000
+
+
 @pytest.mark.parametrize("content_type", ["text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", ""])
 def test_an_odd_content_type_is_taken_or_refused_clearly(post, api, content_type):
-    answer = post(good(), {"content-type": content_type})
+    answer = post(good(api), {"content-type": content_type})
     if answer.status_code != 200:
         is_clear(answer, api, 400, 415)
 
@@ -305,7 +433,7 @@ class TestRoutes:
 
     @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
     def test_a_wrong_method(self, gateway, headers, api, method):
-        answer = httpx.request(method, gateway.url + PATHS[api], headers=headers)
+        answer = httpx.request(method, gateway.url + path_of(api), headers=headers)
         assert answer.status_code == 405
         assert "POST" in answer.headers["allow"]
         assert answer.json()["error"]["message"]

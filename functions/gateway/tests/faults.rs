@@ -14,6 +14,9 @@ mod upstream;
 #[cfg(test)]
 #[path = "faults/upstreams.rs"]
 mod upstreams;
+#[cfg(test)]
+#[path = "faults/words.rs"]
+mod words;
 
 #[cfg(test)]
 mod seen {

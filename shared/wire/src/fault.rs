@@ -26,6 +26,18 @@ pub fn kind_of_status(status: StatusCode) -> FaultKind {
     }
 }
 
+/// OpenAI's code for a fault without one that says which model is not there. Only OpenAI has a code for it; the others say it in words:
+/// `model: claude-x` (Anthropic), `Could not resolve the foundation model`, `This model version has reached the end of its life` (Bedrock),
+/// `models/gemini-x is not found for API version v1beta` (Google). A path or a file that is not there has no code.
+pub(crate) fn code_of_missing(kind: FaultKind, message: &str) -> Option<String> {
+    const NAMES: [&str; 2] = ["model", "claude"];
+    if kind != FaultKind::NotFound {
+        return None;
+    }
+    let message = message.to_ascii_lowercase();
+    NAMES.iter().any(|name| message.contains(name)).then(|| "model_not_found".to_owned())
+}
+
 /// When to try again: `retry-after-ms` (milliseconds), else `Retry-After` in seconds or as a date
 /// (<https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>). At most a day; nonsense is none.
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {

@@ -329,6 +329,50 @@ fn recorded_streams_and_answers_are_read_to_their_end() {
     }
 }
 
+/// Recorded whole answers.
+#[test]
+fn recorded_answers_are_read() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/wire-samples/anthropic");
+    for (name, blocks, stop) in [
+        ("basic.json", 1, StopReason::EndTurn),
+        ("thinking.json", 2, StopReason::EndTurn),
+        ("tool.json", 2, StopReason::ToolUse),
+    ] {
+        let Ok(body) = std::fs::read(format!("{folder}/{name}")) else {
+            println!("skipped: no sample {folder}/{name}");
+            continue;
+        };
+        let response = reader().response(&body).unwrap();
+        assert_eq!((response.blocks.len(), response.stop.reason), (blocks, stop), "{name}: {response:?}");
+        assert!(response.usage.input > Some(0) && response.usage.output > Some(0), "{name}: {:?}", response.usage);
+    }
+}
+
+/// A recorded stream of InvokeModel, in Amazon's frames. The model was Nova, whose events the gateway asks for by Converse; the frames are the same.
+#[test]
+fn recorded_frames_of_invoke_model_are_unpacked_however_they_are_split() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/wire-samples/bedrock/bedrock-invoke.bin");
+    let Ok(recorded) = std::fs::read(path) else {
+        println!("skipped: no sample {path}");
+        return;
+    };
+    let unpacked = |pieces: &[&[u8]]| {
+        let (mut frames, mut sse) = (tollgate_wire::invoke::InvokeFrames::new(), Vec::new());
+        pieces.iter().for_each(|piece| frames.push(piece, &mut sse).unwrap());
+        String::from_utf8(sse).unwrap()
+    };
+    let sse = unpacked(&[&recorded]);
+    assert_eq!(unpacked(&recorded.chunks(7).collect::<Vec<_>>()), sse);
+    let events: Vec<Value> = sse
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect();
+    assert_eq!(events.len(), 9, "{sse}");
+    assert_eq!(events[0]["messageStart"]["role"], "assistant");
+    assert_eq!(events[8]["amazon-bedrock-invocationMetrics"]["inputTokenCount"], 47);
+}
+
 /// Events with neighbouring deltas joined and usage left out.
 fn joined(events: &[Event]) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();

@@ -8,6 +8,9 @@ mod requests;
 #[path = "pairs/round_trip.rs"]
 mod round_trip;
 #[cfg(test)]
+#[path = "pairs/samples.rs"]
+mod samples;
+#[cfg(test)]
 #[path = "pairs/streams.rs"]
 mod streams;
 

@@ -8,6 +8,8 @@ mod count;
 mod embed;
 #[path = "unary/rerank.rs"]
 mod rerank;
+#[path = "unary/samples.rs"]
+mod samples;
 
 use std::fmt::Write as _;
 

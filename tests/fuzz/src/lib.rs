@@ -13,9 +13,11 @@ use tollgate_wire::exchange::{Inbound, Relay, State};
 use tollgate_wire::invoke::InvokeFrames;
 use tollgate_wire::sse::SseParser;
 
-const TARGETS: [Target<'static>; 9] = [
+const TARGETS: [Target<'static>; 11] = [
     Target { dialect: Dialect::Chat, carrier: Carrier::Direct, model: "gpt-4.1" },
     Target { dialect: Dialect::Chat, carrier: Carrier::Direct, model: "gpt-5.2" },
+    Target { dialect: Dialect::Responses, carrier: Carrier::Direct, model: "gpt-4.1" },
+    Target { dialect: Dialect::Responses, carrier: Carrier::Direct, model: "gpt-5.2" },
     Target { dialect: Dialect::Messages, carrier: Carrier::Direct, model: "claude-sonnet-4-5" },
     Target {
         dialect: Dialect::Messages,
@@ -62,7 +64,11 @@ pub fn request(client: Dialect, body: &[u8]) {
             if target.dialect == client && target.carrier == Carrier::Direct {
                 let again = codec::decode_request(client, &encoded.body);
                 // An encoder may leave nothing over; that is the upstream's to refuse.
-                let turns = if client == Dialect::GenerateContent { &sent["contents"] } else { &sent["messages"] };
+                let turns = match client {
+                    Dialect::GenerateContent => &sent["contents"],
+                    Dialect::Responses => &sent["input"],
+                    _ => &sent["messages"],
+                };
                 if turns.as_array().is_some_and(|turns| !turns.is_empty()) {
                     again.expect("an encoded body can be decoded");
                 }
@@ -89,6 +95,7 @@ fn inbound(client: Dialect, body: Bytes) -> Result<Inbound, WireError> {
 /// The client's bytes, edited for an upstream of the same dialect: equal but for what the edit is for.
 pub fn identity_edit(body: &[u8]) {
     edited(Dialect::Chat, Carrier::Direct, body);
+    edited(Dialect::Responses, Carrier::Direct, body);
     edited(Dialect::Messages, Carrier::Direct, body);
     edited(Dialect::Messages, Carrier::Bedrock, body);
 }
@@ -132,10 +139,14 @@ fn relay(client: Dialect, upstream: Dialect) -> Relay {
     let tools = match client {
         Dialect::Messages => json!([{"name": "a.b", "input_schema": {"type": "object"}}]),
         Dialect::GenerateContent => json!([{"functionDeclarations": [{"name": "a.b"}]}]),
+        Dialect::Responses => {
+            json!([{"type": "function", "name": "a.b", "parameters": {"type": "object"}, "strict": false}])
+        }
         _ => json!([{"type": "function", "function": {"name": "a.b"}}]),
     };
     let body = match client {
         Dialect::GenerateContent => json!({"tools": tools, "contents": [{"parts": [{"text": "Hi"}]}]}),
+        Dialect::Responses => json!({"model": "m", "stream": true, "tools": tools, "input": "Hi"}),
         _ => json!({
             "model": "m", "max_tokens": 9, "stream": true, "tools": tools, "messages": [{"role": "user", "content": "Hi"}],
         }),
@@ -164,14 +175,14 @@ fn cuts(data: &[u8]) -> Option<(&[u8], [Range<usize>; 3])> {
     Some((rest, [0..a, a..b, b..rest.len()]))
 }
 
-/// A stream of an upstream, for both clients, whole and in pieces: the same bytes for the client, and valid ones.
+/// A stream of an upstream, for every client, whole and in pieces: the same bytes for the client, and valid ones.
 pub fn stream(upstream: Dialect, data: &[u8]) {
     let Some((bytes, cuts)) = cuts(data) else { return };
     check_stream(upstream, bytes, &cuts);
 }
 
 fn check_stream(upstream: Dialect, bytes: &[u8], cuts: &[Range<usize>; 3]) {
-    for client in [Dialect::Chat, Dialect::Messages, Dialect::GenerateContent] {
+    for client in [Dialect::Chat, Dialect::Responses, Dialect::Messages, Dialect::GenerateContent] {
         let whole = written(relay(client, upstream), &[bytes]);
         let pieces = cuts.clone().map(|cut| &bytes[cut]);
         let split = written(relay(client, upstream), &pieces);
@@ -188,6 +199,9 @@ fn check_stream(upstream: Dialect, bytes: &[u8], cuts: &[Range<usize>; 3]) {
 fn valid(client: Dialect, bytes: &[u8]) {
     let text = std::str::from_utf8(bytes).expect("UTF-8");
     assert!(text.is_empty() || text.ends_with("\n\n"));
+    if client == Dialect::Responses {
+        return valid_responses(text);
+    }
     let (mut open, mut seen) = (Vec::new(), Vec::new());
     for event in text.split_terminator("\n\n") {
         let data = event.lines().find_map(|line| line.strip_prefix("data: ")).expect("an event has data");
@@ -211,6 +225,34 @@ fn valid(client: Dialect, bytes: &[u8]) {
             _ => {}
         }
     }
+}
+
+/// Responses: every event is named by its type and numbered, items end in the order that they began in, deltas are of an open one, and what came last
+/// is an end.
+fn valid_responses(text: &str) {
+    let (mut number, mut open, mut last) = (0, Vec::new(), String::new());
+    for event in text.split_terminator("\n\n") {
+        let name = event.lines().find_map(|line| line.strip_prefix("event: ")).expect("an event has a name");
+        let data = event.lines().find_map(|line| line.strip_prefix("data: ")).expect("an event has data");
+        let data: Value = serde_json::from_str(data).expect("data is JSON");
+        assert_eq!(data["type"], name);
+        assert_eq!(data["sequence_number"], number, "{text}");
+        number += 1;
+        let index = data["output_index"].as_u64();
+        match name {
+            "response.output_item.added" => open.push(index),
+            "response.output_item.done" => {
+                assert!(open.contains(&index), "the end of no item: {text}");
+                open.retain(|other| *other != index);
+            }
+            _ if name.ends_with(".delta") => assert!(open.contains(&index), "a delta of no open item: {text}"),
+            "response.completed" | "response.incomplete" => assert!(open.is_empty(), "an item stays open: {text}"),
+            _ => {}
+        }
+        last = name.to_owned();
+    }
+    let ends = ["response.completed", "response.incomplete", "response.failed", "error"];
+    assert!(text.is_empty() || ends.contains(&last.as_str()), "no end: {text}");
 }
 
 /// Frames with the right checksums around payloads: `KIND payload` per line. Else the fuzzer would see nothing but broken checksums.

@@ -62,6 +62,14 @@ fn cases() -> Vec<Case> {
     ]
 }
 
+/// Gemini's model and streaming stand in the path.
+fn by_path(body: &str) -> String {
+    let model =
+        ["unknown", "known"].into_iter().find(|model| body.contains(&format!("\"{model}\""))).unwrap_or_default();
+    let operation = if body.contains("\"stream\":true") { "streamGenerateContent?alt=sse" } else { "generateContent" };
+    format!("/v1beta/models/{model}:{operation}")
+}
+
 #[tokio::test]
 async fn every_fault_of_the_gateway_for_every_client() {
     let demo = demo::start().await.unwrap();
@@ -71,10 +79,18 @@ async fn every_fault_of_the_gateway_for_every_client() {
     let mut table = String::new();
     for case in cases() {
         table += &format!("{}\n", case.name);
-        for (client, name) in
-            [(Dialect::Chat, "chat"), (Dialect::Responses, "responses"), (Dialect::Messages, "messages")]
-        {
-            let mut request = Request::builder().method(&case.method).uri(case.path.unwrap_or(path(client)));
+        for (client, name) in [
+            (Dialect::Chat, "chat"),
+            (Dialect::Responses, "responses"),
+            (Dialect::Messages, "messages"),
+            (Dialect::GenerateContent, "gemini"),
+        ] {
+            // A path that nobody serves says nothing of Gemini.
+            if client == Dialect::GenerateContent && case.path.is_some() {
+                continue;
+            }
+            let own = if client == Dialect::GenerateContent { by_path(&case.body) } else { path(client).to_owned() };
+            let mut request = Request::builder().method(&case.method).uri(case.path.map_or(own, str::to_owned));
             if client == Dialect::Messages {
                 request = request.header("anthropic-version", "2023-06-01");
             }
@@ -83,6 +99,11 @@ async fn every_fault_of_the_gateway_for_every_client() {
                     .body
                     .replace("\"messages\"", "\"input\"")
                     .replace("\"max_tokens\":9", "\"max_output_tokens\":16"),
+                Dialect::GenerateContent => case
+                    .body
+                    .replace("\"messages\"", "\"contents\"")
+                    .replace("\"content\":\"Hi\"", "\"parts\":[{\"text\":\"Hi\"}]")
+                    .replace("\"content\":7", "\"parts\":7"),
                 _ => case.body.clone(),
             };
             let request = (case.edit)(request).body(Body::from(body)).unwrap();

@@ -1,5 +1,7 @@
 //! An upstream's faults.
 
+use std::path::Path;
+
 use axum::Router;
 use axum::body::Body;
 use http::Request;
@@ -11,8 +13,15 @@ use super::seen::{Seen, ask, path};
 use super::support::{gateway, token};
 use super::upstreams::{self, FAULTS, Nature};
 
-const DIALECTS: [(Dialect, &str); 3] =
-    [(Dialect::Chat, "chat"), (Dialect::Responses, "responses"), (Dialect::Messages, "messages")];
+/// Name, and the provider: its type, and its model where the name chooses how it is asked.
+const UPSTREAMS: [(&str, &str); 6] = [
+    ("chat", "{custom: {formats: [{type: completions}]}}"),
+    ("responses", "{custom: {formats: [{type: responses}]}}"),
+    ("messages", "{custom: {formats: [{type: messages}]}}"),
+    ("gemini", "{gemini: {model: gemini-2.5-flash}}"),
+    ("converse", "{bedrock: {region: us-east-1, model: 'amazon.nova-pro-v1:0'}}"),
+    ("invoke", "{bedrock: {region: us-east-1, model: 'anthropic.claude-sonnet-4-20250514-v1:0'}}"),
+];
 
 const CLIENTS: [(Dialect, &str); 4] = [
     (Dialect::Chat, "chat"),
@@ -37,14 +46,36 @@ fn request(client: Dialect, model: &str, stream: bool) -> Request<Body> {
     request.header("content-type", "application/json").body(Body::from(body.to_string())).unwrap()
 }
 
-/// Models `FAULT-chat`, `FAULT-responses` and `FAULT-messages`: one provider each. `second`: and one that is well behind it.
+/// What was seen, and of which upstreams.
+#[derive(Default)]
+struct Rows(Vec<(String, Vec<&'static str>)>);
+
+impl Rows {
+    fn add(&mut self, row: String, upstream: &'static str) {
+        match self.0.iter_mut().find(|(other, _)| *other == row) {
+            Some((_, upstreams)) => upstreams.push(upstream),
+            None => self.0.push((row, vec![upstream])),
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let named = |upstreams: &[&str]| {
+            if upstreams.len() == UPSTREAMS.len() { "all".to_owned() } else { upstreams.join(", ") }
+        };
+        self.0.iter().map(|(row, upstreams)| format!("{row} <- {}", named(upstreams))).collect()
+    }
+}
+
+/// Models `FAULT-UPSTREAM`: one provider each. `second`: and one that is well behind it.
 async fn failing(second: bool) -> Router {
     let (base, closed) = upstreams::start().await;
     let good = demo::start().await.unwrap();
+    let key = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("faults-key-{}", std::process::id()));
+    std::fs::write(&key, "key-of-the-provider").unwrap();
+    let auth = format!("policies: {{backendAuth: {{key: 'file:{}'}}}}", key.display());
     let mut yaml = String::from("request: {timeoutMs: 5000}\nai:\n  models:\n");
     for (fault, _) in FAULTS {
-        for (dialect, name) in DIALECTS {
-            let kind = if dialect == Dialect::Chat { "completions" } else { name };
+        for (name, provider) in UPSTREAMS {
             let base = if *fault == "refused" { &closed } else { &base };
             let timeouts = match *fault {
                 "hang" => "timeouts: {firstByteMs: 200}, ",
@@ -52,7 +83,7 @@ async fn failing(second: bool) -> Router {
                 _ => "",
             };
             yaml += &format!(
-                "  - match: ['{fault}-{name}']\n    groups:\n    - providers: [{{name: '{fault}-{name}', baseUrl: '{base}/{fault}', {timeouts}provider: {{custom: {{formats: [{{type: {kind}}}]}}}}}}]\n"
+                "  - match: ['{fault}-{name}']\n    groups:\n    - providers: [{{name: '{fault}-{name}', baseUrl: '{base}/{fault}', {timeouts}provider: {provider}, {auth}}}]\n"
             );
             if second {
                 yaml += &format!(
@@ -71,19 +102,30 @@ async fn every_fault_of_an_upstream_for_every_client() {
     for (fault, nature) in FAULTS {
         table += &format!("{fault} ({nature:?})\n");
         for (client, client_name) in CLIENTS {
-            for (_, upstream) in DIALECTS {
-                for (stream, mode) in [(false, "whole"), (true, "stream")] {
+            let mut lines = Vec::new();
+            for stream in [false, true] {
+                let mut rows = Rows::default();
+                for (upstream, _) in UPSTREAMS {
                     let seen = ask(&router, request(client, &format!("{fault}-{upstream}"), stream)).await;
                     let row = seen.row(client);
-                    table += &format!("  {client_name:<9} <- {upstream:<9} {mode:<6} {row}\n");
-                    for secret in ["sk-secret1234", "arn:aws"] {
+                    for secret in ["sk-secret1234", "arn:aws", "key-of-the-provider"] {
                         assert!(!seen.body.contains(secret), "{fault}: {seen:?}");
                     }
                     let ok = !row.contains("error");
                     if !ok && seen.status != 200 && seen.is_retried() != (*nature == Nature::Transient) {
-                        wrong.push(format!("{fault}: {client_name} <- {upstream}, {mode}: {row}"));
+                        wrong.push(format!("{fault}: {client_name} <- {upstream}, stream {stream}: {row}"));
                     }
+                    rows.add(row, upstream);
                 }
+                lines.push(rows.lines());
+            }
+            let modes = if lines[0] == lines[1] {
+                vec![("both", &lines[0])]
+            } else {
+                vec![("whole", &lines[0]), ("stream", &lines[1])]
+            };
+            for (mode, lines) in modes {
+                table.extend(lines.iter().map(|line| format!("  {client_name:<9} {mode:<6} {line}\n")));
             }
         }
     }
@@ -102,14 +144,18 @@ async fn what_moves_on_to_the_next_provider() {
     let modes = [(failing(true).await, false, "whole"), (failing(true).await, true, "stream")];
     let mut table = String::new();
     for (fault, _) in FAULTS {
-        let mut row = Vec::new();
-        for (router, stream, mode) in &modes {
-            let seen = ask(router, request(Dialect::Chat, &format!("{fault}-messages"), *stream)).await;
-            let moved = seen.header("x-tollgate-provider") == "well";
-            assert_eq!(seen.header("x-tollgate-attempts"), if moved { "2" } else { "1" }, "{fault}: {seen:?}");
-            row.push(format!("{mode}: {}", if moved { "next provider".to_owned() } else { outcome(&seen) }));
+        let mut rows = Rows::default();
+        for (upstream, _) in UPSTREAMS {
+            let mut row = Vec::new();
+            for (router, stream, mode) in &modes {
+                let seen = ask(router, request(Dialect::Chat, &format!("{fault}-{upstream}"), *stream)).await;
+                let moved = seen.header("x-tollgate-provider") == "well";
+                assert_eq!(seen.header("x-tollgate-attempts"), if moved { "2" } else { "1" }, "{fault}: {seen:?}");
+                row.push(format!("{mode}: {}", if moved { "next provider".to_owned() } else { outcome(&seen) }));
+            }
+            rows.add(format!("{:<21} {:<21}", row[0], row[1]), upstream);
         }
-        table += &format!("{fault:<22} {:<32} {}\n", row[0], row[1]);
+        table.extend(rows.lines().iter().map(|line| format!("{fault:<22} {line}\n")));
     }
     snapshot("failover", &table);
 }

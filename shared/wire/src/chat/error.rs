@@ -23,7 +23,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::fault::{kind_of_status, scrub};
+use crate::fault::{code_of_missing, kind_of_status, scrub};
 use crate::ir::{Fault, FaultKind};
 
 /// More of an upstream's message helps nobody.
@@ -79,7 +79,7 @@ pub(crate) fn fault_of(status: Option<StatusCode>, error: &Value) -> Fault {
     let mut fault = Fault::new(kind, message_of(message, known));
     fault.status = status.map(|status| status.as_u16());
     fault.param = text("param").map(str::to_owned);
-    fault.code = code.filter(|_| code_status.is_none());
+    fault.code = code.filter(|_| code_status.is_none()).or_else(|| code_of_missing(kind, &fault.message));
     fault
 }
 

@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::types::ErrorBody;
-use crate::fault::{kind_of_status, scrub};
+use crate::fault::{code_of_missing, kind_of_status, scrub};
 use crate::ir::{Fault, FaultKind};
 use crate::messages::bedrock::{aws_kind, says_context_length};
 
@@ -45,11 +45,8 @@ fn fault_of(name: Option<&str>, error: &ErrorBody, otherwise: FaultKind, fallbac
     let by_name = name.and_then(aws_kind);
     let kind = by_name.unwrap_or(otherwise);
     let (kind, code) = if kind == FaultKind::InvalidRequest { by_text(&message) } else { (kind, None) };
-    let fault = Fault::new(kind, message);
-    match code {
-        Some(code) => fault.with_code(code),
-        None => fault,
-    }
+    let code = code.map(str::to_owned).or_else(|| code_of_missing(kind, &message));
+    Fault { code, ..Fault::new(kind, message) }
 }
 
 /// Bedrock has one exception for all that is wrong with a request; only its text tells which.
@@ -71,7 +68,7 @@ fn by_text(message: &str) -> (FaultKind, Option<&'static str>) {
     } else if says(&FILTERED) {
         (FaultKind::ContentFilter, Some("content_filter"))
     } else if says(&NO_MODEL) {
-        (FaultKind::NotFound, Some("model_not_found"))
+        (FaultKind::NotFound, None)
     } else {
         (FaultKind::InvalidRequest, None)
     }

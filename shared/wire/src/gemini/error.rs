@@ -24,7 +24,8 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use crate::fault::{kind_of_status, scrub};
+use crate::chat::error::names_of as names_of_openai;
+use crate::fault::{code_of_missing, kind_of_status, scrub};
 use crate::gemini::set;
 use crate::ir::{Fault, FaultKind};
 
@@ -74,8 +75,10 @@ pub(super) fn fault_of(status: Option<StatusCode>, error: &Value) -> Fault {
     let mut fault = Fault::new(kind, message);
     fault.status = status.map(|status| status.as_u16());
     fault.param = detail(details, "BadRequest").and_then(field).map(str::to_owned);
-    // Not the status' name: the kind says as much, and to each client in the words that its programs look for.
-    fault.code = reason.map(str::to_owned);
+    // Neither the status' name, nor Google's reason for a kind that OpenAI has a code for: programs look for that one. (Google's clients get the body as it is.)
+    let is_googles = |reason: &&str| reason.starts_with(|c: char| c.is_ascii_uppercase());
+    let reason = reason.filter(|reason| !is_googles(reason) || names_of_openai(kind).1.is_none());
+    fault.code = reason.map(str::to_owned).or_else(|| code_of_missing(kind, &fault.message));
     fault.retry_after = detail(details, "RetryInfo").and_then(|info| seconds(info.get("retryDelay")?.as_str()?));
     fault
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::bedrock::{aws_kind, says_context_length};
 use super::types::ErrorObject;
-use crate::fault::{kind_of_status, scrub};
+use crate::fault::{code_of_missing, kind_of_status, scrub};
 use crate::ir::{Fault, FaultKind};
 
 /// More of an upstream's message is not repeated.
@@ -59,7 +59,7 @@ fn fault_of(kind: FaultKind, message: &str, code: Option<&str>, status: Option<S
     fault.code = match (code, kind) {
         (Some(code), _) => Some(code.to_owned()),
         (None, FaultKind::ContextLength) => Some("context_length_exceeded".to_owned()),
-        _ => None,
+        (None, kind) => code_of_missing(kind, &fault.message),
     };
     fault
 }

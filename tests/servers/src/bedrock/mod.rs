@@ -1,17 +1,20 @@
-//! A Bedrock runtime: InvokeModel and Converse, plain and streaming, with the checks and the frames of the real one.
+//! A Bedrock runtime: InvokeModel and Converse, plain and streaming, with the checks and the frames of the real one; InvokeModel for embeddings and
+//! reranks, CountTokens.
 //!
 //! 1. `journal`: the request is written down (`GET /journal?contains=...`, `GET /stats`, `DELETE /journal`).
 //! 2. The model's id must be one percent-encoded path segment, the signature SigV4; else 404 and 403.
 //! 3. A fault marker answers with its exception, before any check (`FAULTS`); `[hang]` with nothing.
-//! 4. The body is checked (`invoke.rs`, `converse.rs`); else 400 `ValidationException`.
+//! 4. The body is checked (`invoke.rs`, `converse.rs`, `embeddings.rs`, `unary.rs`); else 400 `ValidationException`.
 //! 5. The answer of `script.rs`. Streaming has more markers: `[error-first]` and `[error-late]` (an exception frame before
 //!    and after the first content), `[throttle-first]` (its name is `throttlingException`), `[cut-early]` and `[cut-late]`
 //!    (the connection breaks), `[end-late]` (a clean end without the last events), `[hang-early]` and `[hang-late]`,
 //!    `[slow]` (50 ms between frames), `[split]` (every byte on its own). Plain answers know the cuts too.
 
 mod converse;
+mod embeddings;
 mod frames;
 mod invoke;
+mod unary;
 
 use std::time::Duration;
 
@@ -75,6 +78,14 @@ enum Operation {
     InvokeStream,
     Converse,
     ConverseStream,
+    CountTokens,
+}
+
+/// What InvokeModel says besides conversations.
+struct Said {
+    body: Value,
+    /// For the header of every answer of InvokeModel.
+    input_tokens: u64,
 }
 
 impl Operation {
@@ -114,6 +125,7 @@ fn target(path: &str) -> Option<(String, Operation)> {
         "invoke-with-response-stream" => Operation::InvokeStream,
         "converse" => Operation::Converse,
         "converse-stream" => Operation::ConverseStream,
+        "count-tokens" => Operation::CountTokens,
         _ => return None,
     };
     Some((percent_decoded(model), operation))
@@ -152,7 +164,43 @@ fn signature_fault(headers: &HeaderMap) -> Option<Response> {
     Some(exception(403, "MissingAuthenticationTokenException", message))
 }
 
+/// An object of no other members than these.
+fn only(body: &Value, known: &[&str]) -> Result<(), String> {
+    let members = body.as_object().ok_or("Malformed input request, please reformat your input.")?;
+    match members.keys().find(|key| !known.contains(&key.as_str())) {
+        Some(stranger) => Err(format!("Malformed input request: extraneous key [{stranger}] is not permitted")),
+        None => Ok(()),
+    }
+}
+
+/// What is no conversation; nothing where it is one.
+fn answer_unary(operation: Operation, model: &str, body: &Value) -> Option<Response> {
+    let said = match operation {
+        Operation::CountTokens => unary::count(model, body).map(|body| Said { body, input_tokens: 0 }),
+        Operation::Invoke => embeddings::answer(model, body).or_else(|| unary::rerank(model, body))?,
+        _ => return None,
+    };
+    let texts = [embeddings::texts(body).join(" "), body["query"].as_str().unwrap_or_default().to_owned()];
+    let asked = Asked { text: texts.join(" "), ..Asked::default() }.with_model(model);
+    if let Some((_, status, kind, message)) = FAULTS.iter().find(|(marker, ..)| asked.has(marker)) {
+        return Some(exception(*status, kind, message));
+    }
+    let said = match said {
+        Ok(said) => said,
+        Err(message) => return Some(exception(400, "ValidationException", &message)),
+    };
+    let builder = Response::builder()
+        .header("content-type", "application/json")
+        .header("x-amzn-requestid", "fa4e0000-0000-4000-8000-000000000000")
+        .header("x-amzn-bedrock-input-token-count", said.input_tokens);
+    Some(builder.body(Body::from(said.body.to_string())).unwrap_or_default())
+}
+
 async fn answer(operation: Operation, model: &str, body: &Value, call: Call) -> Response {
+    if let Some(response) = answer_unary(operation, model, body) {
+        call.end(Outcome::Complete);
+        return response;
+    }
     let claude = matches!(operation, Operation::Invoke | Operation::InvokeStream);
     let asked = if claude { anthropic::asked(body) } else { converse::asked(body) }.with_model(model);
     if asked.has("hang") {

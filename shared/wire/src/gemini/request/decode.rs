@@ -105,6 +105,9 @@ fn tool_config(mut config: Object, request: &mut ir::Request) -> Result<(), Wire
 
 fn generation_config(mut config: Object, request: &mut ir::Request) -> Result<(), WireError> {
     request.max_output_tokens = config.unsigned("maxOutputTokens")?;
+    if request.max_output_tokens == Some(0) {
+        return Err(WireError::invalid(config.at("maxOutputTokens"), "expected at least 1, got 0"));
+    }
     request.temperature = config.number("temperature")?;
     request.top_p = config.number("topP")?;
     request.top_k = config.unsigned("topK")?;
