@@ -31,6 +31,8 @@ pub fn status(fault: &Fault, client: Dialect) -> StatusCode {
         FaultKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         FaultKind::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         FaultKind::RateLimited | FaultKind::QuotaExhausted => StatusCode::TOO_MANY_REQUESTS,
+        // Cohere's SDK has no exception for 502.
+        FaultKind::Api if client == Dialect::Rerank => StatusCode::INTERNAL_SERVER_ERROR,
         FaultKind::Api => StatusCode::BAD_GATEWAY,
         FaultKind::Overloaded => match (fault.status, client) {
             (Some(529), Dialect::Messages) => StatusCode::from_u16(529).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),

@@ -49,6 +49,16 @@ BEDROCK_NAMES = {
     "other-arn": "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6",
 }
 
+# What answers no conversation, by InvokeModel: our name, Bedrock's.
+BEDROCK_EMBEDDINGS = {
+    "embed-titan-v1": "amazon.titan-embed-text-v1",
+    "embed-titan-v2": "amazon.titan-embed-text-v2:0",
+    "embed-cohere-v3": "cohere.embed-english-v3",
+    "embed-cohere-v4": "us.cohere.embed-v4:0",
+    "embed-nova": "amazon.nova-2-multimodal-embeddings-v1:0",
+}
+BEDROCK_RERANKS = {"rerank-cohere": "cohere.rerank-v3-5:0", "rerank-amazon": "amazon.rerank-v1:0"}
+
 # The matrix's columns: who serves, as which provider type.
 COLUMNS = ["openai", "anthropic", "openai-strict", "anthropic-strict", "bedrock-claude", "bedrock-other"]
 
@@ -117,6 +127,12 @@ class Providers:
         provider = {"bedrock": {"region": "us-east-1", "model": model}}
         auth = {"backendAuth": {"aws": {}}}
         return {"name": name, "provider": provider, "baseUrl": base or self.at.bedrock, "policies": auth} | more
+
+    def rerank(self, name: str, base: str, model: str = "rerank-v3.5", **more) -> dict:
+        """Cohere, or a server that copies its rerank."""
+        auth = {"backendAuth": {"key": "env:E2E_OPENAI_KEY"}}
+        provider = {"custom": {"model": model, "formats": [{"type": "rerank"}]}}
+        return {"name": name, "provider": provider, "baseUrl": base, "policies": auth} | more
 
     def gemini(self, name: str, base: str, model: str = "gemini-3-flash-preview", **more) -> dict:
         auth = {"backendAuth": {"key": "env:E2E_OPENAI_KEY"}}
@@ -218,6 +234,8 @@ def gateway_config(at: Addresses, **changes) -> dict:
     models = [rule(f"via-{column}", providers.column(column, column)) for column in columns]
     models += [rule(f"faults-of-{column}", providers.column(column, f"faults-of-{column}")) for column in columns]
     models += [rule(f"bedrock-{form}", providers.bedrock(f"bedrock-{form}", name)) for form, name in BEDROCK_NAMES.items()]
+    unary = BEDROCK_EMBEDDINGS | BEDROCK_RERANKS
+    models += [rule(name, providers.bedrock(name, model)) for name, model in unary.items()]
     models += llm_rules(providers) + failover_rules(providers)
     weighted = [
         providers.column("openai-strict", "heavy") | {"weight": 3},

@@ -84,13 +84,12 @@ class World:
 
         private = RSAAlgorithm.to_jwk(self.key.key, as_dict=True) | {"kid": self.key.kid, "use": "sig", "alg": "RS256"}
         private.pop("key_ops", None)
-        env = {
-            "E2E_NODE_MODULES": str(NODE_MODULES),
-            "E2E_PORT": str(free_port()),
-            "E2E_JWKS": json.dumps({"keys": [private]}),
-        }
-        server = self._server("oidc", ["node", HERE / "oidc.mjs"], env)
+        server = self.start_script("oidc", {"E2E_PORT": str(free_port()), "E2E_JWKS": json.dumps({"keys": [private]})})
         return Issuer(server.wait_for(listen_address), self.key)
+
+    def start_script(self, name: str, env: dict | None = None) -> Server:
+        """Starts `NAME.mjs` of this suite."""
+        return self._server(name, ["node", HERE / f"{name}.mjs"], {"E2E_NODE_MODULES": str(NODE_MODULES)} | (env or {}))
 
     def start_test_server(self, kind: str, options: list | None = None, env: dict | None = None) -> dict:
         """Starts one of `tests/servers` and gives its addresses."""

@@ -118,6 +118,10 @@ fn edited(client: Dialect, carrier: Carrier, body: &[u8]) {
             after.remove(key);
         }
     } else {
+        // Reasoning of another provider's model is taken out of a history, and that is said.
+        if client == Dialect::Responses && !started.dropped.is_empty() {
+            return;
+        }
         assert_eq!(after["model"], target.model);
         after["model"] = before["model"].clone();
         if inbound.envelope().stream && client == Dialect::Chat {

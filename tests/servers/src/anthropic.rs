@@ -220,7 +220,8 @@ pub(crate) fn events(answer: &Answer, id: &str, model: &str) -> Vec<Value> {
     events.push(json!({
         "type": "message_delta",
         "delta": {"stop_reason": stop_reason(answer.stop), "stop_sequence": stop_sequence(answer.stop)},
-        "usage": {"output_tokens": answer.usage.output},
+        // All of it once more, as the API does it since 2025.
+        "usage": usage(answer.usage, answer.usage.output),
     }));
     events.push(json!({"type": "message_stop"}));
     events

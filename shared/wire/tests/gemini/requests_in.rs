@@ -85,6 +85,14 @@ fn what_cannot_be_translated_is_refused_by_name() {
             "contents[0].parts[0].functionResponse: no functionCall before it",
         ),
         (
+            json!({"contents": [text, {"parts": [{"functionCall": {"name": "f", "args": {}}}]}]}),
+            "contents[1].parts[0].functionCall: a call stands in a content whose `role` is \"model\"",
+        ),
+        (
+            json!({"contents": [text], "generationConfig": {"maxOutputTokens": 0}}),
+            "generationConfig.maxOutputTokens: expected at least 1, got 0",
+        ),
+        (
             json!({"contents": [text], "tools": [{"functionDeclarations": [{}]}]}),
             "tools[0].functionDeclarations[0].name: required",
         ),

@@ -94,6 +94,10 @@ impl Decoder<'_> {
         let thought = part.boolean("thought")? == Some(true);
         let signature = part.string("thoughtSignature")?.filter(|text| !text.is_empty() && text != UNCHECKED);
         if let Some(call) = part.object("functionCall")? {
+            if role != Role::Assistant {
+                let message = "a call stands in a content whose `role` is \"model\"";
+                return Err(WireError::invalid(part.at("functionCall"), message));
+            }
             self.call(call, signature.as_deref())?;
         } else if let Some(response) = part.object("functionResponse")? {
             self.response(response)?;

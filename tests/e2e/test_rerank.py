@@ -1,0 +1,159 @@
+"""Rerank by Cohere's SDK, both versions of its API: to Cohere (aimock's rerank, and answers that Cohere documents for its errors), to Cohere and
+Amazon on Bedrock."""
+
+import json
+
+import cohere
+import httpx
+import pytest
+from cohere import errors
+
+from conftest import Gateway
+from harness.config import BEDROCK_RERANKS, Providers, rule
+from harness.process import listen_address
+from harness.world import nonce
+
+DOCUMENTS = ["the weather in Rome", "the weather in Paris", "trains"]
+NO_RETRY = {"max_retries": 0}
+
+# What Cohere answers (https://docs.cohere.com/reference/errors), and the SDK's exception. A refused key is the gateway's own.
+COHERES_ERRORS = [
+    (400, "invalid request: list of documents must not be empty", errors.BadRequestError),
+    (401, "invalid api token", errors.InternalServerError),
+    (403, "this model is not for your organization", errors.InternalServerError),
+    (404, "model 'rerank-x' not found, make sure the correct model ID was used", errors.NotFoundError),
+    (422, "failed to parse JSON as a valid request", errors.UnprocessableEntityError),
+    (429, "You are using a Trial key, which is limited to 10 API calls / minute.", errors.TooManyRequestsError),
+    (500, "internal server error, this has been reported to our developers", errors.InternalServerError),
+    (503, "the service is overloaded", errors.ServiceUnavailableError),
+    (504, "upstream timed out", errors.GatewayTimeoutError),
+]
+# Bedrock's exceptions, by the marker that `tests/servers` knows.
+BEDROCKS_ERRORS = [
+    ("throttle", errors.TooManyRequestsError),
+    ("unavailable", errors.ServiceUnavailableError),
+    ("internal", errors.InternalServerError),
+    ("denied", errors.InternalServerError),
+    ("not-found", errors.NotFoundError),
+    ("validation", errors.BadRequestError),
+]
+
+
+def canned(world, status: int, message: str) -> str:
+    """A server that gives this answer; where it is."""
+    body = json.dumps({"message": message}).encode()
+    head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    httpx.put(f"{world.at.llm}/canned/cohere{status}", content=head.encode() + body).raise_for_status()
+    return f"{world.at.llm}/canned-cohere{status}"
+
+
+@pytest.fixture(scope="module")
+def reranking(world):
+    """A gateway of its own, for the providers of this file."""
+    aimock = world.start_script("rerank").wait_for(listen_address)
+    providers = Providers(world.at)
+    models = [rule("cohere", providers.rerank("cohere", aimock))]
+    models += [rule(name, providers.bedrock(name, model)) for name, model in BEDROCK_RERANKS.items()]
+    models += [rule(f"cohere-{status}", providers.rerank(f"cohere-{status}", canned(world, status, text))) for status, text, _ in COHERES_ERRORS]
+    models += [rule(f"bedrock-{word}", providers.bedrock(f"bedrock-{word}", f"cohere.rerank-v3-5--{word}-v1:0")) for word, _ in BEDROCKS_ERRORS]
+    models.append(rule("no-rerank", providers.column("anthropic-strict", "no-rerank")))
+    server = world.start_gateway(world.config(ai={"models": models}))
+    yield Gateway(world, server)
+    server.stop()
+
+
+@pytest.fixture
+def v2(reranking):
+    return cohere.ClientV2(api_key=reranking.token, base_url=reranking.url)
+
+
+@pytest.fixture
+def v1(reranking):
+    return cohere.Client(api_key=reranking.token, base_url=reranking.url)
+
+
+def places(answer) -> list[tuple[int, float]]:
+    return [(result.index, result.relevance_score) for result in answer.results]
+
+
+def test_v2_by_cohere(v2):
+    answer = v2.rerank(model="cohere", query=f"Paris {nonce()}", documents=DOCUMENTS)
+    assert places(answer) == [(1, 0.9375), (0, 0.125)]
+    assert answer.id.startswith("rerank"), "Cohere's own answer, as it is"
+
+
+def test_v1_by_cohere(v1):
+    """The upstream is asked by v2; the client gets v1's answer, its documents among it."""
+    documents = [{"text": text, "page": page} for page, text in enumerate(DOCUMENTS)]
+    answer = v1.rerank(model="cohere", query=f"Paris {nonce()}", documents=documents, return_documents=True)
+    assert places(answer) == [(1, 0.9375), (0, 0.125)]
+    assert [result.document.text for result in answer.results] == [DOCUMENTS[1], DOCUMENTS[0]]
+    assert answer.results[0].document.page == 1
+    assert answer.meta.api_version.version == "1"
+
+
+@pytest.mark.parametrize("model", BEDROCK_RERANKS)
+def test_v2_by_bedrock(v2, world, model):
+    word = nonce()
+    raw = v2.with_raw_response.rerank(model=model, query=f"weather Paris {word}", documents=DOCUMENTS, top_n=2, max_tokens_per_doc=99)
+    answer = raw.data
+    assert [index for index, _ in places(answer)] == [1, 0]
+    scores = [score for _, score in places(answer)]
+    assert scores == sorted(scores, reverse=True)
+    assert answer.meta.billed_units.search_units == 1
+    # The rerank models of Bedrock have no such field.
+    assert "max_tokens_per_doc" in raw.headers["x-tollgate-dropped"]
+    sent = world.bedrock.only(word)
+    assert sent["path"].endswith("/invoke")
+    assert sent["body"]["top_n"] == 2
+    assert sent["body"].get("api_version") == (2 if model == "rerank-cohere" else None)
+
+
+@pytest.mark.parametrize("model", BEDROCK_RERANKS)
+def test_v1_by_bedrock(v1, model):
+    answer = v1.rerank(model=model, query=f"Paris {nonce()}", documents=DOCUMENTS, return_documents=True)
+    assert answer.results[0].document.text == "the weather in Paris"
+    assert len(answer.results) == 3
+
+
+@pytest.mark.parametrize(("status", "text", "expected"), COHERES_ERRORS)
+def test_coheres_errors(v2, status, text, expected):
+    with pytest.raises(expected) as refused:
+        v2.rerank(model=f"cohere-{status}", query=nonce(), documents=DOCUMENTS, request_options=NO_RETRY)
+    assert refused.value.body["message"]
+    if status in (400, 404, 422, 429):
+        assert refused.value.body["message"] == text
+
+
+@pytest.mark.parametrize(("word", "expected"), BEDROCKS_ERRORS)
+def test_bedrocks_errors(v2, v1, word, expected):
+    for client in (v2, v1):
+        with pytest.raises(expected) as refused:
+            client.rerank(model=f"bedrock-{word}", query=nonce(), documents=DOCUMENTS, request_options=NO_RETRY)
+        assert refused.value.body["message"]
+
+
+class TestRefused:
+    def ask(self, client, **changes):
+        client.rerank(**{"model": "cohere", "query": nonce(), "documents": DOCUMENTS, "request_options": NO_RETRY} | changes)
+
+    def test_without_a_token(self, reranking):
+        with pytest.raises(errors.UnauthorizedError):
+            self.ask(cohere.ClientV2(api_key="nonsense", base_url=reranking.url))
+
+    def test_an_unknown_model(self, v2):
+        with pytest.raises(errors.NotFoundError, match="no-such-model"):
+            self.ask(v2, model="no-such-model")
+
+    @pytest.mark.parametrize(
+        "change", [{"query": ""}, {"query": 7}, {"documents": []}, {"documents": "text"}, {"documents": [7]}, {"top_n": 0}, {"top_n": "many"}]
+    )
+    @pytest.mark.parametrize("model", ["cohere", "rerank-amazon"])
+    def test_a_wrong_request(self, v2, change, model):
+        with pytest.raises(errors.BadRequestError) as refused:
+            self.ask(v2, model=model, **change)
+        assert next(iter(change)) in refused.value.body["message"]
+
+    def test_an_upstream_without_rerank(self, v2):
+        with pytest.raises(errors.BadRequestError):
+            self.ask(v2, model="no-rerank")
