@@ -305,6 +305,52 @@ def test_the_function_url_front_makes_payload_v2(lambda_world):
     assert (event["version"], event["rawPath"], event["rawQueryString"]) == ("2.0", "/p", "q=1")
 
 
+TITAN_V1, TITAN_V2 = "amazon.titan-embed-text-v1", "amazon.titan-embed-text-v2:0"
+COHERE_V3, COHERE_V4, NOVA = "cohere.embed-english-v3", "cohere.embed-v4:0", "amazon.nova-2-multimodal-embeddings-v1:0"
+
+
+def nova(**params) -> dict:
+    return {"taskType": "SINGLE_EMBEDDING", "singleEmbeddingParams": params}
+
+
+def invoke(bedrock, model: str, body: dict) -> dict:
+    return json.loads(bedrock.invoke_model(modelId=model, body=json.dumps(body))["body"].read())
+
+
+def test_the_embedding_models_take_what_their_documentation_says(bedrock):
+    assert len(invoke(bedrock, TITAN_V1, {"inputText": "x"})["embedding"]) == 1536
+    v2 = invoke(bedrock, TITAN_V2, {"inputText": "x y", "dimensions": 256, "normalize": True})
+    assert (len(v2["embedding"]), v2["inputTextTokenCount"], v2["embeddingsByType"]["float"]) == (256, 2, v2["embedding"])
+    plain = invoke(bedrock, COHERE_V3, {"texts": ["x", "y"], "input_type": "search_query"})
+    assert [len(vector) for vector in plain["embeddings"]] == [1024, 1024]
+    typed = {"texts": ["x"], "input_type": "search_query", "embedding_types": ["float"], "output_dimension": 256, "truncate": "LEFT"}
+    assert len(invoke(bedrock, COHERE_V4, typed)["embeddings"]["float"][0]) == 256
+    text = {"truncationMode": "END", "value": "x"}
+    (one,) = invoke(bedrock, NOVA, nova(embeddingPurpose="GENERIC_INDEX", text=text))["embeddings"]
+    assert (one["embeddingType"], len(one["embedding"])) == ("TEXT", 3072)
+
+
+@pytest.mark.parametrize(
+    ("model", "body"),
+    [
+        pytest.param(TITAN_V1, {"inputText": "x", "dimensions": 256}, id="Titan v1 has one size"),
+        pytest.param(TITAN_V2, {"inputText": ""}, id="no text"),
+        pytest.param(TITAN_V2, {"inputText": "x", "dimensions": 300}, id="no such size"),
+        pytest.param(COHERE_V3, {"texts": ["x"]}, id="Cohere wants an input type"),
+        pytest.param(COHERE_V3, {"texts": ["x"] * 97, "input_type": "search_query"}, id="97 texts"),
+        pytest.param(COHERE_V3, {"texts": ["x"], "input_type": "search_query", "truncate": "LEFT"}, id="a word of v4"),
+        pytest.param(COHERE_V4, {"texts": ["x"], "input_type": "search_query", "truncate": "START"}, id="a word of v3"),
+        pytest.param(NOVA, nova(text={"truncationMode": "END", "value": "x"}), id="Nova wants a purpose"),
+        pytest.param("cohere.rerank-v3-5:0", {"query": "x", "documents": ["y"]}, id="Cohere's rerank wants its version"),
+        pytest.param("amazon.rerank-v1:0", {"query": "x", "documents": ["y"], "api_version": 2}, id="Amazon's has none"),
+        pytest.param("amazon.rerank-v1:0", {"query": "x", "documents": ["y"], "top_n": 2}, id="more than there are"),
+    ],
+)
+def test_the_other_models_refuse_what_theirs_do_not(bedrock, model, body):
+    with pytest.raises(ClientError, match="ValidationException"):
+        invoke(bedrock, model, body)
+
+
 def test_setup_has_nothing_to_do_the_second_time(world):
     from harness.world import HERE
 

@@ -136,7 +136,7 @@ async fn stream_fault(stream: &mut TcpStream, fault: &str, voice: Voice, streame
     } else {
         let text = words::whole(voice);
         let (before, content) = text.split_at(20);
-        [before.as_bytes().to_vec(), content[..content.len() - 30].as_bytes().to_vec()]
+        [before.as_bytes().to_vec(), content.as_bytes()[..content.len() - 30].to_vec()]
     };
     if fault == "error-first" || fault == "error-after-content" {
         if fault == "error-after-content" {

@@ -44,13 +44,16 @@ fn fault_of(name: Option<&str>, error: &ErrorBody, otherwise: FaultKind, fallbac
     };
     let by_name = name.and_then(aws_kind);
     let kind = by_name.unwrap_or(otherwise);
-    let (kind, code) = if kind == FaultKind::InvalidRequest { by_text(&message) } else { (kind, None) };
-    let code = code.map(str::to_owned).or_else(|| code_of_missing(kind, &message));
+    let kind = if kind == FaultKind::InvalidRequest { by_text(&message) } else { kind };
+    let code = match kind {
+        FaultKind::ContextLength => Some("context_length_exceeded".to_owned()),
+        kind => code_of_missing(kind, &message),
+    };
     Fault { code, ..Fault::new(kind, message) }
 }
 
 /// Bedrock has one exception for all that is wrong with a request; only its text tells which.
-fn by_text(message: &str) -> (FaultKind, Option<&'static str>) {
+fn by_text(message: &str) -> FaultKind {
     /// How models besides Claude say it.
     const TOO_LONG: [&str; 5] = [
         "input tokens exceeded",
@@ -64,13 +67,13 @@ fn by_text(message: &str) -> (FaultKind, Option<&'static str>) {
     let message = message.to_ascii_lowercase();
     let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
     if says_context_length(&message) || says(&TOO_LONG) {
-        (FaultKind::ContextLength, Some("context_length_exceeded"))
+        FaultKind::ContextLength
     } else if says(&FILTERED) {
-        (FaultKind::ContentFilter, Some("content_filter"))
+        FaultKind::ContentFilter
     } else if says(&NO_MODEL) {
-        (FaultKind::NotFound, None)
+        FaultKind::NotFound
     } else {
-        (FaultKind::InvalidRequest, None)
+        FaultKind::InvalidRequest
     }
 }
 

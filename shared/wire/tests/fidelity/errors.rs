@@ -213,6 +213,13 @@ fn bedrock() -> Vec<Failure> {
             FaultKind::NotFound,
         ),
         row(
+            "not found, by its name",
+            400,
+            "ValidationException",
+            "The provided model identifier is invalid.",
+            FaultKind::NotFound,
+        ),
+        row(
             "context too long",
             400,
             "ValidationException",
@@ -242,6 +249,16 @@ fn google() -> Vec<Failure> {
         let body = json!({"error": {"code": status, "message": message, "status": kind}});
         Failure { upstream: Dialect::GenerateContent, name, status, kind: None, body, expected }
     };
+    let violation = json!({"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"});
+    let mut quota = row(
+        "quota",
+        429,
+        "RESOURCE_EXHAUSTED",
+        "You exceeded your current quota, please check your plan and billing details.",
+        FaultKind::QuotaExhausted,
+    );
+    quota.body["error"]["details"] =
+        json!([{"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [violation]}]);
     vec![
         row(
             "rate limit",
@@ -250,6 +267,7 @@ fn google() -> Vec<Failure> {
             "Resource exhausted. Please try again later.",
             FaultKind::RateLimited,
         ),
+        quota,
         row(
             "overloaded",
             503,
@@ -267,6 +285,14 @@ fn google() -> Vec<Failure> {
         ),
         row("permission", 403, "PERMISSION_DENIED", "Permission denied on resource.", FaultKind::Permission),
         row("not found", 404, "NOT_FOUND", "models/m is not found for API version v1beta.", FaultKind::NotFound),
+        // As Vertex AI says it.
+        row(
+            "not found at Vertex",
+            404,
+            "NOT_FOUND",
+            "Publisher Model `projects/p/locations/l/publishers/google/models/m` was not found.",
+            FaultKind::NotFound,
+        ),
         row(
             "context too long",
             400,
