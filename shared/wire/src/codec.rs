@@ -81,8 +81,31 @@ pub trait ResponseReader: Send + std::fmt::Debug {
 
 /// Writes one streamed answer to a client. One per request: it owns the stream's state.
 pub trait StreamWriter: Send + std::fmt::Debug {
-    /// Appends the bytes that this event means in the client's dialect (possibly none).
-    fn event(&mut self, event: &ir::Event, out: &mut Vec<u8>);
+    /// Appends the bytes that this event means in the client's dialect (possibly none). Faults have their own method, which knows the request's
+    /// id.
+    fn event(&mut self, event: &ir::Event, out: &mut Vec<u8>) {
+        match event {
+            ir::Event::Start { id, model } => self.start(id.as_deref(), model.as_deref(), out),
+            ir::Event::BlockStart { index, kind } => self.block_start(*index, kind, out),
+            ir::Event::Delta { index, delta } => self.block_delta(*index, delta, out),
+            ir::Event::BlockStop { index } => self.block_stop(*index, out),
+            ir::Event::Usage(usage) => self.usage().update(usage),
+            ir::Event::Stop(stop) => self.stop(stop, out),
+            ir::Event::Fault(_) => {}
+        }
+    }
+    /// The answer begins. Not every upstream says so.
+    fn start(&mut self, id: Option<&str>, model: Option<&str>, out: &mut Vec<u8>);
+    /// A block begins.
+    fn block_start(&mut self, index: usize, kind: &ir::BlockKind, out: &mut Vec<u8>);
+    /// More of a block.
+    fn block_delta(&mut self, index: usize, delta: &ir::Delta, out: &mut Vec<u8>);
+    /// A block ends.
+    fn block_stop(&mut self, index: usize, out: &mut Vec<u8>);
+    /// Usage so far.
+    fn usage(&mut self) -> &mut ir::Usage;
+    /// The answer ends; usage may follow.
+    fn stop(&mut self, stop: &ir::Stop, out: &mut Vec<u8>);
     /// Appends what ends a complete stream (`[DONE]`, `message_stop`). Called once, after `Stop` and the last `Usage`.
     fn finish(&mut self, out: &mut Vec<u8>);
     /// Appends an error event, which ends the stream. Nothing is written after it.

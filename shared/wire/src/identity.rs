@@ -29,7 +29,7 @@ use crate::exchange::Relayed;
 use crate::ir::{Dropped, Fault, Usage};
 use crate::messages::{bedrock, vertex};
 use crate::sse::{SseEvent, SseParser};
-use crate::{chat, gemini, json, messages, responses as responses_dialect};
+use crate::{gemini, json, messages, openai, responses as responses_dialect};
 
 /// The upstream's body of a request in the same dialect.
 pub fn edit_request(
@@ -444,8 +444,9 @@ impl Sniffer {
     fn take_usage(&mut self, usage: Option<&RawValue>) {
         let Some(usage) = usage.filter(|usage| usage.get() != "null") else { return };
         match self.dialect {
-            Dialect::Chat | Dialect::Rerank => chat::merge_usage(usage.get(), &mut self.usage),
-            Dialect::Responses => responses_dialect::merge_usage(usage.get(), &mut self.usage),
+            Dialect::Chat | Dialect::Responses | Dialect::Rerank => {
+                openai::usage::merge_usage(usage.get(), &mut self.usage);
+            }
             Dialect::Messages | Dialect::Converse => messages::merge_usage(usage.get(), &mut self.usage),
             // Its counts stand elsewhere: see `gemini_answer`.
             Dialect::GenerateContent => {}

@@ -32,6 +32,8 @@ pub mod json;
 pub mod messages;
 pub mod names;
 pub mod opaque;
+mod openai;
+mod reading;
 pub mod realtime;
 pub mod rerank;
 pub mod responses;

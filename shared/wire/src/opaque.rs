@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::ir::Usage;
 use crate::json;
 use crate::sse::SseParser;
-use crate::{chat, messages};
+use crate::{messages, openai};
 
 /// A JSON answer that is larger is not looked at: images in base64 have megabytes.
 const MAX_LOOKED_AT_BYTES: usize = 16 * 1024 * 1024;
@@ -183,43 +183,13 @@ impl Detector {
         }
         let Some(usage) = shape.usage.map(RawValue::get) else { return };
         let has = |field: &str| memmem::find(usage.as_bytes(), field.as_bytes()).is_some();
-        if has("\"prompt_tokens\"") {
-            chat::merge_usage(usage, &mut self.usage);
-        } else if has("\"input_tokens_details\"") || has("\"input_token_details\"") {
-            self.usage.update(&details(usage));
+        // OpenAI's newer form has cached tokens as a part of its input: images, transcriptions
+        // (<https://platform.openai.com/docs/api-reference/images/object>, <https://platform.openai.com/docs/api-reference/audio/json-object>).
+        if has("\"prompt_tokens\"") || has("\"input_tokens_details\"") || has("\"input_token_details\"") {
+            openai::usage::merge_usage(usage, &mut self.usage);
         } else if has("\"input_tokens\"") || has("\"output_tokens\"") {
             messages::merge_usage(usage, &mut self.usage);
         }
-    }
-}
-
-/// OpenAI's newer form, of which cached tokens are a part: images, transcriptions
-/// (<https://platform.openai.com/docs/api-reference/images/object>, <https://platform.openai.com/docs/api-reference/audio/json-object>).
-fn details(usage: &str) -> Usage {
-    #[derive(Default, Deserialize)]
-    struct Details {
-        #[serde(default)]
-        cached_tokens: Option<u64>,
-        #[serde(default)]
-        audio_tokens: Option<u64>,
-    }
-    #[derive(Deserialize)]
-    struct Wire {
-        #[serde(default)]
-        input_tokens: Option<u64>,
-        #[serde(default)]
-        output_tokens: Option<u64>,
-        #[serde(default, alias = "input_token_details")]
-        input_tokens_details: Option<Details>,
-    }
-    let Ok(wire) = serde_json::from_str::<Wire>(usage) else { return Usage::default() };
-    let details = wire.input_tokens_details.unwrap_or_default();
-    Usage {
-        input: wire.input_tokens.map(|tokens| tokens.saturating_sub(details.cached_tokens.unwrap_or_default())),
-        cache_read: details.cached_tokens,
-        audio_input: details.audio_tokens,
-        output: wire.output_tokens,
-        ..Usage::default()
     }
 }
 

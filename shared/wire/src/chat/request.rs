@@ -1,13 +1,11 @@
 //! Requests: a client's to the IR, the IR's to an upstream.
 
-pub(crate) mod decode;
+mod decode;
 mod encode;
-pub(crate) mod fields;
 mod messages;
-pub(crate) mod model;
-pub(crate) mod parts;
+mod parts;
 mod tools;
-pub(crate) mod turns;
+mod turns;
 
 pub use decode::decode_request;
 pub use encode::encode_request;

@@ -5,18 +5,19 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::error::fault_of;
 use super::types::{
     AnswerIn, AnswerMessageOut, AnswerOut, CallFunctionIn, CallFunctionOut, CallIn, CallOut, ChoiceOut, ExtraContent,
-    MessageIn, ThinkingOut, UsageOut, input_of,
+    MessageIn, ThinkingOut, UsageOut,
 };
 use crate::codec::Seed;
 use crate::error::WireError;
-use crate::ir::{self, Block, Stop, StopReason, Usage};
+use crate::ir::{self, Block, Stop, StopReason};
 use crate::names::ToolNames;
+use crate::openai::read::input_of;
+use crate::openai::usage::usage_of;
 
 /// Reads an upstream's answer. Of several choices, the first.
 pub(super) fn decode(body: &[u8], names: &ToolNames) -> Result<ir::Response, WireError> {
@@ -128,82 +129,6 @@ pub(super) fn finish_reason(reason: StopReason) -> &'static str {
         StopReason::ToolUse => "tool_calls",
         StopReason::Refusal | StopReason::ContentFilter => "content_filter",
     }
-}
-
-/// What an answer says that it used. Read without a tree: every answer has it. A count of another type counts as not reported.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Reported {
-    #[serde(deserialize_with = "count")]
-    prompt_tokens: Option<u64>,
-    #[serde(deserialize_with = "count")]
-    completion_tokens: Option<u64>,
-    #[serde(deserialize_with = "count")]
-    total_tokens: Option<u64>,
-    /// DeepSeek's older name.
-    #[serde(deserialize_with = "count")]
-    prompt_cache_hit_tokens: Option<u64>,
-    #[serde(deserialize_with = "object")]
-    prompt_tokens_details: Details,
-    #[serde(deserialize_with = "object")]
-    completion_tokens_details: Details,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Details {
-    #[serde(deserialize_with = "count")]
-    cached_tokens: Option<u64>,
-    #[serde(deserialize_with = "count")]
-    cache_write_tokens: Option<u64>,
-    #[serde(deserialize_with = "count")]
-    reasoning_tokens: Option<u64>,
-    #[serde(deserialize_with = "count")]
-    audio_tokens: Option<u64>,
-}
-
-pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let value = Value::deserialize(deserializer)?;
-    Ok(value.as_u64().or_else(|| value.as_f64().filter(|count| *count >= 0.0).map(|count| count as u64)))
-}
-
-fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Details, D::Error> {
-    // `null`, or an object; anything else makes the whole report one that is not there.
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// `prompt_tokens` includes what was read from and written to the cache; here the three are apart.
-pub(super) fn usage_of(usage: &Value) -> Usage {
-    Reported::deserialize(usage).map(|reported| reported.to_ir()).unwrap_or_default()
-}
-
-impl Reported {
-    pub(super) fn to_ir(&self) -> Usage {
-        let (prompt, completion) = (&self.prompt_tokens_details, &self.completion_tokens_details);
-        let cache_read = prompt.cached_tokens.or(self.prompt_cache_hit_tokens);
-        let cache_write = prompt.cache_write_tokens;
-        let cached = cache_read.unwrap_or_default().saturating_add(cache_write.unwrap_or_default());
-        let reasoning = completion.reasoning_tokens;
-        Usage {
-            input: self.prompt_tokens.map(|all| all.saturating_sub(cached)),
-            cache_read,
-            cache_write,
-            output: output_of(self.prompt_tokens, self.completion_tokens, reasoning, self.total_tokens),
-            reasoning,
-            audio_input: prompt.audio_tokens,
-            audio_output: completion.audio_tokens,
-            ..Usage::default()
-        }
-    }
-}
-
-/// `completion_tokens` includes the reasoning, except where the total shows that it does not (xAI's).
-fn output_of(prompt: Option<u64>, completion: Option<u64>, reasoning: Option<u64>, total: Option<u64>) -> Option<u64> {
-    let (Some(prompt), Some(completion), Some(reasoning), Some(total)) = (prompt, completion, reasoning, total) else {
-        return completion;
-    };
-    let apart = completion.saturating_add(reasoning);
-    Some(if reasoning > 0 && total == prompt.saturating_add(apart) { apart } else { completion })
 }
 
 /// Writes an answer for a client.

@@ -5,5 +5,13 @@
 mod reader;
 mod writer;
 
-pub(in crate::chat) use reader::Reader;
 pub use writer::Writer;
+
+use crate::codec::ResponseReader;
+use crate::names::ToolNames;
+use crate::reading::SseReader;
+
+/// Reads one answer of an upstream.
+pub(super) fn reader(names: ToolNames) -> Box<dyn ResponseReader> {
+    SseReader::boxed(reader::Reader::new(names))
+}

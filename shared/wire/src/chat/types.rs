@@ -3,23 +3,12 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::gemini;
 use crate::ir::Usage;
-
-/// The text of a call's arguments as an object, and whether it was one. Empty text is a call without arguments (case 5); text that is no
-/// JSON object is kept under `INVALID_JSON`, so that the model sees what it wrote.
-pub(crate) fn input_of(arguments: &str) -> (Value, bool) {
-    if arguments.trim().is_empty() {
-        return (Value::Object(Map::new()), true);
-    }
-    match serde_json::from_str(arguments) {
-        Ok(object @ Value::Object(_)) => (object, true),
-        _ => (json!({ "INVALID_JSON": arguments }), false),
-    }
-}
+use crate::openai::read::{arguments, lenient, nullable, text};
 
 // ---- A request to an upstream ----
 
@@ -423,35 +412,4 @@ pub(super) struct CallFunctionIn {
     pub(super) name: Option<String>,
     #[serde(default, deserialize_with = "arguments")]
     pub(super) arguments: String,
-}
-
-/// A text that is there: neither empty nor another type.
-pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::String(text) if !text.is_empty() => Some(text),
-        _ => None,
-    })
-}
-
-/// `null` is the default.
-pub(crate) fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// What is not of this form is the default: it is somebody else's.
-fn lenient<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(T::deserialize(Value::deserialize(deserializer)?).unwrap_or_default())
-}
-
-/// JSON text; some servers send the object itself.
-pub(crate) fn arguments<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::String(text) => text,
-        Value::Null => String::new(),
-        other => other.to_string(),
-    })
 }

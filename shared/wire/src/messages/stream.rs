@@ -15,16 +15,16 @@ use super::response::decode_response;
 use super::types::{
     BlockDelta, ContentBlock, MessageDelta, StreamEvent, merge_usage, message_id, stop_from, stop_name, usage_value,
 };
-use crate::codec::{ResponseReader, Seed, StreamWriter};
+use crate::codec::{Seed, StreamWriter};
 use crate::error::WireError;
 use crate::ir::{self, BlockKind, Delta, Event, Fault};
-use crate::sse::{SseParser, write_event};
+use crate::reading::EventReader;
+use crate::sse::{SseEvent, write_event};
 
 /// Reads one upstream answer.
 #[derive(Debug)]
 pub(super) struct Reader {
     read_back: ReadBack,
-    parser: SseParser,
     started: bool,
     ended: bool,
     blocks: Vec<OpenBlock>,
@@ -50,7 +50,6 @@ impl Reader {
     pub(super) fn new(read_back: ReadBack) -> Self {
         Self {
             read_back,
-            parser: SseParser::new(),
             started: false,
             ended: false,
             blocks: Vec::new(),
@@ -60,16 +59,7 @@ impl Reader {
         }
     }
 
-    fn data(&mut self, data: &[u8], out: &mut Vec<Event>) -> Result<(), WireError> {
-        if self.ended || data.is_empty() {
-            return Ok(());
-        }
-        let event = serde_json::from_slice(data).map_err(|error| WireError::BadAnswer(format!("an event: {error}")))?;
-        self.event(event, out);
-        Ok(())
-    }
-
-    fn event(&mut self, event: StreamEvent, out: &mut Vec<Event>) {
+    fn stream_event(&mut self, event: StreamEvent, out: &mut Vec<Event>) {
         match event {
             StreamEvent::MessageStart { message } => {
                 self.start(message.id, message.model, out);
@@ -188,24 +178,19 @@ fn is_empty(delta: &Delta) -> bool {
     }
 }
 
-impl ResponseReader for Reader {
+impl EventReader for Reader {
     fn response(&mut self, body: &[u8]) -> Result<ir::Response, WireError> {
         decode_response(body, &self.read_back)
     }
 
-    fn chunk(&mut self, bytes: &[u8], out: &mut Vec<Event>) -> Result<(), WireError> {
-        self.parser.push(bytes)?;
-        while let Some(event) = self.parser.next_event() {
-            self.data(&event.data(), out)?;
-        }
+    fn event(&mut self, _event: &SseEvent, data: &[u8], out: &mut Vec<Event>) -> Result<(), WireError> {
+        let event = serde_json::from_slice(data).map_err(|error| WireError::BadAnswer(format!("an event: {error}")))?;
+        self.stream_event(event, out);
         Ok(())
     }
 
-    fn finish(&mut self, out: &mut Vec<Event>) -> Result<(), WireError> {
-        if let Some(event) = self.parser.finish() {
-            self.data(&event.data(), out)?;
-        }
-        if self.ended { Ok(()) } else { Err(WireError::Incomplete) }
+    fn ended(&self) -> bool {
+        self.ended
     }
 }
 
@@ -238,7 +223,7 @@ impl Writer {
         }
     }
 
-    fn start(&mut self, out: &mut Vec<u8>) {
+    fn begin(&mut self, out: &mut Vec<u8>) {
         if self.started {
             return;
         }
@@ -254,33 +239,6 @@ impl Writer {
             "usage": usage_value(&self.usage),
         });
         send("message_start", &json!({ "type": "message_start", "message": message }), out);
-    }
-
-    fn block_start(&mut self, index: usize, kind: &BlockKind, out: &mut Vec<u8>) {
-        self.start(out);
-        self.close(out);
-        self.open = Some(index);
-        let block = match kind {
-            BlockKind::Text | BlockKind::Refusal => json!({ "type": "text", "text": "" }),
-            BlockKind::Thinking => json!({ "type": "thinking", "thinking": "", "signature": "" }),
-            BlockKind::RedactedThinking(data) => json!({ "type": "redacted_thinking", "data": data }),
-            BlockKind::ToolUse { id, name } => json!({ "type": "tool_use", "id": id, "name": name, "input": {} }),
-        };
-        let event = json!({ "type": "content_block_start", "index": index, "content_block": block });
-        send("content_block_start", &event, out);
-    }
-
-    fn delta(&mut self, index: usize, delta: &Delta, out: &mut Vec<u8>) {
-        let delta = match delta {
-            Delta::Text(text) => DeltaOut::Text { text },
-            Delta::Thinking(thinking) => DeltaOut::Thinking { thinking },
-            Delta::ToolInput(partial_json) => DeltaOut::InputJson { partial_json },
-            Delta::Signature(part) => {
-                self.signature.push_str(part);
-                return;
-            }
-        };
-        send_delta(index, &delta, out);
     }
 
     fn close(&mut self, out: &mut Vec<u8>) {
@@ -329,26 +287,55 @@ fn send_delta(index: usize, delta: &DeltaOut<'_>, out: &mut Vec<u8>) {
 }
 
 impl StreamWriter for Writer {
-    fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
-        match event {
-            Event::Start { id, model } => {
-                self.id = id.clone();
-                self.model = model.clone();
-            }
-            Event::BlockStart { index, kind } => self.block_start(*index, kind, out),
-            Event::Delta { index, delta } => self.delta(*index, delta, out),
-            // A block that another one has already closed is not closed twice.
-            Event::BlockStop { index } if self.open == Some(*index) => self.close(out),
-            Event::BlockStop { .. } => {}
-            Event::Usage(usage) => self.usage.update(usage),
-            Event::Stop(stop) => self.stop = stop.clone(),
-            // The gateway calls `fault`, which knows the request's id.
-            Event::Fault(_) => {}
+    fn start(&mut self, id: Option<&str>, model: Option<&str>, _out: &mut Vec<u8>) {
+        self.id = id.map(str::to_owned);
+        self.model = model.map(str::to_owned);
+    }
+
+    fn block_start(&mut self, index: usize, kind: &BlockKind, out: &mut Vec<u8>) {
+        self.begin(out);
+        self.close(out);
+        self.open = Some(index);
+        let block = match kind {
+            BlockKind::Text | BlockKind::Refusal => json!({ "type": "text", "text": "" }),
+            BlockKind::Thinking => json!({ "type": "thinking", "thinking": "", "signature": "" }),
+            BlockKind::RedactedThinking(data) => json!({ "type": "redacted_thinking", "data": data }),
+            BlockKind::ToolUse { id, name } => json!({ "type": "tool_use", "id": id, "name": name, "input": {} }),
+        };
+        let event = json!({ "type": "content_block_start", "index": index, "content_block": block });
+        send("content_block_start", &event, out);
+    }
+
+    /// A block that another one has already closed is not closed twice.
+    fn block_stop(&mut self, index: usize, out: &mut Vec<u8>) {
+        if self.open == Some(index) {
+            self.close(out);
         }
     }
 
+    fn usage(&mut self) -> &mut ir::Usage {
+        &mut self.usage
+    }
+
+    fn stop(&mut self, stop: &ir::Stop, _out: &mut Vec<u8>) {
+        self.stop = stop.clone();
+    }
+
+    fn block_delta(&mut self, index: usize, delta: &Delta, out: &mut Vec<u8>) {
+        let delta = match delta {
+            Delta::Text(text) => DeltaOut::Text { text },
+            Delta::Thinking(thinking) => DeltaOut::Thinking { thinking },
+            Delta::ToolInput(partial_json) => DeltaOut::InputJson { partial_json },
+            Delta::Signature(part) => {
+                self.signature.push_str(part);
+                return;
+            }
+        };
+        send_delta(index, &delta, out);
+    }
+
     fn finish(&mut self, out: &mut Vec<u8>) {
-        self.start(out);
+        self.begin(out);
         self.close(out);
         let delta = json!({ "stop_reason": stop_name(self.stop.reason), "stop_sequence": self.stop.sequence });
         let event = json!({ "type": "message_delta", "delta": delta, "usage": usage_value(&self.usage) });

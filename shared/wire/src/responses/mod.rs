@@ -14,4 +14,3 @@ pub use stream::Writer;
 
 pub(crate) use error::fault_of_event;
 pub(crate) use reasoning::without_foreign;
-pub(crate) use types::merge_usage;

@@ -7,12 +7,13 @@ use serde_json::{Map, Value, json};
 
 use super::error::fault_of_answer;
 use super::reasoning::{seal_item, seal_redacted, seal_signature};
-use super::types::{AnswerIn, Item, ItemIn, ItemKind, usage_json, usage_of};
-use crate::chat::types::input_of;
+use super::types::{AnswerIn, Item, ItemIn, ItemKind, usage_json};
 use crate::codec::Seed;
 use crate::error::WireError;
 use crate::ir::{self, Block, Echo, Stop, StopReason, Usage};
 use crate::names::ToolNames;
+use crate::openai::read::input_of;
+use crate::openai::usage::usage_of;
 
 /// Reads an upstream's answer.
 pub(super) fn decode(body: &[u8], names: &ToolNames) -> Result<ir::Response, WireError> {

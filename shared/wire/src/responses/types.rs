@@ -3,9 +3,8 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
-use crate::chat::response::count;
-use crate::chat::types::{arguments, nullable, text};
 use crate::ir::{ToolForm, Usage};
+use crate::openai::read::{arguments, nullable, text};
 
 // ---- An answer to a client ----
 
@@ -227,57 +226,4 @@ pub(super) struct EventIn {
     pub(super) arguments: String,
     pub(super) item: Option<ItemIn>,
     pub(super) response: Option<AnswerIn>,
-}
-
-/// What an answer says that it used. A count of another type counts as not reported.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Reported {
-    #[serde(deserialize_with = "count")]
-    input_tokens: Option<u64>,
-    #[serde(deserialize_with = "count")]
-    output_tokens: Option<u64>,
-    #[serde(deserialize_with = "nullable")]
-    input_tokens_details: Details,
-    #[serde(deserialize_with = "nullable")]
-    output_tokens_details: Details,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Details {
-    #[serde(deserialize_with = "count")]
-    cached_tokens: Option<u64>,
-    #[serde(deserialize_with = "count")]
-    cache_write_tokens: Option<u64>,
-    #[serde(deserialize_with = "count")]
-    reasoning_tokens: Option<u64>,
-}
-
-/// `input_tokens` includes what was read from and written to the cache; here the three are apart.
-pub(super) fn usage_of(usage: &Value) -> Usage {
-    Reported::deserialize(usage).map(|reported| reported.to_ir()).unwrap_or_default()
-}
-
-/// Takes over the `usage` of an answer, as it stands in its JSON.
-pub(crate) fn merge_usage(json: &str, usage: &mut Usage) {
-    if let Ok(reported) = serde_json::from_str::<Reported>(json) {
-        usage.update(&reported.to_ir());
-    }
-}
-
-impl Reported {
-    fn to_ir(&self) -> Usage {
-        let details = &self.input_tokens_details;
-        let (cache_read, cache_write) = (details.cached_tokens, details.cache_write_tokens);
-        let cached = cache_read.unwrap_or_default().saturating_add(cache_write.unwrap_or_default());
-        Usage {
-            input: self.input_tokens.map(|all| all.saturating_sub(cached)),
-            cache_read,
-            cache_write,
-            output: self.output_tokens,
-            reasoning: self.output_tokens_details.reasoning_tokens,
-            ..Usage::default()
-        }
-    }
 }

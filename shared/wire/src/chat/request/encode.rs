@@ -7,23 +7,20 @@
 //! Cache marks are not reported where they have no place: OpenAI and the servers that copy it cache prefixes by themselves, so a mark changes
 //! the price and not the answer. Models that know breakpoints get them.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::model::{Family, effort_of_budget};
 use super::turns;
-use crate::chat::stream::Reader;
+use crate::chat::stream;
 use crate::chat::types::{FormatOut, FunctionOut, RequestOut, SchemaOut, StreamOptionsOut, ToolOut};
 use crate::codec::{Encoded, Target};
 use crate::error::WireError;
-use crate::ir::{Dropped, OutputFormat, Request, ThinkingMode, ToolChoice};
+use crate::ir::{Dropped, OutputFormat, Request};
 use crate::names::ToolNames;
+use crate::openai::encode::{effort, names, sampled, schema_name, tool_choice, user, wanted_effort};
+use crate::openai::model::Family;
 
-/// `[a-zA-Z0-9_-]{1,64}`: <https://platform.openai.com/docs/api-reference/chat/create>.
-const MAX_NAME_LEN: usize = 64;
-/// "Up to 4 sequences", same page.
+/// "Up to 4 sequences": <https://platform.openai.com/docs/api-reference/chat/create>.
 const MAX_STOPS: usize = 4;
-/// OpenAI refuses a longer `user`.
-const MAX_USER_LEN: usize = 64;
 
 /// Writes a request for an upstream.
 pub fn encode_request(request: &Request, target: &Target<'_>) -> Result<Encoded, WireError> {
@@ -31,7 +28,7 @@ pub fn encode_request(request: &Request, target: &Target<'_>) -> Result<Encoded,
         request,
         family: Family::of(target.model),
         model: target.model,
-        names: ToolNames::new(MAX_NAME_LEN),
+        names: names(),
         dropped: request.unmapped.clone(),
     };
     let mut out = RequestOut { model: target.model, ..RequestOut::default() };
@@ -47,7 +44,7 @@ pub fn encode_request(request: &Request, target: &Target<'_>) -> Result<Encoded,
     encoder.format(&mut out);
     encoder.rest(&mut out);
     let body = serde_json::to_vec(&out).map_err(|error| WireError::invalid("body", error.to_string()))?;
-    Ok(Encoded { body: body.into(), dropped: encoder.dropped, reader: Box::new(Reader::new(encoder.names)) })
+    Ok(Encoded { body: body.into(), dropped: encoder.dropped, reader: stream::reader(encoder.names) })
 }
 
 struct Encoder<'a> {
@@ -78,21 +75,10 @@ impl<'a> Encoder<'a> {
     }
 
     fn tool_options(&mut self, out: &mut RequestOut<'a>) {
-        let choice = self.request.tool_choice.as_ref();
-        if self.request.tools.is_empty() {
-            // OpenAI refuses both fields without `tools`.
-            if matches!(choice, Some(ToolChoice::Any | ToolChoice::Tool(_))) {
-                self.drop("tool_choice", "there are no tools to choose from");
-            }
-            return;
-        }
-        out.tool_choice = choice.map(|choice| match choice {
-            ToolChoice::Auto => Value::from("auto"),
-            ToolChoice::None => Value::from("none"),
-            ToolChoice::Any => Value::from("required"),
-            ToolChoice::Tool(name) => json!({"type": "function", "function": {"name": self.names.encode(name)}}),
-        });
-        match self.request.parallel_tool_calls {
+        let names = &mut self.names;
+        let named = |name: &str| json!({"type": "function", "function": {"name": names.encode(name)}});
+        out.tool_choice = tool_choice(self.request, &mut self.dropped, named);
+        match self.request.parallel_tool_calls.filter(|_| !self.request.tools.is_empty()) {
             Some(parallel) if self.family == Family::OSeries => {
                 if !parallel {
                     self.drop("parallel_tool_calls", "this model has no such switch");
@@ -102,58 +88,26 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    /// Effort, from what the client said of effort or thinking.
     fn effort(&mut self, out: &mut RequestOut<'a>) {
-        let (path, wanted) = match (&self.request.effort, self.request.thinking) {
-            (_, Some(ThinkingMode::Disabled)) => ("thinking", "none"),
-            (Some(effort), _) => ("effort", effort.as_str()),
-            (None, Some(ThinkingMode::Budget(tokens))) => ("thinking", effort_of_budget(tokens)),
-            (None, Some(ThinkingMode::Adaptive)) => ("thinking", "medium"),
-            (None, None) => ("", ""),
-        };
-        if !self.request.tools.is_empty() && self.family.tools_exclude_effort(self.model) {
-            out.reasoning_effort = Some("none");
-            if !wanted.is_empty() && wanted != "none" {
-                self.drop(path, "this model takes function tools in chat completions only with reasoning_effort none");
-            }
+        if self.request.tools.is_empty() || !self.family.tools_exclude_effort(self.model) {
+            out.reasoning_effort = effort(self.family, self.request, &mut self.dropped);
             return;
         }
-        if wanted.is_empty() {
-            return;
-        }
-        out.reasoning_effort = self.family.effort(wanted);
-        match out.reasoning_effort {
-            Some(sent) if sent == wanted => {}
-            Some(sent) => self.drop(path, format!("this model has no effort {wanted:?}; {sent:?} is sent")),
-            // Off is what a model without reasoning is.
-            None if wanted == "none" => {}
-            None => self.drop(path, "this model is not known to take reasoning_effort"),
+        out.reasoning_effort = Some("none");
+        if let Some((path, wanted)) = wanted_effort(self.request)
+            && wanted != "none"
+        {
+            self.drop(path, "this model takes function tools in chat completions only with reasoning_effort none");
         }
     }
 
     fn sampling(&mut self, out: &mut RequestOut<'a>) {
         let samples = self.family.samples(out.reasoning_effort);
-        let refused = "this model refuses it while it reasons";
-        // A model that refuses a field refuses everything but its default, which is what it does anyway.
-        let mut keep = |path: &str, value: Option<f64>, default: f64| match value {
-            Some(value) if !samples => {
-                if value != default {
-                    self.dropped.push(Dropped::new(path, refused));
-                }
-                None
-            }
-            other => other,
-        };
-        out.temperature = keep("temperature", self.request.temperature, 1.0);
-        out.top_p = keep("top_p", self.request.top_p, 1.0);
-        out.frequency_penalty = keep("frequency_penalty", self.request.frequency_penalty, 0.0);
-        out.presence_penalty = keep("presence_penalty", self.request.presence_penalty, 0.0);
-        if let Some(temperature) = out.temperature
-            && !(0.0..=2.0).contains(&temperature)
-        {
-            out.temperature = Some(temperature.clamp(0.0, 2.0));
-            self.drop("temperature", "clamped to 0 to 2");
-        }
+        let mut keep = |said, range| sampled(said, range, samples, &mut self.dropped);
+        out.temperature = keep(("temperature", self.request.temperature), (1.0, 0.0, 2.0));
+        out.top_p = keep(("top_p", self.request.top_p), (1.0, 0.0, 1.0));
+        out.frequency_penalty = keep(("frequency_penalty", self.request.frequency_penalty), (0.0, -2.0, 2.0));
+        out.presence_penalty = keep(("presence_penalty", self.request.presence_penalty), (0.0, -2.0, 2.0));
         if self.request.top_k.is_some() {
             self.drop("top_k", "chat completions has no such field");
         }
@@ -164,9 +118,7 @@ impl<'a> Encoder<'a> {
         out.response_format = self.request.output_format.as_ref().map(|format| match format {
             OutputFormat::JsonObject => FormatOut::JsonObject,
             OutputFormat::JsonSchema { name, description, schema, strict } => {
-                // The name must look like a tool's, and it is required.
-                let name = ToolNames::new(MAX_NAME_LEN).encode(name.as_deref().unwrap_or("response"));
-                let (description, strict) = (description.as_deref(), *strict);
+                let (name, description, strict) = (schema_name(name.as_deref()), description.as_deref(), *strict);
                 FormatOut::JsonSchema { json_schema: SchemaOut { name, description, schema, strict } }
             }
         });
@@ -188,12 +140,7 @@ impl<'a> Encoder<'a> {
                 self.drop("stop", format!("at most {MAX_STOPS} stop sequences; the last {} are left out", over.len()));
             }
         }
-        match self.request.user.as_deref() {
-            Some(user) if user.chars().count() > MAX_USER_LEN => {
-                self.drop("user", format!("longer than {MAX_USER_LEN} characters"));
-            }
-            user => out.user = user,
-        }
+        out.user = user(self.request, &mut self.dropped);
         if self.request.stream {
             out.stream = Some(true);
             out.stream_options = Some(StreamOptionsOut { include_usage: true });

@@ -7,12 +7,14 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::decode::unknown;
-use super::fields::{Path, array, object, string};
 use super::parts;
-use crate::chat::types::{ExtraContent, input_of};
+use crate::chat::types::ExtraContent;
 use crate::error::WireError;
 use crate::ir::{Block, CacheTtl, Dropped, Message, Request, Role};
+use crate::openai::fields::{Path, array, object, string};
+use crate::openai::parts::{Said, cache_control};
+use crate::openai::read::input_of;
+use crate::openai::settings::unknown;
 
 pub(super) fn decode(items: Vec<Value>, path: &Path<'_>, request: &mut Request) -> Result<(), WireError> {
     request.messages.reserve(items.len());
@@ -67,8 +69,8 @@ fn plain(fields: Map<String, Value>, path: &Path<'_>, unmapped: &mut Vec<Dropped
         match key.as_str() {
             "role" => {}
             _ if value.is_null() && key != "content" => {}
-            "content" if text_only => blocks = Some(parts::decode(value, &path, parts::Allowed::Text, unmapped)?),
-            "content" => blocks = Some(parts::decode(value, &path, parts::Allowed::Media, unmapped)?),
+            "content" if text_only => blocks = Some(parts::decode(value, &path, Said::Text, unmapped)?),
+            "content" => blocks = Some(parts::decode(value, &path, Said::Media, unmapped)?),
             "cache_control" => mark = Some(cache_control(value, &path, unmapped)?),
             _ => unmapped.push(unmapped_field(&key, &path)),
         }
@@ -90,7 +92,7 @@ fn tool_result(
             "role" => {}
             _ if value.is_null() && key != "content" => {}
             "tool_call_id" => id = Some(string(value, &path)?),
-            "content" => content = Some(parts::decode(value, &path, parts::Allowed::Media, unmapped)?),
+            "content" => content = Some(parts::decode(value, &path, Said::Media, unmapped)?),
             "cache_control" => mark = Some(cache_control(value, &path, unmapped)?),
             _ => unmapped.push(unmapped_field(&key, &path)),
         }
@@ -123,7 +125,7 @@ fn assistant(
         match key.as_str() {
             "role" => {}
             _ if value.is_null() => {}
-            "content" => message.content = parts::decode(value, &path, parts::Allowed::Assistant, unmapped)?,
+            "content" => message.content = parts::decode(value, &path, Said::Assistant, unmapped)?,
             "refusal" => message.refusal = Some(string(value, &path)?).filter(|text| !text.is_empty()),
             "tool_calls" => message.calls = tool_calls(array(value, &path)?, &path, unmapped)?,
             "thinking_blocks" => message.thinking = parts::thinking_blocks(value, &path, unmapped)?,
@@ -238,23 +240,6 @@ fn function_call(
         }
     }
     Ok((name.ok_or_else(|| path.missing("name"))?, input))
-}
-
-/// `{"type": "ephemeral", "ttl": "5m" | "1h"}`, as LiteLLM and OpenRouter pass it on to Anthropic.
-pub(super) fn cache_control(value: Value, path: &Path<'_>, unmapped: &mut Vec<Dropped>) -> Result<CacheTtl, WireError> {
-    let mut ttl = CacheTtl::default();
-    for (key, value) in object(value, path)? {
-        let path = path.key(&key);
-        match (key.as_str(), value.as_str()) {
-            _ if value.is_null() => {}
-            ("type", Some("ephemeral")) | ("ttl", Some("5m")) => {}
-            ("ttl", Some("1h")) => ttl = CacheTtl::OneHour,
-            ("type", _) => return Err(path.invalid("expected \"ephemeral\"")),
-            ("ttl", _) => return Err(path.invalid("expected \"5m\" or \"1h\"")),
-            _ => unmapped.push(unknown(&path)),
-        }
-    }
-    Ok(ttl)
 }
 
 fn unmapped_field(key: &str, path: &Path<'_>) -> Dropped {

@@ -1,14 +1,15 @@
-//! A client's body to the IR, part 2: tools, and which of them to call.
+//! A client's body to the IR, part 2: tools.
 //!
 //! Custom (free-form) tools are refused: without them the model could not do what the client asks, and a provider that speaks this dialect can.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::decode::unknown;
-use super::fields::{Path, array, boolean, object, string};
-use super::messages::cache_control;
 use crate::error::WireError;
-use crate::ir::{Dropped, Tool, ToolChoice};
+use crate::ir::{Dropped, Tool};
+use crate::openai::fields::{Path, object};
+use crate::openai::parts::cache_control;
+use crate::openai::settings::unknown;
+use crate::openai::tools::{function, name_of};
 
 pub(super) fn decode(items: Vec<Value>, path: &Path<'_>, unmapped: &mut Vec<Dropped>) -> Result<Vec<Tool>, WireError> {
     let mut tools = Vec::with_capacity(items.len());
@@ -46,94 +47,14 @@ fn tool(fields: Map<String, Value>, path: &Path<'_>, unmapped: &mut Vec<Dropped>
     Ok(tool)
 }
 
-fn function(fields: Map<String, Value>, path: &Path<'_>, unmapped: &mut Vec<Dropped>) -> Result<Tool, WireError> {
-    let mut tool = Tool { name: String::new(), description: None, schema: Value::Null, strict: None, cache: None };
-    let mut has_name = false;
-    for (key, value) in fields {
-        let path = path.key(&key);
-        match key.as_str() {
-            _ if value.is_null() => {}
-            "name" => {
-                tool.name = string(value, &path)?;
-                has_name = true;
-            }
-            "description" => tool.description = Some(string(value, &path)?),
-            "parameters" => tool.schema = Value::Object(object(value, &path)?),
-            "strict" => tool.strict = Some(boolean(&value, &path)?),
-            "cache_control" => tool.cache = Some(cache_control(value, &path, unmapped)?),
-            _ => unmapped.push(unknown(&path)),
+/// The name of a tool in a choice: it stands under its type's name.
+pub(super) fn name(kind: &str, mut fields: Map<String, Value>, path: &Path<'_>) -> Result<Option<String>, WireError> {
+    match kind {
+        "function" => {
+            let path = path.key(kind);
+            let inner = fields.shift_remove(kind).ok_or_else(|| path.invalid("required"))?;
+            name_of(&mut object(inner, &path)?, &path).map(Some)
         }
+        _ => Ok(None),
     }
-    if !has_name {
-        return Err(path.missing("name"));
-    }
-    // Without `parameters`, or with `{}`: a function without arguments.
-    if tool.schema.as_object().is_none_or(Map::is_empty) {
-        tool.schema = json!({"type": "object", "properties": {}});
-    }
-    Ok(tool)
-}
-
-/// The choice, and the names of the tools that it allows (`None`: all).
-pub(super) fn decode_choice(
-    value: Value,
-    path: &Path<'_>,
-    unmapped: &mut Vec<Dropped>,
-) -> Result<(ToolChoice, Option<Vec<String>>), WireError> {
-    const EXPECTED: &str = "expected \"none\", \"auto\", \"required\", or an object of type function or allowed_tools";
-    let mut fields = match value {
-        Value::String(text) => {
-            return match text.as_str() {
-                "none" => Ok((ToolChoice::None, None)),
-                "auto" => Ok((ToolChoice::Auto, None)),
-                "required" => Ok((ToolChoice::Any, None)),
-                _ => Err(path.invalid(format!("{EXPECTED}; got {text:?}"))),
-            };
-        }
-        Value::Object(fields) => fields,
-        _ => return Err(path.invalid(EXPECTED)),
-    };
-    let kind = fields.swap_remove("type").unwrap_or(Value::Null);
-    let key = match kind.as_str() {
-        Some(key @ ("function" | "allowed_tools")) => key,
-        Some("custom") => {
-            return Err(WireError::unsupported(path.to_string(), "custom tools are not translated"));
-        }
-        _ => return Err(path.key("type").invalid("expected \"function\" or \"allowed_tools\"")),
-    };
-    let inner = fields.swap_remove(key).ok_or_else(|| path.missing(key))?;
-    for (key, value) in &fields {
-        if !value.is_null() {
-            unmapped.push(unknown(&path.key(key)));
-        }
-    }
-    let path = path.key(key);
-    if key == "function" {
-        return Ok((ToolChoice::Tool(name(inner, &path)?), None));
-    }
-    allowed_tools(object(inner, &path)?, &path)
-}
-
-fn allowed_tools(
-    mut fields: Map<String, Value>,
-    path: &Path<'_>,
-) -> Result<(ToolChoice, Option<Vec<String>>), WireError> {
-    let choice = match fields.get("mode").and_then(Value::as_str) {
-        Some("auto") => ToolChoice::Auto,
-        Some("required") => ToolChoice::Any,
-        _ => return Err(path.key("mode").invalid("expected \"auto\" or \"required\"")),
-    };
-    let path = path.key("tools");
-    let mut names = Vec::new();
-    for (index, item) in array(fields.swap_remove("tools").unwrap_or(Value::Null), &path)?.into_iter().enumerate() {
-        let path = path.index(index);
-        let function = object(item, &path)?.swap_remove("function").ok_or_else(|| path.missing("function"))?;
-        names.push(name(function, &path.key("function"))?);
-    }
-    Ok((choice, Some(names)))
-}
-
-fn name(value: Value, path: &Path<'_>) -> Result<String, WireError> {
-    let name = object(value, path)?.swap_remove("name").ok_or_else(|| path.missing("name"))?;
-    string(name, &path.key("name"))
 }

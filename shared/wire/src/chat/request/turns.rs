@@ -12,8 +12,7 @@ use crate::chat::types::{
 use crate::error::WireError;
 use crate::ir::{Block, Dropped, Message, Request, Role, Source};
 use crate::names::ToolNames;
-
-const MAX_CALL_ID_LEN: usize = 40;
+use crate::openai::encode::{call_id, data_url, foreign_file, image_url, named_text};
 
 /// What the model takes beside plain messages.
 #[derive(Debug, Clone, Copy)]
@@ -220,11 +219,6 @@ impl<'a> Turns<'a, '_> {
     }
 }
 
-/// OpenAI refuses a call's id over 40 characters; a longer one becomes the same shorter one in the call and in its result.
-pub(crate) fn call_id(id: &str) -> Cow<'_, str> {
-    if id.len() <= MAX_CALL_ID_LEN { Cow::Borrowed(id) } else { Cow::Owned(ToolNames::new(MAX_CALL_ID_LEN).encode(id)) }
-}
-
 fn text_part(text: Cow<'_, str>) -> PartOut<'_> {
     PartOut { kind: PartKind::Text { text }, prompt_cache_breakpoint: None }
 }
@@ -261,17 +255,6 @@ fn append<'a>(text: &mut Cow<'a, str>, more: &'a str) {
     }
 }
 
-fn image_url<'a>(source: &'a Source, path: &impl Fn() -> String) -> Result<Cow<'a, str>, WireError> {
-    match source {
-        Source::Url(url) => Ok(Cow::Borrowed(url)),
-        Source::Base64 { media_type, data } => Ok(Cow::Owned(data_url(media_type, data))),
-        Source::Text(_) | Source::File(_) => {
-            let message = "this provider takes images inline or by URL; another provider's file id means nothing to it";
-            Err(WireError::unsupported(path(), message))
-        }
-    }
-}
-
 fn document<'a>(
     source: &'a Source,
     name: Option<&'a str>,
@@ -282,22 +265,10 @@ fn document<'a>(
             let filename = name.unwrap_or("document.pdf");
             Ok(PartKind::File { file: FileOut { filename, file_data: data_url(media_type, data) } })
         }
-        Source::Text(text) => Ok(PartKind::Text {
-            text: match name {
-                Some(name) => Cow::Owned(format!("{name}\n\n{text}")),
-                None => Cow::Borrowed(text),
-            },
-        }),
+        Source::Text(text) => Ok(PartKind::Text { text: named_text(name, text) }),
         Source::Url(_) => {
             Err(WireError::unsupported(path(), "this provider takes no documents by URL; send the bytes in base64"))
         }
-        Source::File(_) => {
-            let message = "another provider's file id means nothing to this one; send the bytes in base64";
-            Err(WireError::unsupported(path(), message))
-        }
+        Source::File(_) => Err(foreign_file(path)),
     }
-}
-
-pub(crate) fn data_url(media_type: &str, data: &str) -> String {
-    format!("data:{media_type};base64,{data}")
 }

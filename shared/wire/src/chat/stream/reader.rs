@@ -7,26 +7,24 @@
 //! 4. Bytes that end without either are [`WireError::Incomplete`] (case 24); an error object is [`Event::Fault`] (case 25), and nothing follows.
 
 use crate::chat::error::fault_of;
-use crate::chat::response::{Piece, call_id, decode, pieces_of, stop_of, usage_of};
+use crate::chat::response::{Piece, call_id, decode, pieces_of, stop_of};
 use crate::chat::types::{AnswerIn, CallIn, ChoiceIn, MessageIn, ThinkingIn};
-use crate::codec::ResponseReader;
 use crate::error::WireError;
 use crate::ir::{self, BlockKind, Delta, Event, Usage};
 use crate::names::ToolNames;
-use crate::sse::{SseEvent, SseParser};
+use crate::openai::usage::usage_of;
+use crate::reading::{Blocks, EventReader};
+use crate::sse::SseEvent;
 
 /// Reads one answer of an upstream.
-#[derive(Debug)]
-pub(in crate::chat) struct Reader {
+#[derive(Debug, Default)]
+pub(super) struct Reader {
     names: ToolNames,
-    sse: SseParser,
     id: Option<String>,
     started: bool,
     /// `Stop` or `Fault` was given: what follows is not looked at.
     ended: bool,
-    next_block: usize,
-    /// The block that is open, and what it is.
-    open: Option<(usize, Open)>,
+    blocks: Blocks<Open>,
     calls: Vec<Call>,
     /// The stream names its reasoning `reasoning_content` or `reasoning`; `thinking_blocks` then repeat it.
     plain_reasoning: bool,
@@ -55,61 +53,12 @@ struct Call {
     held: String,
 }
 
-impl ResponseReader for Reader {
+impl EventReader for Reader {
     fn response(&mut self, body: &[u8]) -> Result<ir::Response, WireError> {
         decode(body, &self.names)
     }
 
-    fn chunk(&mut self, bytes: &[u8], out: &mut Vec<Event>) -> Result<(), WireError> {
-        if self.ended {
-            return Ok(());
-        }
-        self.sse.push(bytes)?;
-        while let Some(event) = self.sse.next_event() {
-            self.sse_event(&event, out)?;
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self, out: &mut Vec<Event>) -> Result<(), WireError> {
-        if let Some(event) = self.sse.finish() {
-            self.sse_event(&event, out)?;
-        }
-        if self.ended {
-            return Ok(());
-        }
-        if self.finish.is_none() {
-            return Err(WireError::Incomplete);
-        }
-        self.complete(out)
-    }
-}
-
-impl Reader {
-    pub(in crate::chat) fn new(names: ToolNames) -> Self {
-        Self {
-            names,
-            sse: SseParser::new(),
-            id: None,
-            started: false,
-            ended: false,
-            next_block: 0,
-            open: None,
-            calls: Vec::new(),
-            plain_reasoning: false,
-            refused: false,
-            finish: None,
-            sequence: None,
-            usage: Usage::default(),
-        }
-    }
-
-    fn sse_event(&mut self, event: &SseEvent, out: &mut Vec<Event>) -> Result<(), WireError> {
-        let data = event.data();
-        let data = data.trim_ascii();
-        if self.ended || data.is_empty() {
-            return Ok(());
-        }
+    fn event(&mut self, event: &SseEvent, data: &[u8], out: &mut Vec<Event>) -> Result<(), WireError> {
         if data.starts_with(b"[DONE]") {
             // Only a stream that began can be done.
             return if self.started { self.complete(out) } else { Err(WireError::Incomplete) };
@@ -125,6 +74,20 @@ impl Reader {
             return Ok(());
         }
         self.answer(chunk, out)
+    }
+
+    fn ended(&self) -> bool {
+        self.ended
+    }
+
+    fn cut_off(&mut self, out: &mut Vec<Event>) -> Result<(), WireError> {
+        if self.finish.is_some() { self.complete(out) } else { Err(WireError::Incomplete) }
+    }
+}
+
+impl Reader {
+    pub(super) fn new(names: ToolNames) -> Self {
+        Self { names, ..Self::default() }
     }
 
     fn answer(&mut self, chunk: AnswerIn, out: &mut Vec<Event>) -> Result<(), WireError> {
@@ -179,40 +142,20 @@ impl Reader {
 
     /// A delta of a block of this kind, which is opened if it is not open.
     fn piece(&mut self, kind: Open, delta: Delta, out: &mut Vec<Event>) {
-        let index = match self.open {
-            Some((index, open)) if open == kind => index,
-            _ => {
-                let block = match kind {
-                    Open::Thinking => BlockKind::Thinking,
-                    Open::Refusal => BlockKind::Refusal,
-                    Open::Text | Open::Call => BlockKind::Text,
-                };
-                self.begin(kind, block, out)
-            }
+        let block = match kind {
+            Open::Thinking => BlockKind::Thinking,
+            Open::Refusal => BlockKind::Refusal,
+            Open::Text | Open::Call => BlockKind::Text,
         };
+        let index = self.blocks.open(kind).unwrap_or_else(|| self.blocks.begin(kind, block, out));
         out.push(Event::Delta { index, delta });
-    }
-
-    fn begin(&mut self, open: Open, kind: BlockKind, out: &mut Vec<Event>) -> usize {
-        self.close(out);
-        let index = self.next_block;
-        self.next_block += 1;
-        self.open = Some((index, open));
-        out.push(Event::BlockStart { index, kind });
-        index
-    }
-
-    fn close(&mut self, out: &mut Vec<Event>) {
-        if let Some((index, _)) = self.open.take() {
-            out.push(Event::BlockStop { index });
-        }
     }
 
     /// LiteLLM's form, and ours: a signature ends its block.
     fn thinking_block(&mut self, block: ThinkingIn, out: &mut Vec<Event>) {
         if let Some(data) = block.data {
-            self.begin(Open::Thinking, BlockKind::RedactedThinking(data), out);
-            self.close(out);
+            self.blocks.begin(Open::Thinking, BlockKind::RedactedThinking(data), out);
+            self.blocks.close(out);
             return;
         }
         if let Some(text) = block.thinking.filter(|_| !self.plain_reasoning) {
@@ -220,7 +163,7 @@ impl Reader {
         }
         if let Some(signature) = block.signature {
             self.piece(Open::Thinking, Delta::Signature(signature), out);
-            self.close(out);
+            self.blocks.close(out);
         }
     }
 
@@ -246,7 +189,7 @@ impl Reader {
             if let Some(signature) = signature {
                 self.piece(Open::Thinking, Delta::Signature(signature), out);
             }
-            let index = self.begin(Open::Call, BlockKind::ToolUse { id, name }, out);
+            let index = self.blocks.begin(Open::Call, BlockKind::ToolUse { id, name }, out);
             if let Some(call) = self.calls.get_mut(slot) {
                 call.block = Some(index);
             }
@@ -280,7 +223,7 @@ impl Reader {
         if self.calls.iter().any(|call| call.block.is_none()) {
             return Err(WireError::BadAnswer("its stream has a tool call without a name".to_owned()));
         }
-        self.close(out);
+        self.blocks.close(out);
         let stop = stop_of(self.finish.as_deref(), self.sequence.take(), !self.calls.is_empty(), self.refused);
         out.push(Event::Stop(stop));
         Ok(())

@@ -17,7 +17,7 @@ use crate::chat::types::{
     AnswerOut, CallFunctionOut, CallOut, ChoiceOut, DeltaOut, ExtraContent, ThinkingOut, UsageOut,
 };
 use crate::codec::{Seed, StreamWriter};
-use crate::ir::{BlockKind, Delta, Event, Fault, Stop, Usage};
+use crate::ir::{BlockKind, Delta, Fault, Stop, Usage};
 use crate::sse::write_event;
 
 /// Writes a stream for a client.
@@ -60,16 +60,6 @@ impl Writer {
         }
     }
 
-    fn start(&mut self, id: Option<&str>, model: Option<&str>, out: &mut Vec<u8>) {
-        if self.started {
-            return;
-        }
-        self.started = true;
-        self.id = answer_id(id, &self.seed);
-        self.model = model.unwrap_or_default().to_owned();
-        self.delta(DeltaOut { role: Some("assistant"), content: Some(""), ..DeltaOut::default() }, out);
-    }
-
     fn delta(&self, delta: DeltaOut<'_>, out: &mut Vec<u8>) {
         self.choice(delta, None, out);
     }
@@ -99,7 +89,33 @@ impl Writer {
         write_event(None, &serde_json::to_vec(&chunk).unwrap_or_default(), out);
     }
 
-    fn block_start(&mut self, kind: &BlockKind, out: &mut Vec<u8>) {
+    fn thinking_block(&self, block: ThinkingOut<'_>, out: &mut Vec<u8>) {
+        self.delta(DeltaOut { thinking_blocks: Some([block]), ..DeltaOut::default() }, out);
+    }
+}
+
+fn arguments(number: usize, text: &str) -> CallOut<'_> {
+    let function = CallFunctionOut { name: None, arguments: Cow::Borrowed(text) };
+    CallOut { index: Some(number), id: None, kind: None, function, extra_content: None }
+}
+
+impl StreamWriter for Writer {
+    fn usage(&mut self) -> &mut Usage {
+        &mut self.usage
+    }
+
+    fn start(&mut self, id: Option<&str>, model: Option<&str>, out: &mut Vec<u8>) {
+        if self.started {
+            return;
+        }
+        self.started = true;
+        self.id = answer_id(id, &self.seed);
+        self.model = model.unwrap_or_default().to_owned();
+        self.delta(DeltaOut { role: Some("assistant"), content: Some(""), ..DeltaOut::default() }, out);
+    }
+
+    fn block_start(&mut self, _index: usize, kind: &BlockKind, out: &mut Vec<u8>) {
+        self.start(None, None, out);
         let written = match kind {
             BlockKind::Text => Written::Text,
             BlockKind::Refusal => Written::Refusal,
@@ -165,11 +181,8 @@ impl Writer {
         self.thinking_block(ThinkingOut::Thinking { thinking: &text, signature: Some(&signature) }, out);
     }
 
-    fn thinking_block(&self, block: ThinkingOut<'_>, out: &mut Vec<u8>) {
-        self.delta(DeltaOut { thinking_blocks: Some([block]), ..DeltaOut::default() }, out);
-    }
-
-    fn stop(&self, stop: &Stop, out: &mut Vec<u8>) {
+    fn stop(&mut self, stop: &Stop, out: &mut Vec<u8>) {
+        self.start(None, None, out);
         for block in &self.blocks {
             if let Written::Call { number, has_arguments: false } = block {
                 let call = arguments(*number, "{}");
@@ -177,32 +190,6 @@ impl Writer {
             }
         }
         self.choice(DeltaOut::default(), Some(stop), out);
-    }
-}
-
-fn arguments(number: usize, text: &str) -> CallOut<'_> {
-    let function = CallFunctionOut { name: None, arguments: Cow::Borrowed(text) };
-    CallOut { index: Some(number), id: None, kind: None, function, extra_content: None }
-}
-
-impl StreamWriter for Writer {
-    fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
-        if let Event::Usage(usage) = event {
-            self.usage.update(usage);
-            return;
-        }
-        match event {
-            Event::Start { id, model } => return self.start(id.as_deref(), model.as_deref(), out),
-            Event::Fault(fault) => return write_event(None, &encode_error(fault), out),
-            _ => self.start(None, None, out),
-        }
-        match event {
-            Event::BlockStart { kind, .. } => self.block_start(kind, out),
-            Event::Delta { index, delta } => self.block_delta(*index, delta, out),
-            Event::BlockStop { index } => self.block_stop(*index, out),
-            Event::Stop(stop) => self.stop(stop, out),
-            Event::Start { .. } | Event::Usage(_) | Event::Fault(_) => {}
-        }
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {

@@ -14,7 +14,7 @@ use crate::gemini::response::{call, redacted, thought};
 use crate::gemini::set;
 use crate::gemini::signature;
 use crate::gemini::types::{finish_of, usage_value};
-use crate::ir::{BlockKind, Delta, Event, Fault, Stop, Usage};
+use crate::ir::{BlockKind, Delta, Fault, Stop, Usage};
 use crate::sse::write_event;
 
 /// Writes a stream for a client.
@@ -70,7 +70,48 @@ impl Writer {
         write_event(None, chunk.to_string().as_bytes(), out);
     }
 
-    fn block_start(&mut self, kind: &BlockKind, out: &mut Vec<u8>) {
+    fn thought(&self, text: &str, signature: Option<&str>, out: &mut Vec<u8>) {
+        if let Some(part) = thought(text, signature) {
+            self.parts(vec![part], out);
+        }
+    }
+
+    /// The pieces that still wait: the stream ends inside of their blocks.
+    fn flush(&mut self, out: &mut Vec<u8>) {
+        for index in 0..self.blocks.len() {
+            self.block_stop(index, out);
+        }
+    }
+
+    fn calls(&self) -> Vec<Value> {
+        let calls = self.blocks.iter().filter_map(|block| match block {
+            Written::Call { id, name, args, signature } => {
+                let (args, _) = crate::openai::read::input_of(args);
+                Some(call(id, name, &args, signature.as_deref()))
+            }
+            _ => None,
+        });
+        calls.collect()
+    }
+}
+
+impl StreamWriter for Writer {
+    fn start(&mut self, id: Option<&str>, model: Option<&str>, _out: &mut Vec<u8>) {
+        if let Some(id) = id.filter(|id| !id.is_empty()) {
+            id.clone_into(&mut self.id);
+        }
+        self.model = model.unwrap_or_default().to_owned();
+    }
+
+    fn usage(&mut self) -> &mut Usage {
+        &mut self.usage
+    }
+
+    fn stop(&mut self, stop: &Stop, _out: &mut Vec<u8>) {
+        self.stop = stop.clone();
+    }
+
+    fn block_start(&mut self, _index: usize, kind: &BlockKind, out: &mut Vec<u8>) {
         let written = match kind {
             BlockKind::Text | BlockKind::Refusal => Written::Text,
             BlockKind::Thinking => Written::Thinking { held: String::new(), signature: String::new() },
@@ -88,7 +129,7 @@ impl Writer {
         self.blocks.push(written);
     }
 
-    fn delta(&mut self, index: usize, delta: &Delta, out: &mut Vec<u8>) {
+    fn block_delta(&mut self, index: usize, delta: &Delta, out: &mut Vec<u8>) {
         match (delta, self.blocks.get_mut(index)) {
             (Delta::Text(text), _) if !text.is_empty() => self.parts(vec![json!({ "text": text })], out),
             (Delta::Thinking(text), Some(Written::Thinking { held, .. })) if !text.is_empty() => {
@@ -102,12 +143,6 @@ impl Writer {
         }
     }
 
-    fn thought(&self, text: &str, signature: Option<&str>, out: &mut Vec<u8>) {
-        if let Some(part) = thought(text, signature) {
-            self.parts(vec![part], out);
-        }
-    }
-
     fn block_stop(&mut self, index: usize, out: &mut Vec<u8>) {
         let Some(Written::Thinking { held, signature }) = self.blocks.get_mut(index) else { return };
         let (held, signature) = (std::mem::take(held), std::mem::take(signature));
@@ -116,44 +151,6 @@ impl Writer {
             self.thought(&held, None, out);
         } else {
             self.thought(&held, Some(signature.as_str()).filter(|signature| !signature.is_empty()), out);
-        }
-    }
-
-    /// The pieces that still wait: the stream ends inside of their blocks.
-    fn flush(&mut self, out: &mut Vec<u8>) {
-        for index in 0..self.blocks.len() {
-            self.block_stop(index, out);
-        }
-    }
-
-    fn calls(&self) -> Vec<Value> {
-        let calls = self.blocks.iter().filter_map(|block| match block {
-            Written::Call { id, name, args, signature } => {
-                let (args, _) = crate::chat::input_of(args);
-                Some(call(id, name, &args, signature.as_deref()))
-            }
-            _ => None,
-        });
-        calls.collect()
-    }
-}
-
-impl StreamWriter for Writer {
-    fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
-        match event {
-            Event::Start { id, model } => {
-                if let Some(id) = id.as_deref().filter(|id| !id.is_empty()) {
-                    id.clone_into(&mut self.id);
-                }
-                self.model = model.clone().unwrap_or_default();
-            }
-            Event::BlockStart { kind, .. } => self.block_start(kind, out),
-            Event::Delta { index, delta } => self.delta(*index, delta, out),
-            Event::BlockStop { index } => self.block_stop(*index, out),
-            Event::Usage(usage) => self.usage.update(usage),
-            Event::Stop(stop) => self.stop = stop.clone(),
-            // The gateway calls `fault`, which knows the request's id.
-            Event::Fault(_) => {}
         }
     }
 

@@ -14,6 +14,7 @@ use crate::messages::models::Model;
 use crate::messages::stream::Reader;
 use crate::messages::vertex;
 use crate::names::ToolNames;
+use crate::reading::SseReader;
 
 /// A body has at most so many cache marks: <https://platform.claude.com/docs/en/build-with-claude/prompt-caching>.
 const MAX_CACHE_MARKS: usize = 4;
@@ -68,8 +69,8 @@ pub fn encode_request(request: &ir::Request, target: &Target<'_>) -> Result<Enco
     limit_marks(&mut body, &mut dropped);
     report_foreign(request, &mut dropped);
 
-    let reader = Reader::new(ReadBack { names, json_tool: matches!(format, Format::Tool(_)) });
-    Ok(Encoded { body: Bytes::from(Value::Object(body).to_string()), dropped, reader: Box::new(reader) })
+    let reader = SseReader::boxed(Reader::new(ReadBack { names, json_tool: matches!(format, Format::Tool(_)) }));
+    Ok(Encoded { body: Bytes::from(Value::Object(body).to_string()), dropped, reader })
 }
 
 fn head(target: &Target<'_>, stream: bool) -> Map<String, Value> {

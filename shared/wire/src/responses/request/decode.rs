@@ -1,20 +1,20 @@
 //! A client's body to the IR, part 1: everything but input and tools.
 //!
-//! Each field is looked at once: one that the IR holds is moved there, a default is skipped, what only keeps the answer's form is put into
-//! [`ir::Echo`], everything else is reported with its path. What would change the meaning if it were left out (state that another server keeps) is
-//! refused.
+//! What both of OpenAI's dialects have, and how fields are read at all, stands in `openai::settings`. What only keeps the answer's form is put into
+//! [`ir::Echo`]. What would change the meaning if it were left out (state that another server keeps) is refused.
 //!
 //! Fields: <https://platform.openai.com/docs/api-reference/responses/create>.
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{items, tools};
-use crate::chat::request::decode::{include_usage, not_json, schema_format, unknown};
-use crate::chat::request::fields::{Path, array, boolean, number, object, string, unsigned};
 use crate::error::WireError;
-use crate::ir::{self, Dropped, Echo, OutputFormat};
+use crate::ir::{self, Dropped, Echo};
+use crate::openai::fields::{Path, array, object, string, unsigned};
+use crate::openai::settings::{Settings, fields_of, output_format, unknown};
+use crate::openai::tools::decode_choice;
 
 /// What an answer repeats as the client said it: <https://platform.openai.com/docs/api-reference/responses/object>.
 const REPEATED: [&str; 16] = [
@@ -38,9 +38,8 @@ const REPEATED: [&str; 16] = [
 
 /// Reads a client's request.
 pub fn decode_request(body: &[u8]) -> Result<ir::Request, WireError> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
     let mut decoder = Decoder::default();
-    for (key, value) in object(value, &Path::ROOT)? {
+    for (key, value) in fields_of(body)? {
         if value.is_null() {
             continue;
         }
@@ -55,23 +54,17 @@ pub fn decode_request(body: &[u8]) -> Result<ir::Request, WireError> {
 /// What a field needs to know of its neighbours is kept here until [`Decoder::finish`].
 #[derive(Default)]
 struct Decoder {
-    request: ir::Request,
+    settings: Settings,
     echo: Echo,
-    has_model: bool,
     input: Option<Value>,
-    user: Option<String>,
-    allowed_tools: Option<Vec<String>>,
 }
 
 impl Decoder {
     fn field(&mut self, key: &str, value: Value) -> Result<(), WireError> {
         let path = Path::ROOT.key(key);
-        let request = &mut self.request;
+        let Some(value) = self.settings.field(key, value, &path)? else { return Ok(()) };
+        let request = &mut self.settings.request;
         match key {
-            "model" => {
-                request.model = string(value, &path)?;
-                self.has_model = true;
-            }
             "input" => self.input = Some(value),
             "instructions" => request.system.insert(0, ir::Block::Text(string(value, &path)?)),
             "tools" => {
@@ -79,105 +72,68 @@ impl Decoder {
                 request.tools = tools.decode(array(value, &path)?, &path)?;
             }
             "tool_choice" => {
-                let (choice, allowed) = tools::decode_choice(value, &path)?;
+                let (choice, allowed) = decode_choice(value, &path, &tools::name)?;
                 request.tool_choice = Some(choice);
-                self.allowed_tools = allowed;
+                self.settings.allowed_tools = allowed;
             }
-            "parallel_tool_calls" => request.parallel_tool_calls = Some(boolean(&value, &path)?),
             "max_output_tokens" => request.max_output_tokens = Some(unsigned(&value, &path)?),
-            "temperature" => request.temperature = Some(number(&value, &path)?),
-            "top_p" => request.top_p = Some(number(&value, &path)?),
-            "text" => request.output_format = text(value, &path, &mut request.unmapped)?,
+            "text" => self.text(value, &path)?,
             "reasoning" => self.reasoning(value, &path)?,
             "include" => include(value, &path, &mut request.unmapped)?,
-            "stream" => request.stream = boolean(&value, &path)?,
-            // Of its fields only the padding of the stream is left: usage always comes.
-            "stream_options" => {
-                include_usage(value, &path, &mut request.unmapped)?;
-            }
-            "safety_identifier" => request.user = Some(string(value, &path)?),
-            "user" => self.user = Some(string(value, &path)?),
             _ => rest(key, &value, &path, &mut request.unmapped)?,
         }
         Ok(())
     }
 
-    fn reasoning(&mut self, value: Value, path: &Path<'_>) -> Result<(), WireError> {
+    /// The format of the answer's text, and its verbosity.
+    fn text(&mut self, value: Value, path: &Path<'_>) -> Result<(), WireError> {
+        let request = &mut self.settings.request;
         for (key, value) in object(value, path)? {
             let path = path.key(&key);
             match key.as_str() {
                 _ if value.is_null() => {}
-                "effort" => self.request.effort = Some(string(value, &path)?),
+                "format" => {
+                    request.output_format = output_format(object(value, &path)?, None, &path, &mut request.unmapped)?;
+                }
+                "verbosity" if value == "medium" => {}
+                "verbosity" => request.unmapped.push(Dropped::new(path.to_string(), "only OpenAI has it")),
+                _ => request.unmapped.push(unknown(&path)),
+            }
+        }
+        Ok(())
+    }
+
+    fn reasoning(&mut self, value: Value, path: &Path<'_>) -> Result<(), WireError> {
+        let request = &mut self.settings.request;
+        for (key, value) in object(value, path)? {
+            let path = path.key(&key);
+            match key.as_str() {
+                _ if value.is_null() => {}
+                "effort" => request.effort = Some(string(value, &path)?),
                 "summary" | "generate_summary" => {
                     string(value, &path)?;
                     self.echo.summaries = true;
                 }
                 "context" | "mode" if value == "auto" || value == "standard" => {}
                 "context" | "mode" => {
-                    self.request.unmapped.push(Dropped::new(path.to_string(), "only OpenAI has it"));
+                    request.unmapped.push(Dropped::new(path.to_string(), "only OpenAI has it"));
                 }
-                _ => self.request.unmapped.push(unknown(&path)),
+                _ => request.unmapped.push(unknown(&path)),
             }
         }
         Ok(())
     }
 
     fn finish(mut self) -> Result<ir::Request, WireError> {
-        if !self.has_model {
-            return Err(Path::ROOT.missing("model"));
+        let has_input = self.input.is_some();
+        if let Some(input) = self.input {
+            items::decode(input, &Path::ROOT.key("input"), &mut self.settings.request)?;
         }
-        let input = self.input.ok_or_else(|| Path::ROOT.missing("input"))?;
-        let request = &mut self.request;
-        items::decode(input, &Path::ROOT.key("input"), request)?;
-        match (&request.user, self.user) {
-            (None, user) => request.user = user,
-            (Some(identifier), Some(user)) if *identifier != user => {
-                request.unmapped.push(Dropped::new("user", "safety_identifier is sent in its place"));
-            }
-            (Some(_), _) => {}
-        }
-        if let Some(allowed) = self.allowed_tools {
-            request.tools.retain(|tool| allowed.contains(&tool.name));
-        }
-        if request.tools.is_empty() && request.tool_choice == Some(ir::ToolChoice::Auto) {
-            request.tool_choice = None;
-        }
+        let mut request = self.settings.finish(("input", has_input))?;
+        // A stream of this dialect always ends with its usage.
         request.include_usage = true;
         request.echo = Arc::new(self.echo);
-        Ok(self.request)
-    }
-}
-
-/// `text`: the format, flat where chat completions has it nested, and the verbosity.
-fn text(value: Value, path: &Path<'_>, unmapped: &mut Vec<Dropped>) -> Result<Option<OutputFormat>, WireError> {
-    let mut format = None;
-    for (key, value) in object(value, path)? {
-        let path = path.key(&key);
-        match key.as_str() {
-            _ if value.is_null() => {}
-            "format" => format = output_format(object(value, &path)?, &path, unmapped)?,
-            "verbosity" if value == "medium" => {}
-            "verbosity" => unmapped.push(Dropped::new(path.to_string(), "only OpenAI has it")),
-            _ => unmapped.push(unknown(&path)),
-        }
-    }
-    Ok(format)
-}
-
-fn output_format(
-    mut fields: Map<String, Value>,
-    path: &Path<'_>,
-    unmapped: &mut Vec<Dropped>,
-) -> Result<Option<OutputFormat>, WireError> {
-    let kind = fields.shift_remove("type").ok_or_else(|| path.missing("type"))?;
-    match string(kind, &path.key("type"))?.as_str() {
-        "text" => Ok(None),
-        "json_object" => Ok(Some(OutputFormat::JsonObject)),
-        "json_schema" => schema_format(fields, path, unmapped).map(Some),
-        other => {
-            let message = format!("expected \"text\", \"json_object\" or \"json_schema\", got {other:?}");
-            Err(path.key("type").invalid(message))
-        }
+        Ok(request)
     }
 }
 

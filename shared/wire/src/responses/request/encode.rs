@@ -7,26 +7,23 @@
 use serde_json::{Map, Value, json};
 
 use super::turns;
-use crate::chat::request::model::{Family, effort_of_budget};
 use crate::codec::{Encoded, Target};
 use crate::error::WireError;
-use crate::ir::{Block, Dropped, OutputFormat, Request, ThinkingMode, ToolChoice};
+use crate::ir::{Block, Dropped, OutputFormat, Request, ThinkingMode};
 use crate::names::ToolNames;
-use crate::responses::stream::Reader;
+use crate::openai::encode::{effort, names, sampled, schema_name, tool_choice, user};
+use crate::openai::model::Family;
+use crate::responses::stream;
 
-/// `[a-zA-Z0-9_-]{1,64}`: <https://platform.openai.com/docs/api-reference/responses/create>.
-const MAX_NAME_LEN: usize = 64;
 /// OpenAI refuses a smaller cap.
 const MIN_OUTPUT_TOKENS: u64 = 16;
-/// OpenAI refuses a longer `safety_identifier`.
-const MAX_USER_LEN: usize = 64;
 
 /// Writes a request for an upstream.
 pub fn encode_request(request: &Request, target: &Target<'_>) -> Result<Encoded, WireError> {
     let mut encoder = Encoder {
         request,
         family: Family::of(target.model),
-        names: ToolNames::new(MAX_NAME_LEN),
+        names: names(),
         dropped: request.unmapped.clone(),
         out: Map::new(),
     };
@@ -43,7 +40,7 @@ pub fn encode_request(request: &Request, target: &Target<'_>) -> Result<Encoded,
     encoder.format();
     encoder.rest();
     let body = Value::Object(encoder.out).to_string();
-    Ok(Encoded { body: body.into(), dropped: encoder.dropped, reader: Box::new(Reader::new(encoder.names)) })
+    Ok(Encoded { body: body.into(), dropped: encoder.dropped, reader: stream::reader(encoder.names) })
 }
 
 /// Cache marks have no place in it: what stands before the first turn is cached by itself.
@@ -74,13 +71,6 @@ impl Encoder<'_> {
     }
 
     fn tools(&mut self) {
-        let choice = self.request.tool_choice.as_ref();
-        if self.request.tools.is_empty() {
-            if matches!(choice, Some(ToolChoice::Any | ToolChoice::Tool(_))) {
-                self.drop("tool_choice", "there are no tools to choose from");
-            }
-            return;
-        }
         let names = &mut self.names;
         let tools = self.request.tools.iter().map(|tool| {
             let mut out = Map::new();
@@ -95,14 +85,13 @@ impl Encoder<'_> {
             Value::Object(out)
         });
         let tools: Vec<Value> = tools.collect();
+        let named = |name: &str| json!({"type": "function", "name": names.encode(name)});
+        let choice = tool_choice(self.request, &mut self.dropped, named);
+        if tools.is_empty() {
+            return;
+        }
         self.set("tools", tools);
         if let Some(choice) = choice {
-            let choice = match choice {
-                ToolChoice::Auto => Value::from("auto"),
-                ToolChoice::None => Value::from("none"),
-                ToolChoice::Any => Value::from("required"),
-                ToolChoice::Tool(name) => json!({"type": "function", "name": self.names.encode(name)}),
-            };
             self.set("tool_choice", choice);
         }
         if let Some(parallel) = self.request.parallel_tool_calls {
@@ -110,28 +99,12 @@ impl Encoder<'_> {
         }
     }
 
-    /// Effort, from what the client said of effort or thinking. A client that asked to think gets to see it, as a summary.
+    /// A client that asked to think gets to see it, as a summary.
     fn reasoning(&mut self) {
         let shown = matches!(self.request.thinking, Some(ThinkingMode::Budget(_) | ThinkingMode::Adaptive));
-        let (path, wanted) = match (&self.request.effort, self.request.thinking) {
-            (_, Some(ThinkingMode::Disabled)) => ("thinking", "none"),
-            (Some(effort), _) => ("effort", effort.as_str()),
-            (None, Some(ThinkingMode::Budget(tokens))) => ("thinking", effort_of_budget(tokens)),
-            (None, Some(ThinkingMode::Adaptive)) => ("thinking", "medium"),
-            (None, None) => ("", ""),
-        };
         let mut reasoning = Map::new();
-        if !wanted.is_empty() {
-            match self.family.effort(wanted) {
-                Some(sent) => {
-                    if sent != wanted {
-                        self.drop(path, format!("this model has no effort {wanted:?}; {sent:?} is sent"));
-                    }
-                    reasoning.insert("effort".to_owned(), sent.into());
-                }
-                None if wanted == "none" => {}
-                None => self.drop(path, "this model is not known to take an effort"),
-            }
+        if let Some(effort) = effort(self.family, self.request, &mut self.dropped) {
+            reasoning.insert("effort".to_owned(), effort.into());
         }
         if self.family.reasons() {
             if shown {
@@ -147,19 +120,9 @@ impl Encoder<'_> {
     fn sampling(&mut self) {
         let effort = self.out.get("reasoning").and_then(|reasoning| reasoning.get("effort")).and_then(Value::as_str);
         let samples = self.family.samples(effort);
-        for (key, value) in [("temperature", self.request.temperature), ("top_p", self.request.top_p)] {
-            match value {
-                Some(value) if samples => {
-                    let most = if key == "temperature" { 2.0 } else { 1.0 };
-                    let sent = value.clamp(0.0, most);
-                    if sent != value {
-                        self.drop(key, format!("clamped to 0 to {most}"));
-                    }
-                    self.set(key, sent);
-                }
-                // Its default is what the model does anyway.
-                Some(value) if value != 1.0 => self.drop(key, "this model refuses it while it reasons"),
-                _ => {}
+        for (key, value, most) in [("temperature", self.request.temperature, 2.0), ("top_p", self.request.top_p, 1.0)] {
+            if let Some(sent) = sampled((key, value), (1.0, 0.0, most), samples, &mut self.dropped) {
+                self.set(key, sent);
             }
         }
         let penalties = [
@@ -186,11 +149,9 @@ impl Encoder<'_> {
             None => return,
             Some(OutputFormat::JsonObject) => json!({"type": "json_object"}),
             Some(OutputFormat::JsonSchema { name, description, schema, strict }) => {
-                // The name must look like a tool's, and it is required.
-                let name = ToolNames::new(MAX_NAME_LEN).encode(name.as_deref().unwrap_or("response"));
                 let mut format = Map::new();
                 format.insert("type".to_owned(), "json_schema".into());
-                format.insert("name".to_owned(), name.into());
+                format.insert("name".to_owned(), schema_name(name.as_deref()).into());
                 if let Some(description) = description {
                     format.insert("description".to_owned(), description.as_str().into());
                 }
@@ -209,12 +170,8 @@ impl Encoder<'_> {
             }
             self.set("max_output_tokens", cap.max(MIN_OUTPUT_TOKENS));
         }
-        match self.request.user.as_deref() {
-            Some(user) if user.chars().count() > MAX_USER_LEN => {
-                self.drop("user", format!("longer than {MAX_USER_LEN} characters"));
-            }
-            Some(user) => self.set("safety_identifier", user),
-            None => {}
+        if let Some(user) = user(self.request, &mut self.dropped) {
+            self.set("safety_identifier", user);
         }
         if self.request.stream {
             self.set("stream", true);

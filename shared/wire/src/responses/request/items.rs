@@ -8,13 +8,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::content::{self, Said};
+use super::content;
 use super::tools::{LOCAL_SHELL, member_name};
-use crate::chat::request::decode::unknown;
-use crate::chat::request::fields::{Path, array, object, string};
-use crate::chat::types::input_of;
 use crate::error::WireError;
 use crate::ir::{Block, Dropped, Message, Request, Role};
+use crate::openai::fields::{Path, array, object, string};
+use crate::openai::parts::Said;
+use crate::openai::read::input_of;
+use crate::openai::settings::unknown;
 use crate::responses::reasoning::{Opened, open};
 
 pub(super) fn decode(input: Value, path: &Path<'_>, request: &mut Request) -> Result<(), WireError> {

@@ -15,10 +15,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::chat::request::decode::unknown;
-use crate::chat::request::fields::{Path, array, boolean, object, string};
 use crate::error::WireError;
-use crate::ir::{Dropped, Tool, ToolChoice, ToolForm};
+use crate::ir::{Dropped, Tool, ToolForm};
+use crate::openai::fields::{Path, array, object, string};
+use crate::openai::settings::unknown;
+use crate::openai::tools::{function, name_of};
 
 /// The name of the function that stands for the client's shell.
 pub(super) const LOCAL_SHELL: &str = "local_shell";
@@ -43,7 +44,7 @@ impl Tools<'_> {
             let kind = fields.shift_remove("type").ok_or_else(|| path.missing("type"))?;
             let kind = string(kind, &path.key("type"))?;
             match kind.as_str() {
-                "function" => tools.push(self.function(fields, &path)?),
+                "function" => tools.push(function(fields, &path, self.unmapped)?),
                 "namespace" => tools.extend(self.namespace(fields, &path)?),
                 "custom" => tools.push(self.custom(fields, &path)?),
                 LOCAL_SHELL => {
@@ -63,36 +64,6 @@ impl Tools<'_> {
         Ok(tools)
     }
 
-    fn function(&mut self, fields: Map<String, Value>, path: &Path<'_>) -> Result<Tool, WireError> {
-        let mut tool = Tool { name: String::new(), description: None, schema: Value::Null, strict: None, cache: None };
-        let mut has_name = false;
-        for (key, value) in fields {
-            let path = path.key(&key);
-            match key.as_str() {
-                _ if value.is_null() => {}
-                "name" => {
-                    tool.name = string(value, &path)?;
-                    has_name = true;
-                }
-                "type" => {}
-                "description" => tool.description = Some(string(value, &path)?),
-                "parameters" => tool.schema = Value::Object(object(value, &path)?),
-                "strict" => tool.strict = Some(boolean(&value, &path)?),
-                // The model is told of it at once: there is no search for tools.
-                "defer_loading" => {}
-                _ => self.unmapped.push(unknown(&path)),
-            }
-        }
-        if !has_name {
-            return Err(path.missing("name"));
-        }
-        // Without `parameters`, or with `{}`: a function without arguments.
-        if tool.schema.as_object().is_none_or(Map::is_empty) {
-            tool.schema = json!({"type": "object", "properties": {}});
-        }
-        Ok(tool)
-    }
-
     fn namespace(&mut self, mut fields: Map<String, Value>, path: &Path<'_>) -> Result<Vec<Tool>, WireError> {
         let namespace = fields.shift_remove("name").ok_or_else(|| path.missing("name"))?;
         let namespace = string(namespace, &path.key("name"))?;
@@ -107,7 +78,7 @@ impl Tools<'_> {
                 let message = "custom tools in a namespace are not translated for this model";
                 return Err(WireError::unsupported(path.to_string(), message));
             }
-            let mut tool = self.function(fields, &path)?;
+            let mut tool = function(fields, &path, self.unmapped)?;
             let name = std::mem::take(&mut tool.name);
             tool.name = member_name(&namespace, &name);
             self.forms.insert(tool.name.clone(), ToolForm::Member { namespace: namespace.clone(), name });
@@ -192,62 +163,17 @@ fn is_hosted(kind: &str) -> bool {
     HOSTED.iter().any(|hosted| kind == *hosted || kind.strip_prefix(hosted).is_some_and(|rest| rest.starts_with('_')))
 }
 
-/// The choice, and the names of the tools that it allows (`None`: all).
-pub(super) fn decode_choice(value: Value, path: &Path<'_>) -> Result<(ToolChoice, Option<Vec<String>>), WireError> {
-    const EXPECTED: &str = "expected \"none\", \"auto\", \"required\", or an object with a type";
-    let mut fields = match value {
-        Value::String(text) => {
-            return match text.as_str() {
-                "none" => Ok((ToolChoice::None, None)),
-                "auto" => Ok((ToolChoice::Auto, None)),
-                "required" => Ok((ToolChoice::Any, None)),
-                _ => Err(path.invalid(format!("{EXPECTED}; got {text:?}"))),
-            };
+/// The name of the function that stands for a tool, in a choice.
+pub(super) fn name(kind: &str, mut fields: Map<String, Value>, path: &Path<'_>) -> Result<Option<String>, WireError> {
+    Ok(match kind {
+        "function" | "custom" => {
+            let name = name_of(&mut fields, path)?;
+            Some(match fields.shift_remove("namespace").filter(|value| !value.is_null()) {
+                Some(namespace) => member_name(&string(namespace, &path.key("namespace"))?, &name),
+                None => name,
+            })
         }
-        Value::Object(fields) => fields,
-        _ => return Err(path.invalid(EXPECTED)),
-    };
-    let kind = fields.shift_remove("type").ok_or_else(|| path.missing("type"))?;
-    match string(kind, &path.key("type"))?.as_str() {
-        "allowed_tools" => allowed_tools(fields, path),
-        "function" | "custom" => Ok((ToolChoice::Tool(tool_name(fields, path)?), None)),
-        LOCAL_SHELL => Ok((ToolChoice::Tool(LOCAL_SHELL.to_owned()), None)),
-        other => {
-            let message = format!("this model cannot be made to call a tool of type {other:?}");
-            Err(WireError::unsupported(path.to_string(), message))
-        }
-    }
-}
-
-fn tool_name(mut fields: Map<String, Value>, path: &Path<'_>) -> Result<String, WireError> {
-    let mut text = |key: &str| fields.shift_remove(key).filter(|value| !value.is_null());
-    let name = string(text("name").ok_or_else(|| path.missing("name"))?, &path.key("name"))?;
-    match text("namespace") {
-        Some(namespace) => Ok(member_name(&string(namespace, &path.key("namespace"))?, &name)),
-        None => Ok(name),
-    }
-}
-
-fn allowed_tools(
-    mut fields: Map<String, Value>,
-    path: &Path<'_>,
-) -> Result<(ToolChoice, Option<Vec<String>>), WireError> {
-    let choice = match fields.get("mode").and_then(Value::as_str) {
-        Some("auto") => ToolChoice::Auto,
-        Some("required") => ToolChoice::Any,
-        _ => return Err(path.key("mode").invalid("expected \"auto\" or \"required\"")),
-    };
-    let tools = fields.shift_remove("tools").ok_or_else(|| path.missing("tools"))?;
-    let path = path.key("tools");
-    let mut names = Vec::new();
-    for (index, item) in array(tools, &path)?.into_iter().enumerate() {
-        let path = path.index(index);
-        let fields = object(item, &path)?;
-        match fields.get("type").and_then(Value::as_str) {
-            Some(LOCAL_SHELL) => names.push(LOCAL_SHELL.to_owned()),
-            Some(hosted) if is_hosted(hosted) => {}
-            _ => names.push(tool_name(fields, &path)?),
-        }
-    }
-    Ok((choice, Some(names)))
+        LOCAL_SHELL => Some(LOCAL_SHELL.to_owned()),
+        _ => None,
+    })
 }

@@ -5,10 +5,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::chat::request::turns::{call_id, data_url};
 use crate::error::WireError;
 use crate::ir::{Block, Dropped, Message, Request, Role, Source};
 use crate::names::ToolNames;
+use crate::openai::encode::{call_id, data_url, foreign_file, image_url, named_text};
 use crate::responses::reasoning::open_item;
 
 /// `breakpoints`: the model honours `prompt_cache_breakpoint`.
@@ -108,7 +108,9 @@ impl Turns<'_> {
             let part = match block {
                 Block::Text(text) if text.trim().is_empty() => continue,
                 Block::Text(text) => json!({"type": "input_text", "text": text}),
-                Block::Image(source) => image(source, &path)?,
+                Block::Image(source) => {
+                    json!({"type": "input_image", "image_url": image_url(source, &path)?, "detail": "auto"})
+                }
                 Block::Document { source, name } => document(source, name.as_deref(), &path)?,
                 Block::Audio { data, format } => {
                     json!({"type": "input_audio", "input_audio": {"data": data, "format": format}})
@@ -140,18 +142,6 @@ fn plain(parts: &[Value]) -> Option<String> {
     parts.iter().map(text).collect::<Option<Vec<_>>>().map(|texts| texts.join("\n"))
 }
 
-fn image(source: &Source, path: &impl Fn() -> String) -> Result<Value, WireError> {
-    let url = match source {
-        Source::Url(url) => url.clone(),
-        Source::Base64 { media_type, data } => data_url(media_type, data),
-        Source::Text(_) | Source::File(_) => {
-            let message = "this provider takes images inline or by URL; another provider's file id means nothing to it";
-            return Err(WireError::unsupported(path(), message));
-        }
-    };
-    Ok(json!({"type": "input_image", "image_url": url, "detail": "auto"}))
-}
-
 fn document(source: &Source, name: Option<&str>, path: &impl Fn() -> String) -> Result<Value, WireError> {
     let mut part = Map::new();
     part.insert("type".to_owned(), "input_file".into());
@@ -164,13 +154,9 @@ fn document(source: &Source, name: Option<&str>, path: &impl Fn() -> String) -> 
             part.insert("file_url".to_owned(), url.as_str().into());
         }
         Source::Text(text) => {
-            let text = name.map_or_else(|| text.clone(), |name| format!("{name}\n\n{text}"));
-            return Ok(json!({"type": "input_text", "text": text}));
+            return Ok(json!({"type": "input_text", "text": named_text(name, text)}));
         }
-        Source::File(_) => {
-            let message = "another provider's file id means nothing to this one; send the bytes in base64";
-            return Err(WireError::unsupported(path(), message));
-        }
+        Source::File(_) => return Err(foreign_file(path)),
     }
     Ok(Value::Object(part))
 }

@@ -7,26 +7,24 @@
 //! 4. `response.completed` and `response.incomplete` have the usage and end the stream; `response.failed` and `error` are
 //!    [`Event::Fault`], and nothing follows. Bytes that end without any of them are [`WireError::Incomplete`].
 
-use crate::codec::ResponseReader;
 use crate::error::WireError;
 use crate::ir::{self, BlockKind, Delta, Event, StopReason};
 use crate::names::ToolNames;
+use crate::openai::usage::usage_of;
+use crate::reading::{Blocks, EventReader};
 use crate::responses::error::fault_of_event;
 use crate::responses::response::{decode, signature_of, stop_of};
-use crate::responses::types::{AnswerIn, EventIn, ItemIn, usage_of};
-use crate::sse::{SseEvent, SseParser};
+use crate::responses::types::{AnswerIn, EventIn, ItemIn};
+use crate::sse::SseEvent;
 
 /// Reads one answer of an upstream.
-#[derive(Debug)]
-pub(in crate::responses) struct Reader {
+#[derive(Debug, Default)]
+pub(super) struct Reader {
     names: ToolNames,
-    sse: SseParser,
     started: bool,
     /// `Stop` or `Fault` was given: what follows is not looked at.
     ended: bool,
-    next_block: usize,
-    /// The block that is open, and what it is.
-    open: Option<(usize, Source)>,
+    blocks: Blocks<Source>,
     /// What has been begun.
     seen: Vec<Seen>,
     refused: bool,
@@ -58,48 +56,17 @@ enum Thought {
     Text,
 }
 
-impl ResponseReader for Reader {
+impl EventReader for Reader {
     fn response(&mut self, body: &[u8]) -> Result<ir::Response, WireError> {
         decode(body, &self.names)
     }
 
-    fn chunk(&mut self, bytes: &[u8], out: &mut Vec<Event>) -> Result<(), WireError> {
-        if self.ended {
-            return Ok(());
-        }
-        self.sse.push(bytes)?;
-        while let Some(event) = self.sse.next_event() {
-            self.sse_event(&event, out)?;
-        }
-        Ok(())
+    fn ended(&self) -> bool {
+        self.ended
     }
 
-    fn finish(&mut self, out: &mut Vec<Event>) -> Result<(), WireError> {
-        if let Some(event) = self.sse.finish() {
-            self.sse_event(&event, out)?;
-        }
-        if self.ended { Ok(()) } else { Err(WireError::Incomplete) }
-    }
-}
-
-impl Reader {
-    pub(in crate::responses) fn new(names: ToolNames) -> Self {
-        Self {
-            names,
-            sse: SseParser::new(),
-            started: false,
-            ended: false,
-            next_block: 0,
-            open: None,
-            seen: Vec::new(),
-            refused: false,
-        }
-    }
-
-    fn sse_event(&mut self, event: &SseEvent, out: &mut Vec<Event>) -> Result<(), WireError> {
-        let data = event.data();
-        let data = data.trim_ascii();
-        if self.ended || data.is_empty() || data.starts_with(b"[DONE]") {
+    fn event(&mut self, _event: &SseEvent, data: &[u8], out: &mut Vec<Event>) -> Result<(), WireError> {
+        if data.starts_with(b"[DONE]") {
             return Ok(());
         }
         let event: EventIn = serde_json::from_slice(data)
@@ -126,6 +93,12 @@ impl Reader {
             }
         }
         Ok(())
+    }
+}
+
+impl Reader {
+    pub(super) fn new(names: ToolNames) -> Self {
+        Self { names, ..Self::default() }
     }
 
     fn start(&mut self, response: Option<&AnswerIn>, out: &mut Vec<Event>) {
@@ -211,8 +184,8 @@ impl Reader {
                     let index = self.at(source, out);
                     out.push(Event::Delta { index, delta: Delta::Signature(signature) });
                 }
-                if self.open.is_some_and(|(_, open)| open == source) {
-                    self.close(out);
+                if self.blocks.open(source).is_some() {
+                    self.blocks.close(out);
                 }
             }
             _ => {}
@@ -228,34 +201,19 @@ impl Reader {
     }
 
     fn begin(&mut self, source: Source, kind: BlockKind, out: &mut Vec<Event>) -> usize {
-        self.close(out);
-        let index = self.next_block;
-        self.next_block += 1;
-        self.open = Some((index, source));
-        self.seen.push(Seen { source, block: index, part: (Thought::Summary, 0), filled: false });
-        out.push(Event::BlockStart { index, kind });
-        index
-    }
-
-    fn close(&mut self, out: &mut Vec<Event>) {
-        if let Some((index, _)) = self.open.take() {
-            out.push(Event::BlockStop { index });
-        }
+        let block = self.blocks.begin(source, kind, out);
+        self.seen.push(Seen { source, block, part: (Thought::Summary, 0), filled: false });
+        block
     }
 
     /// The open block of a source; else a new one.
     fn at(&mut self, source: Source, out: &mut Vec<Event>) -> usize {
-        match self.open {
-            Some((index, open)) if open == source => index,
-            _ => {
-                let kind = match source {
-                    Source::Reasoning { .. } => BlockKind::Thinking,
-                    Source::Refusal { .. } => BlockKind::Refusal,
-                    Source::Text { .. } | Source::Call { .. } => BlockKind::Text,
-                };
-                self.begin(source, kind, out)
-            }
-        }
+        let kind = match source {
+            Source::Reasoning { .. } => BlockKind::Thinking,
+            Source::Refusal { .. } => BlockKind::Refusal,
+            Source::Text { .. } | Source::Call { .. } => BlockKind::Text,
+        };
+        self.blocks.open(source).unwrap_or_else(|| self.begin(source, kind, out))
     }
 
     fn piece(&mut self, source: Source, delta: Delta, out: &mut Vec<Event>) {
@@ -303,7 +261,7 @@ impl Reader {
 
     fn complete(&mut self, response: &AnswerIn, out: &mut Vec<Event>) {
         self.ended = true;
-        self.close(out);
+        self.blocks.close(out);
         report_usage(response, out);
         let mut stop = stop_of(response);
         if stop.reason == StopReason::EndTurn {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::codec::{Seed, StreamWriter};
-use crate::ir::{BlockKind, Delta, Echo, Event, Fault, Stop, ToolForm, Usage};
+use crate::ir::{BlockKind, Delta, Echo, Fault, Stop, ToolForm, Usage};
 use crate::responses::error::{error_json, write_fault};
 use crate::responses::reasoning::{seal_redacted, seal_signature};
 use crate::responses::response::{Answer, Ending, answer_id};
@@ -86,39 +86,6 @@ impl Writer {
         write_event(Some(kind), Value::Object(event).to_string().as_bytes(), out);
     }
 
-    fn start(&mut self, id: Option<&str>, model: Option<&str>, out: &mut Vec<u8>) {
-        if self.started {
-            return;
-        }
-        self.started = true;
-        self.id = answer_id(id, &self.seed);
-        self.model = model.unwrap_or_default().to_owned();
-        for kind in ["response.created", "response.in_progress"] {
-            let response = self.answer().begun();
-            self.emit(kind, json!({ "response": response }), out);
-        }
-    }
-
-    fn block_start(&mut self, kind: &BlockKind, out: &mut Vec<u8>) {
-        let block = match kind {
-            BlockKind::Text => (Waiting::Text, None),
-            BlockKind::Refusal => (Waiting::Refusal, None),
-            BlockKind::Thinking => (Waiting::Thinking, None),
-            BlockKind::RedactedThinking(data) => {
-                let encrypted = Some(seal_redacted(data));
-                let kind = ItemKind::Reasoning { text: String::new(), summary: self.echo.summaries, encrypted };
-                (Waiting::Nothing, Some(self.open(kind, out)))
-            }
-            BlockKind::ToolUse { id, name } => {
-                let form = self.echo.tools.get(name).cloned();
-                let (call_id, name) = (id.clone(), name.clone());
-                let kind = ItemKind::Call { call_id, name, form, arguments: String::new() };
-                (Waiting::Nothing, Some(self.open(kind, out)))
-            }
-        };
-        self.blocks.push(block);
-    }
-
     /// Adds an item, and says where it is.
     fn open(&mut self, kind: ItemKind, out: &mut Vec<u8>) -> usize {
         let at = self.items.len();
@@ -156,6 +123,96 @@ impl Writer {
             *item = Some(at);
         }
         Some(at)
+    }
+
+    fn item_done(&mut self, at: usize, status: &str, out: &mut Vec<u8>) {
+        let Some(item) = self.items.get(at).map(|item| item.json(status)) else { return };
+        self.emit("response.output_item.done", json!({"output_index": at, "item": item}), out);
+    }
+}
+
+fn is_function(form: Option<&ToolForm>) -> bool {
+    matches!(form, None | Some(ToolForm::Member { .. }))
+}
+
+fn with(mut place: Value, more: Value) -> Value {
+    if let (Value::Object(fields), Value::Object(more)) = (&mut place, more) {
+        fields.extend(more);
+    }
+    place
+}
+
+/// The events of reasoning: of a summary, or of the text itself.
+struct Reasoning {
+    part_type: &'static str,
+    index: &'static str,
+    added: &'static str,
+    delta: &'static str,
+    done: &'static str,
+    part_done: &'static str,
+}
+
+impl Reasoning {
+    fn of(summary: bool) -> Self {
+        if summary {
+            Self {
+                part_type: "summary_text",
+                index: "summary_index",
+                added: "response.reasoning_summary_part.added",
+                delta: "response.reasoning_summary_text.delta",
+                done: "response.reasoning_summary_text.done",
+                part_done: "response.reasoning_summary_part.done",
+            }
+        } else {
+            Self {
+                part_type: "reasoning_text",
+                index: "content_index",
+                added: "response.content_part.added",
+                delta: "response.reasoning_text.delta",
+                done: "response.reasoning_text.done",
+                part_done: "response.content_part.done",
+            }
+        }
+    }
+}
+
+impl StreamWriter for Writer {
+    fn usage(&mut self) -> &mut Usage {
+        &mut self.usage
+    }
+
+    fn start(&mut self, id: Option<&str>, model: Option<&str>, out: &mut Vec<u8>) {
+        if self.started {
+            return;
+        }
+        self.started = true;
+        self.id = answer_id(id, &self.seed);
+        self.model = model.unwrap_or_default().to_owned();
+        for kind in ["response.created", "response.in_progress"] {
+            let response = self.answer().begun();
+            self.emit(kind, json!({ "response": response }), out);
+        }
+    }
+
+    fn block_start(&mut self, _index: usize, kind: &BlockKind, out: &mut Vec<u8>) {
+        self.start(None, None, out);
+        let block = match kind {
+            BlockKind::Text => (Waiting::Text, None),
+            BlockKind::Refusal => (Waiting::Refusal, None),
+            BlockKind::Thinking => (Waiting::Thinking, None),
+            BlockKind::RedactedThinking(data) => {
+                let encrypted = Some(seal_redacted(data));
+                let kind = ItemKind::Reasoning { text: String::new(), summary: self.echo.summaries, encrypted };
+                (Waiting::Nothing, Some(self.open(kind, out)))
+            }
+            BlockKind::ToolUse { id, name } => {
+                let form = self.echo.tools.get(name).cloned();
+                let (call_id, name) = (id.clone(), name.clone());
+                let kind = ItemKind::Call { call_id, name, form, arguments: String::new() };
+                (Waiting::Nothing, Some(self.open(kind, out)))
+            }
+        };
+        self.blocks.push(block);
     }
 
     fn block_delta(&mut self, block: usize, delta: &Delta, out: &mut Vec<u8>) {
@@ -232,13 +289,9 @@ impl Writer {
         self.item_done(at, "completed", out);
     }
 
-    fn item_done(&mut self, at: usize, status: &str, out: &mut Vec<u8>) {
-        let Some(item) = self.items.get(at).map(|item| item.json(status)) else { return };
-        self.emit("response.output_item.done", json!({"output_index": at, "item": item}), out);
-    }
-
     /// Closes the calls. One that was cut off is incomplete: its arguments are not to be used.
     fn stop(&mut self, stop: &Stop, out: &mut Vec<u8>) {
+        self.start(None, None, out);
         self.stop = stop.clone();
         let ending = Ending::of(stop, &self.items);
         for at in 0..self.items.len() {
@@ -269,72 +322,6 @@ impl Writer {
                 }
             }
             self.item_done(at, if last { ending.status() } else { "completed" }, out);
-        }
-    }
-}
-
-fn is_function(form: Option<&ToolForm>) -> bool {
-    matches!(form, None | Some(ToolForm::Member { .. }))
-}
-
-fn with(mut place: Value, more: Value) -> Value {
-    if let (Value::Object(fields), Value::Object(more)) = (&mut place, more) {
-        fields.extend(more);
-    }
-    place
-}
-
-/// The events of reasoning: of a summary, or of the text itself.
-struct Reasoning {
-    part_type: &'static str,
-    index: &'static str,
-    added: &'static str,
-    delta: &'static str,
-    done: &'static str,
-    part_done: &'static str,
-}
-
-impl Reasoning {
-    fn of(summary: bool) -> Self {
-        if summary {
-            Self {
-                part_type: "summary_text",
-                index: "summary_index",
-                added: "response.reasoning_summary_part.added",
-                delta: "response.reasoning_summary_text.delta",
-                done: "response.reasoning_summary_text.done",
-                part_done: "response.reasoning_summary_part.done",
-            }
-        } else {
-            Self {
-                part_type: "reasoning_text",
-                index: "content_index",
-                added: "response.content_part.added",
-                delta: "response.reasoning_text.delta",
-                done: "response.reasoning_text.done",
-                part_done: "response.content_part.done",
-            }
-        }
-    }
-}
-
-impl StreamWriter for Writer {
-    fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
-        if let Event::Usage(usage) = event {
-            self.usage.update(usage);
-            return;
-        }
-        match event {
-            Event::Start { id, model } => return self.start(id.as_deref(), model.as_deref(), out),
-            Event::Fault(fault) => return self.fault(fault, "", out),
-            _ => self.start(None, None, out),
-        }
-        match event {
-            Event::BlockStart { kind, .. } => self.block_start(kind, out),
-            Event::Delta { index, delta } => self.block_delta(*index, delta, out),
-            Event::BlockStop { index } => self.block_stop(*index, out),
-            Event::Stop(stop) => self.stop(stop, out),
-            Event::Start { .. } | Event::Usage(_) | Event::Fault(_) => {}
         }
     }
 

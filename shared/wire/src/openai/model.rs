@@ -77,7 +77,7 @@ impl Family {
     }
 
     /// Takes Gemini's signatures of calls back: it is Google's own OpenAI layer, by whichever name.
-    pub(super) fn signs_calls(self, model: &str) -> bool {
+    pub(crate) fn signs_calls(self, model: &str) -> bool {
         self == Self::Other && model.contains("gemini")
     }
 

@@ -1,0 +1,138 @@
+//! The IR to an upstream's body: limits, forms and refusals that both dialects have.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::model::{Family, effort_of_budget};
+use crate::error::WireError;
+use crate::ir::{Dropped, Request, Source, ThinkingMode, ToolChoice};
+use crate::names::ToolNames;
+
+/// `[a-zA-Z0-9_-]{1,64}`: <https://platform.openai.com/docs/api-reference/chat/create>,
+/// <https://platform.openai.com/docs/api-reference/responses/create>.
+const MAX_NAME_LEN: usize = 64;
+/// OpenAI refuses a longer `user` and a longer `safety_identifier`.
+const MAX_USER_LEN: usize = 64;
+const MAX_CALL_ID_LEN: usize = 40;
+
+/// Names as a function's and a schema's have to be.
+pub(crate) fn names() -> ToolNames {
+    ToolNames::new(MAX_NAME_LEN)
+}
+
+/// A schema's name: it must look like a tool's, and it is required.
+pub(crate) fn schema_name(name: Option<&str>) -> String {
+    names().encode(name.unwrap_or("response"))
+}
+
+/// OpenAI refuses a call's id over 40 characters; a longer one becomes the same shorter one in the call and in its result.
+pub(crate) fn call_id(id: &str) -> Cow<'_, str> {
+    if id.len() <= MAX_CALL_ID_LEN { Cow::Borrowed(id) } else { Cow::Owned(ToolNames::new(MAX_CALL_ID_LEN).encode(id)) }
+}
+
+/// A picture's URL, as both dialects take it.
+pub(crate) fn image_url<'a>(source: &'a Source, path: &impl Fn() -> String) -> Result<Cow<'a, str>, WireError> {
+    match source {
+        Source::Url(url) => Ok(Cow::Borrowed(url)),
+        Source::Base64 { media_type, data } => Ok(Cow::Owned(data_url(media_type, data))),
+        Source::Text(_) | Source::File(_) => {
+            let message = "this provider takes images inline or by URL; another provider's file id means nothing to it";
+            Err(WireError::unsupported(path(), message))
+        }
+    }
+}
+
+/// A document that is a text: behind its name.
+pub(crate) fn named_text<'a>(name: Option<&str>, text: &'a str) -> Cow<'a, str> {
+    name.map_or(Cow::Borrowed(text), |name| Cow::Owned(format!("{name}\n\n{text}")))
+}
+
+/// Another provider's uploaded file.
+pub(crate) fn foreign_file(path: &impl Fn() -> String) -> WireError {
+    WireError::unsupported(path(), "another provider's file id means nothing to this one; send the bytes in base64")
+}
+
+pub(crate) fn data_url(media_type: &str, data: &str) -> String {
+    format!("data:{media_type};base64,{data}")
+}
+
+/// `tool_choice`. `named`: the choice of one function. `None`: OpenAI refuses the field without `tools`, or the client says nothing.
+pub(crate) fn tool_choice(
+    request: &Request,
+    dropped: &mut Vec<Dropped>,
+    named: impl FnOnce(&str) -> Value,
+) -> Option<Value> {
+    let choice = request.tool_choice.as_ref()?;
+    if request.tools.is_empty() {
+        if matches!(choice, ToolChoice::Any | ToolChoice::Tool(_)) {
+            dropped.push(Dropped::new("tool_choice", "there are no tools to choose from"));
+        }
+        return None;
+    }
+    Some(match choice {
+        ToolChoice::Auto => "auto".into(),
+        ToolChoice::None => "none".into(),
+        ToolChoice::Any => "required".into(),
+        ToolChoice::Tool(name) => named(name),
+    })
+}
+
+/// What the client wants of effort, said as effort or as thinking, and the field that it said it in. `None`: nothing.
+pub(crate) fn wanted_effort(request: &Request) -> Option<(&'static str, &str)> {
+    match (&request.effort, request.thinking) {
+        (_, Some(ThinkingMode::Disabled)) => Some(("thinking", "none")),
+        (Some(effort), _) if effort.is_empty() => None,
+        (Some(effort), _) => Some(("effort", effort)),
+        (None, Some(ThinkingMode::Budget(tokens))) => Some(("thinking", effort_of_budget(tokens))),
+        (None, Some(ThinkingMode::Adaptive)) => Some(("thinking", "medium")),
+        (None, None) => None,
+    }
+}
+
+/// The effort to send. What differs from the wanted one is reported.
+pub(crate) fn effort(family: Family, request: &Request, dropped: &mut Vec<Dropped>) -> Option<&'static str> {
+    let (path, wanted) = wanted_effort(request)?;
+    let sent = family.effort(wanted);
+    match sent {
+        Some(sent) if sent == wanted => {}
+        Some(sent) => {
+            dropped.push(Dropped::new(path, format!("this model has no effort {wanted:?}; {sent:?} is sent")));
+        }
+        // Off is what a model without reasoning is.
+        None if wanted == "none" => {}
+        None => dropped.push(Dropped::new(path, "this model is not known to take reasoning_effort")),
+    }
+    sent
+}
+
+/// A sampling setting, where the model takes it. One that refuses a field refuses everything but its default, which is what it does anyway.
+pub(crate) fn sampled(
+    (path, value): (&str, Option<f64>),
+    (default, least, most): (f64, f64, f64),
+    samples: bool,
+    dropped: &mut Vec<Dropped>,
+) -> Option<f64> {
+    let value = value?;
+    if !samples {
+        if value != default {
+            dropped.push(Dropped::new(path, "this model refuses it while it reasons"));
+        }
+        return None;
+    }
+    let sent = value.clamp(least, most);
+    if sent != value {
+        dropped.push(Dropped::new(path, format!("clamped to {least} to {most}")));
+    }
+    Some(sent)
+}
+
+/// The end user's id, if it is short enough.
+pub(crate) fn user<'a>(request: &'a Request, dropped: &mut Vec<Dropped>) -> Option<&'a str> {
+    let user = request.user.as_deref()?;
+    if user.chars().count() > MAX_USER_LEN {
+        dropped.push(Dropped::new("user", format!("longer than {MAX_USER_LEN} characters")));
+        return None;
+    }
+    Some(user)
+}
