@@ -51,6 +51,15 @@ def check_answer(file, event: dict, status: int, headers: dict, body: bytes) -> 
     assert headers["x-request-id"]
     if "models" in file.name:
         assert json.loads(body)["object"] == "list"
+    elif "gemini-array" in file.name:
+        assert headers["content-type"] == "application/json"
+        chunks = json.loads(body)
+        parts = [part for chunk in chunks for part in chunk["candidates"][0]["content"].get("parts", [])]
+        assert "".join(part["text"] for part in parts) == HELLO
+        assert len(chunks) > 1 and chunks[-1]["candidates"][0]["finishReason"] == "STOP"
+    elif "gemini-count" in file.name:
+        assert headers["x-tollgate-token-count"] == "estimate"
+        assert json.loads(body)["totalTokens"] > 0
     elif body_of(event).get("stream"):
         assert headers["content-type"].startswith("text/event-stream")
         check_sse(body.decode(), "messages" if "messages" in file.name else "chat")
@@ -90,7 +99,7 @@ def test_every_event_goes_through_as_lambda_delivers_it(buffered, file):
     if file.name.startswith("alb-multi-value"):
         assert response["multiValueHeaders"], "an ALB in this mode reads nothing else"
     if not response.get("isBase64Encoded") and "health" not in file.name:
-        assert "Hello" in response["body"] or "models" in file.name, "text is sent as text: base64 would cost a third of the 1 MB"
+        assert "Hello" in response["body"] or "models" in file.name or "count" in file.name, "text is sent as text: base64 would cost a third of the 1 MB"
 
 
 @pytest.mark.parametrize("file", [f for f in EVENTS if f.name.startswith("function-url")], ids=lambda file: file.stem)
@@ -193,6 +202,70 @@ class TestFunctionUrl:
             for event in client.events(f"failover-cut-late-anthropic-{name}-stream", Ask(nonce())):
                 seen += client.text_of(event)
         assert seen and HELLO.startswith(seen)
+
+
+ARRAY = "/v1beta/models/{}:streamGenerateContent"
+
+
+def array_of(address: str, token: str, model: str, prompt: str) -> httpx.Response:
+    body = {"contents": [{"role": "user", "parts": [{"text": prompt}]}]}
+    return httpx.post(address + ARRAY.format(model), json=body, headers={"x-goog-api-key": token}, timeout=90)
+
+
+@pytest.mark.parametrize("door", ["alb", "albMulti", "url"])
+class TestGeminisArray:
+    """`:streamGenerateContent` without `alt=sse`, buffered and streaming."""
+
+    def answer(self, request, door: str, model: str, prompt: str) -> httpx.Response:
+        function = request.getfixturevalue("streaming" if door == "url" else "buffered")
+        return array_of(function.at[door], function.token, model, prompt)
+
+    @pytest.mark.parametrize("column", ["openai", "anthropic", "gemini", "bedrock-claude", "bedrock-other"])
+    def test_text(self, request, door, column):
+        answer = self.answer(request, door, f"via-{column}", nonce())
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+        chunks = answer.json()
+        parts = [part for chunk in chunks for part in chunk["candidates"][0]["content"].get("parts", [])]
+        assert "".join(part.get("text", "") for part in parts) == HELLO
+        assert chunks[-1]["candidates"][0]["finishReason"] == "STOP"
+
+    def test_an_error_before_the_first_content_has_its_status(self, request, door):
+        answer = self.answer(request, door, "faults-of-openai", f"[error-429] {nonce()}")
+        assert (answer.status_code, answer.json()["error"]["status"]) == (429, "RESOURCE_EXHAUSTED")
+
+    def test_an_error_after_it_is_the_last_element(self, request, door):
+        """Whatever happens, it is one array."""
+        answer = self.answer(request, door, "failover-error-late-openai-chat-stream", nonce())
+        assert answer.status_code == 200
+        *chunks, last = answer.json()
+        assert chunks[0]["candidates"] and last["error"]["code"] >= 500 and last["error"]["message"]
+
+    def test_what_is_too_large_for_an_alb_is_one_error(self, request, door):
+        answer = self.answer(request, door, "via-openai-strict", f"[big] {nonce()}")
+        if door == "url":
+            assert answer.status_code == 200 and len(answer.content) > LIMIT and answer.json()
+        else:
+            assert answer.status_code == 413 and answer.json()["error"]["code"] == 413
+
+    def test_a_count(self, request, door):
+        function = request.getfixturevalue("streaming" if door == "url" else "buffered")
+        url = f"{function.at[door]}/v1beta/models/via-openai:countTokens"
+        body = {"contents": [{"role": "user", "parts": [{"text": nonce()}]}]}
+        answer = httpx.post(url, json=body, headers={"x-goog-api-key": function.token}, timeout=90)
+        assert answer.status_code == 200 and answer.json()["totalTokens"] > 0
+        assert answer.headers["x-tollgate-token-count"] == "estimate"
+
+
+def test_geminis_array_comes_while_the_model_speaks(streaming, world):
+    word = nonce()
+    body = {"contents": [{"role": "user", "parts": [{"text": f"[slow] {word}"}]}]}
+    headers = {"x-goog-api-key": streaming.token}
+    with httpx.stream("POST", streaming.at["url"] + ARRAY.format("via-openai-strict"), json=body, headers=headers, timeout=90) as answer:
+        pieces = answer.iter_bytes()
+        text = next(piece for piece in pieces if b'"text"' in piece)
+        assert world.llm.last(word)["outcome"] == "open", "the upstream was still talking when the first words arrived"
+        text += b"".join(pieces)
+    assert json.loads(text)[-1]["candidates"][0]["finishReason"] == "STOP"
 
 
 def test_the_functions_own_deadline_bounds_a_request(buffered):

@@ -82,8 +82,6 @@ pub enum Route<'a> {
     Kept(&'static str),
     /// A WebSocket.
     Realtime,
-    /// A route type that this build does not serve.
-    Later(RouteType),
     /// Nothing known.
     Unknown,
 }
@@ -107,7 +105,7 @@ impl<'a> Route<'a> {
             Some(RouteType::Rerank) if path.contains("/v1/") => Self::Rerank(Version::V1),
             Some(RouteType::Rerank) => Self::Rerank(Version::V2),
             Some(RouteType::AnthropicTokenCount) => Self::CountTokens(Dialect::Messages),
-            Some(later) => Self::Later(later),
+            Some(RouteType::GeminiCountTokens) => Self::CountTokens(Dialect::GenerateContent),
             None if path.contains(KEPT) => Self::kept(path).unwrap_or(Self::Unknown),
             None => {
                 let model = path.split_once("/v1/models/").or_else(|| path.split_once("/v1beta/models/"));
@@ -146,10 +144,8 @@ impl<'a> Route<'a> {
             Self::CountTokens(Dialect::GenerateContent) => "geminiCountTokens",
             Self::CountTokens(_) => "anthropicTokenCount",
             Self::Realtime => "realtime",
-            Self::Later(RouteType::GeminiCountTokens) => "geminiCountTokens",
             Self::Forwarded { detect: false } => "passthrough",
             Self::Forwarded { detect: true } => "detect",
-            Self::Later(_) => "later",
             Self::Unknown => "unknown",
         }
     }
@@ -161,7 +157,6 @@ impl<'a> Route<'a> {
             Self::Embeddings => Dialect::Chat,
             Self::Rerank(_) => Dialect::Rerank,
             Self::Kept(_) => Dialect::Responses,
-            Self::Later(RouteType::GeminiCountTokens) => Dialect::GenerateContent,
             _ if headers.contains_key(ANTHROPIC_VERSION) => Dialect::Messages,
             _ if headers.contains_key("x-goog-api-key") => Dialect::GenerateContent,
             _ => Dialect::Chat,
@@ -176,7 +171,7 @@ impl<'a> Route<'a> {
             Self::Models | Self::Model(_) | Self::Health | Self::Realtime => "GET",
             // What is forwarded has methods of its own; these two are about connections.
             Self::Forwarded { .. } if matches!(*method, Method::CONNECT | Method::TRACE) => "GET, POST, DELETE",
-            Self::Forwarded { .. } | Self::Later(_) | Self::Unknown => return Ok(()),
+            Self::Forwarded { .. } | Self::Unknown => return Ok(()),
         };
         let head = allowed == "GET" && method == Method::HEAD;
         if allowed.split(", ").any(|one| one == method.as_str()) || head { Ok(()) } else { Err(allowed) }
@@ -197,7 +192,7 @@ pub fn token(parts: &Parts) -> Result<&str, AuthError> {
 }
 
 /// What Gemini's path says: `/v1beta/models/{model}:streamGenerateContent`, or Vertex AI's
-/// `/v1/projects/../locations/../publishers/google/models/{model}:generateContent`.
+/// `/v1/projects/../locations/../publishers/google/models/{model}:generateContent`; the same with `:countTokens`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Generate {
     /// The model.
@@ -220,7 +215,7 @@ impl Generate {
             Some(Self { model, stream, array: stream && !events })
         };
         read().filter(|generate| !generate.model.is_empty()).ok_or_else(|| {
-            let message = "the path names no model: it ends in /models/MODEL:generateContent or /models/MODEL:streamGenerateContent";
+            let message = "the path names no model: it ends in /models/MODEL:generateContent, :streamGenerateContent or :countTokens";
             Fault::new(FaultKind::NotFound, message).with_param("model").with_code("unknown_path")
         })
     }
@@ -351,6 +346,7 @@ mod tests {
                 Route::Model("us.anthropic.claude-sonnet-4-20250514-v1:0"),
             ),
             ("/v1beta/models/gemini-2.5-pro:generateContent", Route::Conversation(Dialect::GenerateContent)),
+            ("/v1beta/models/gemini-2.5-pro:countTokens", Route::CountTokens(Dialect::GenerateContent)),
             ("/v1beta/models/gemini-2.5-pro", Route::Model("gemini-2.5-pro")),
             ("/v1beta/models", Route::Models),
             ("/v1/responses", Route::Conversation(Dialect::Responses)),

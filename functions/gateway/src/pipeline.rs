@@ -116,9 +116,9 @@ async fn respond(
                 // In a box: conversations should not have to carry the room for it.
                 Box::pin(unary::serve(&asked, body, books)).await
             }
-            Route::Later(_) | Route::Unknown | Route::Health => {
+            Route::Unknown | Route::Health => {
                 accept::drain_refused(parts, body).await;
-                refuse(books, &not_served(route, path), client, request_id).await
+                refuse(books, &not_served(path), client, request_id).await
             }
         },
     }
@@ -394,19 +394,10 @@ pub(crate) fn no_websocket() -> Fault {
     Fault::new(FaultKind::NotImplemented, message).with_code("websocket_not_supported")
 }
 
-fn not_served(route: Route<'_>, path: &str) -> Fault {
-    match route {
-        Route::Later(_) => {
-            let message = format!("this version of the gateway does not serve the route type `{}` yet", route.name());
-            Fault::new(FaultKind::NotImplemented, message).with_code("not_implemented")
-        }
-        _ => {
-            let shown: String = path.chars().filter(|c| !c.is_control()).take(128).collect();
-            let message =
-                format!("nothing is served at `{shown}`; try /v1/chat/completions, /v1/messages or /v1/models");
-            Fault::new(FaultKind::NotFound, message).with_code("unknown_path")
-        }
-    }
+fn not_served(path: &str) -> Fault {
+    let shown: String = path.chars().filter(|c| !c.is_control()).take(128).collect();
+    let message = format!("nothing is served at `{shown}`; try /v1/chat/completions, /v1/messages or /v1/models");
+    Fault::new(FaultKind::NotFound, message).with_code("unknown_path")
 }
 
 pub(crate) async fn with(books: Books, response: Response) -> Response {

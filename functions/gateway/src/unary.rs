@@ -21,7 +21,7 @@ use tollgate_wire::ir::Fault;
 use tollgate_wire::unary::Unary;
 use tollgate_wire::{count, embed, rerank};
 
-use crate::accept::{self, Route};
+use crate::accept::{self, Generate, Route};
 use crate::app::App;
 use crate::books::Books;
 use crate::guard::{Facts, Stop};
@@ -92,6 +92,10 @@ async fn decode(asked: &Asked<'_>, body: Body, books: &mut Books, deadline: Inst
     let body = body?;
     let unary = match asked.route {
         Route::Rerank(version) => rerank::Request::decode(version, body).map(Unary::Rerank),
+        Route::CountTokens(Dialect::GenerateContent) => {
+            count::Request::by_path(body, Generate::of(&asked.parts.uri)?.model)
+                .map(|count| Unary::Count(Box::new(count)))
+        }
         Route::CountTokens(dialect) => count::Request::decode(dialect, body, accept::betas(&asked.parts.headers))
             .map(|count| Unary::Count(Box::new(count))),
         _ => embed::Request::decode(body).map(Unary::Embed),

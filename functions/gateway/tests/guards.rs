@@ -8,6 +8,9 @@ mod answers;
 #[path = "guards/failures.rs"]
 mod failures;
 #[cfg(test)]
+#[path = "guards/gemini.rs"]
+mod gemini;
+#[cfg(test)]
 #[path = "guards/headers.rs"]
 mod headers;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
+use tollgate_wire::messages::vertex;
 
 use crate::error::TransportError;
 
@@ -38,23 +39,16 @@ pub(crate) enum Naming {
     Plain,
     /// The same without what names its publisher: `models/m`, `google/m` and `publishers/google/models/m` are `m`.
     Bare,
-    /// The same, and a date behind `@`: `claude-sonnet-4-20250514` is `claude-sonnet-4@20250514`
-    /// (<https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/use-claude>).
+    /// The same, and a date behind `@`: `claude-sonnet-4-20250514` is `claude-sonnet-4@20250514`.
     Dated,
 }
 
 impl Naming {
     fn of(self, model: &str) -> Cow<'_, str> {
-        let bare = || model.rsplit('/').next().unwrap_or(model);
         match self {
             Self::Plain => model.into(),
-            Self::Bare => bare().into(),
-            Self::Dated => match bare().rsplit_once('-') {
-                Some((name, date)) if date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()) => {
-                    format!("{name}@{date}").into()
-                }
-                _ => bare().into(),
-            },
+            Self::Bare => model.rsplit('/').next().unwrap_or(model).into(),
+            Self::Dated => vertex::model_name(model),
         }
     }
 }

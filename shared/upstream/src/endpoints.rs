@@ -213,6 +213,11 @@ impl Path {
         }
     }
 
+    /// The same with a model that is called by its bare name.
+    pub(crate) fn bare(self) -> Self {
+        Self { naming: Naming::Bare, ..self }
+    }
+
     /// The same at another path.
     pub(crate) fn moved(self, path: &str) -> Self {
         match path.strip_prefix("/v1") {

@@ -25,8 +25,11 @@ pub(crate) fn of(entry: &ProviderEntry) -> Result<Vec<Served>, SetupError> {
         return Ok(Vec::new());
     }
     let base = endpoints::host(entry)?;
-    let served =
-        ways.into_iter().map(|(way, dialect, path)| Ok(Served { way, dialect, address: path.below(&base, entry)? }));
+    let served = ways.into_iter().map(|(way, dialect, path)| {
+        let own = ranking_host(&entry.provider).filter(|_| way == Way::VertexRank && endpoints::base(entry).is_none());
+        let address = path.below(own.as_deref().unwrap_or(&base), entry)?;
+        Ok(Served { way, dialect, address })
+    });
     served.collect()
 }
 
@@ -70,7 +73,7 @@ fn ways(entry: &ProviderEntry) -> Vec<(Way, Dialect, Path)> {
             });
             ways.collect()
         }
-        Provider::Vertex(vertex) => vertex_google(vertex),
+        Provider::Vertex(vertex) => on_vertex(vertex),
         Provider::Bedrock(_) | Provider::Copilot(_) => Vec::new(),
     }
 }
@@ -79,12 +82,50 @@ fn embeddings(root: &str, query: &str) -> (Way, Dialect, Path) {
     (Way::OpenAiEmbeddings, Dialect::Chat, Path::unary(Dialect::Chat, root, &format!("/embeddings{query}")))
 }
 
-/// Its embeddings. <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api>.
-fn vertex_google(vertex: &Vertex) -> Vec<(Way, Dialect, Path)> {
+/// Embeddings: <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api>. Counts:
+/// <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/count-tokens>,
+/// <https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/count-tokens>.
+fn on_vertex(vertex: &Vertex) -> Vec<(Way, Dialect, Path)> {
     let dialect = Dialect::GenerateContent;
-    let below = format!("/projects/{}/locations/{}/publishers/google", vertex.project_id, vertex.region());
-    let at = |way, method| (way, dialect, Path::unary(dialect, "/v1", &format!("{below}/models/{{model}}:{method}")));
-    vec![at(Way::VertexPredict, "predict"), at(Way::VertexEmbedContent, "embedContent")]
+    let below = format!("/projects/{}/locations/{}/publishers", vertex.project_id, vertex.region());
+    let google = |way, method| {
+        let tail = format!("{below}/google/models/{{model}}:{method}");
+        (way, dialect, Path::unary(dialect, "/v1", &tail).bare())
+    };
+    let claude = format!("{below}/anthropic/models/count-tokens:rawPredict");
+    let mut ways = vec![
+        google(Way::VertexPredict, "predict"),
+        google(Way::VertexEmbedContent, "embedContent"),
+        google(Way::VertexCount, "countTokens"),
+        (Way::Count, Dialect::Messages, Path::unary(Dialect::Messages, "/v1", &claude)),
+    ];
+    if let Some(location) = ranking_location(vertex.region()) {
+        let config =
+            format!("/projects/{}/locations/{location}/rankingConfigs/default_ranking_config:rank", vertex.project_id);
+        ways.push((Way::VertexRank, dialect, Path::unary(dialect, "/v1", &config)));
+    }
+    ways
+}
+
+/// Where texts of a region may be ranked: the ranking API is in three locations
+/// (<https://cloud.google.com/generative-ai-app-builder/docs/locations>). Who is in another part of the world says `global` for it.
+fn ranking_location(region: &str) -> Option<&'static str> {
+    match region {
+        "global" => Some("global"),
+        region if region == "us" || region.starts_with("us-") => Some("us"),
+        region if region == "eu" || region.starts_with("europe-") => Some("eu"),
+        _ => None,
+    }
+}
+
+/// Scheme and host of the ranking API: the same page.
+fn ranking_host(provider: &tollgate_config::Provider) -> Option<String> {
+    let tollgate_config::Provider::Vertex(vertex) = provider else { return None };
+    let prefix = match ranking_location(vertex.region())? {
+        "global" => String::new(),
+        location => format!("{location}-"),
+    };
+    Some(format!("https://{prefix}discoveryengine.googleapis.com"))
 }
 
 /// <https://docs.anthropic.com/en/api/messages-count-tokens>.
@@ -96,8 +137,8 @@ fn count(root: &str) -> (Way, Dialect, Path) {
 fn gemini(root: &str) -> Vec<(Way, Dialect, Path)> {
     let dialect = Dialect::GenerateContent;
     vec![
-        (Way::GeminiEmbeddings, dialect, Path::unary(dialect, root, "/models/{model}:batchEmbedContents")),
-        (Way::Count, dialect, Path::unary(dialect, root, "/models/{model}:countTokens")),
+        (Way::GeminiEmbeddings, dialect, Path::unary(dialect, root, "/models/{model}:batchEmbedContents").bare()),
+        (Way::Count, dialect, Path::unary(dialect, root, "/models/{model}:countTokens").bare()),
     ]
 }
 
@@ -110,8 +151,8 @@ pub(crate) fn choose<'a>(
 ) -> Result<Service<'a>, WireError> {
     let model = answers.model;
     if operation == Operation::CountTokens {
-        let counts = served.iter().any(|one| one.way == Way::Count && one.dialect == answers.dialect);
-        return Ok(Service { target: answers, way: if counts { Way::Count } else { Way::Estimate } });
+        let counts = served.iter().find(|one| one.way.operation() == operation && one.dialect == answers.dialect);
+        return Ok(Service { target: answers, way: counts.map_or(Way::Estimate, |one| one.way) });
     }
     let found = served.iter().find(|one| one.way.operation() == operation && one.way.suits(model));
     let found = found.ok_or_else(|| unserved(operation, name))?;
@@ -164,8 +205,8 @@ mod tests {
             (
                 "provider: {gemini: {}}, baseUrl: 'http://h:1'",
                 all(&[
-                    (Way::GeminiEmbeddings, "http://h:1/v1beta/models/m%2F1:batchEmbedContents"),
-                    (Way::Count, "http://h:1/v1beta/models/m%2F1:countTokens"),
+                    (Way::GeminiEmbeddings, "http://h:1/v1beta/models/1:batchEmbedContents"),
+                    (Way::Count, "http://h:1/v1beta/models/1:countTokens"),
                 ]),
             ),
             (
@@ -198,19 +239,6 @@ mod tests {
                 "provider: {custom: {formats: [{type: messages}, {type: anthropicTokenCount}]}}, baseUrl: 'http://h'",
                 all(&[(Way::Count, "http://h/v1/messages/count_tokens")]),
             ),
-            (
-                "provider: {vertex: {projectId: p, region: us-central1}}, baseUrl: 'http://h'",
-                all(&[
-                    (
-                        Way::VertexPredict,
-                        "http://h/v1/projects/p/locations/us-central1/publishers/google/models/m%2F1:predict",
-                    ),
-                    (
-                        Way::VertexEmbedContent,
-                        "http://h/v1/projects/p/locations/us-central1/publishers/google/models/m%2F1:embedContent",
-                    ),
-                ]),
-            ),
             ("provider: {custom: {formats: [{type: completions}]}}, baseUrl: 'http://h'", all(&[])),
             ("provider: {openAI: {}}, pathOverride: /chat", all(&[])),
             (
@@ -220,5 +248,33 @@ mod tests {
         ] {
             assert_eq!(served(yaml), expected, "{yaml}");
         }
+    }
+
+    #[test]
+    fn vertex_has_one_project_and_ranking_at_a_host_of_its_own() {
+        let of = |more: &str| served(&format!("provider: {{vertex: {{projectId: p{more}}}}}"));
+        let models = "https://us-central1-aiplatform.googleapis.com/v1/projects/p/locations/us-central1/publishers";
+        let ranking = "https://us-discoveryengine.googleapis.com/v1/projects/p/locations/us/rankingConfigs";
+        assert_eq!(
+            of(", region: us-central1"),
+            [
+                (Way::VertexPredict, format!("{models}/google/models/1:predict")),
+                (Way::VertexEmbedContent, format!("{models}/google/models/1:embedContent")),
+                (Way::VertexCount, format!("{models}/google/models/1:countTokens")),
+                (Way::Count, format!("{models}/anthropic/models/count-tokens:rawPredict")),
+                (Way::VertexRank, format!("{ranking}/default_ranking_config:rank")),
+            ]
+        );
+        let rank = |more: &str| of(more).into_iter().find(|(way, _)| *way == Way::VertexRank).map(|(_, url)| url);
+        for (more, host, location) in [
+            ("", "https://discoveryengine.googleapis.com", "global"),
+            (", region: eu", "https://eu-discoveryengine.googleapis.com", "eu"),
+            (", region: europe-west4", "https://eu-discoveryengine.googleapis.com", "eu"),
+            ("}}, baseUrl: 'http://h', policies: {ai: {", "http://h", "global"),
+        ] {
+            let path = format!("/v1/projects/p/locations/{location}/rankingConfigs/default_ranking_config:rank");
+            assert_eq!(rank(more), Some(format!("{host}{path}")), "{more}");
+        }
+        assert_eq!(rank(", region: asia-northeast1"), None, "texts stay in their part of the world");
     }
 }

@@ -188,6 +188,23 @@ pub fn replace(body: &[u8], span: &Range<usize>, value: &str) -> Bytes {
     out.into()
 }
 
+/// An object of these members alone, as they were written; `first` is a member that comes before them, or nothing.
+pub fn kept(body: &[u8], first: &str, keep: &dyn Fn(&str) -> bool) -> Result<Bytes, WireError> {
+    let mut out = Vec::with_capacity(body.len() + first.len());
+    out.push(b'{');
+    out.extend_from_slice(first.as_bytes());
+    for member in members(body)?.iter().filter(|member| keep(&member.key)) {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        out.extend_from_slice(body.get(member.key_span.clone()).unwrap_or_default());
+        out.push(b':');
+        out.extend_from_slice(member.value.as_bytes());
+    }
+    out.push(b'}');
+    Ok(out.into())
+}
+
 /// What kind of JSON value a text is, for error messages.
 pub fn kind(value: &str) -> &'static str {
     match value.as_bytes().first() {
@@ -227,6 +244,14 @@ mod tests {
         let found = keys(" { \"a\" : [1, {\"b\":\"]}\\\"\"}] ,\n\"c\":null,\"d\":-1.5e3 , \"e\":\"x,}\" } ");
         let expected = [("a", "[1, {\"b\":\"]}\\\"\"}]"), ("c", "null"), ("d", "-1.5e3"), ("e", "\"x,}\"")];
         assert_eq!(found, expected.map(|(k, v)| (k.to_owned(), v.to_owned())));
+    }
+
+    #[test]
+    fn members_are_kept_as_they_were_written() {
+        let body = br#"{"a": [1.0, {"b":1}] ,"c":2, "d\u0065": 1e3}"#;
+        assert_eq!(kept(body, "", &|key| key != "c").unwrap(), r#"{"a":[1.0, {"b":1}],"d\u0065":1e3}"#);
+        assert_eq!(kept(body, r#""x":0"#, &|key| key == "de").unwrap(), r#"{"x":0,"d\u0065":1e3}"#);
+        assert_eq!(kept(body, "", &|_| false).unwrap(), "{}");
     }
 
     #[test]

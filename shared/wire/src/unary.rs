@@ -51,6 +51,8 @@ pub enum Way {
     VertexRank,
     /// The count endpoint of the target's dialect and carrier.
     Count,
+    /// Vertex's `countTokens`, for Gemini: <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/count-tokens>.
+    VertexCount,
     /// There is none: the gateway estimates.
     Estimate,
 }
@@ -65,7 +67,7 @@ impl Way {
             | Self::VertexEmbedContent
             | Self::BedrockEmbeddings => Operation::Embed,
             Self::CohereRerank | Self::BedrockRerank | Self::VertexRank => Operation::Rerank,
-            Self::Count | Self::Estimate => Operation::CountTokens,
+            Self::Count | Self::VertexCount | Self::Estimate => Operation::CountTokens,
         }
     }
 

@@ -258,7 +258,7 @@ def gateway_config(at: Addresses, **changes) -> dict:
             "teams": {"search-team": {"team": "search", "tier": "premium"}},
         },
         "ai": {
-            "modelAliases": {"gpt-4o": "via-openai-strict", "claude-*": "via-anthropic-strict", "gpt-4o-mini*": "via-bedrock-claude"},
+            "modelAliases": {"gpt-4o": "via-openai-strict", "claude-*": "via-anthropic-strict", "gpt-4o-mini*": "via-bedrock-claude", "gemini-2.5-flash": "via-openai-strict"},
             "models": models,
         },
     }

@@ -49,7 +49,7 @@ impl Conversation {
             Dialect::Chat | Dialect::GenerateContent | Dialect::Converse | Dialect::Rerank => (None, "messages"),
         };
         if client == Dialect::Responses {
-            refuse_elsewhere(&members)?;
+            refuse_elsewhere(&members, ["prompt", "conversation"])?;
         }
         let messages = match place(list)? {
             Some(messages) => messages,
@@ -76,6 +76,7 @@ impl Conversation {
     }
 
     fn read_gemini(body: &Bytes, members: &[json::Member<'_>]) -> Result<Self, WireError> {
+        refuse_elsewhere(members, ["cachedContent", "cached_content"])?;
         let place = |names: [&str; 2]| {
             let mut found = members.iter().filter(|m| names.contains(&m.key.as_ref()) && m.value != "null");
             let Some(member) = found.next() else { return Ok(None) };
@@ -183,15 +184,13 @@ fn role(client: Dialect, message: &Value) -> &str {
     }
 }
 
-/// Texts that OpenAI keeps, and nobody here has seen.
-fn refuse_elsewhere(members: &[json::Member<'_>]) -> Result<(), WireError> {
-    for name in ["prompt", "conversation"] {
-        if members.iter().any(|member| member.key == name && member.value != "null") {
-            let message = "the prompt guards of this gateway cannot see it; send its texts as instructions and input";
-            return Err(WireError::invalid(name, message));
-        }
-    }
-    Ok(())
+/// Texts that OpenAI or Google keeps under these names, and nobody here has seen.
+fn refuse_elsewhere(members: &[json::Member<'_>], names: [&str; 2]) -> Result<(), WireError> {
+    let found = members.iter().find(|member| names.contains(&member.key.as_ref()) && member.value != "null");
+    found.map_or(Ok(()), |member| {
+        let message = "the prompt guards of this gateway cannot see it; send its texts in the request";
+        Err(WireError::invalid(member.key.as_ref(), message))
+    })
 }
 
 #[cfg(test)]

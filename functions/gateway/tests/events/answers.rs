@@ -16,14 +16,18 @@ enum Expected {
     ChatStream,
     Messages,
     MessagesStream,
+    GeminiArray,
+    GeminiCount,
 }
-use Expected::{Chat, ChatStream, Health, Messages, MessagesStream, Models};
+use Expected::{Chat, ChatStream, GeminiArray, GeminiCount, Health, Messages, MessagesStream, Models};
 
 const TABLE: &[(&str, Expected)] = &[
     ("alb-base64-chat", Chat),
     ("alb-base64-messages", Messages),
     ("alb-chat", Chat),
     ("alb-chat-stream", ChatStream),
+    ("alb-gemini-array", GeminiArray),
+    ("alb-gemini-count", GeminiCount),
     ("alb-get-models", Models),
     ("alb-health", Health),
     ("alb-messages", Messages),
@@ -41,6 +45,7 @@ const TABLE: &[(&str, Expected)] = &[
     ("api-gateway-v2-messages", Messages),
     ("function-url-chat", Chat),
     ("function-url-chat-stream", ChatStream),
+    ("function-url-gemini-array", GeminiArray),
     ("function-url-health", Health),
     ("function-url-messages", Messages),
     ("function-url-messages-stream", MessagesStream),
@@ -117,6 +122,12 @@ fn check(expected: Expected, answer: &Answer, context: &str) {
         }
         ChatStream => check_chat_stream(&answer.body, context),
         MessagesStream => check_messages_stream(&answer.body, context),
+        GeminiArray => check_gemini_array(&answer.body, context),
+        GeminiCount => {
+            let tokens = json_of(&answer.body)["totalTokens"].as_u64();
+            assert!(tokens.is_some_and(|tokens| (4..20).contains(&tokens)), "{context}");
+            assert_eq!(answer.header("x-tollgate-token-count"), "estimate", "{context}");
+        }
     }
 }
 
@@ -137,6 +148,17 @@ fn check_chat_stream(body: &str, context: &str) {
     let usage = chunks.last().unwrap();
     assert_eq!(usage["choices"], serde_json::json!([]), "{context}");
     assert!(usage["usage"]["total_tokens"].as_u64() > Some(0), "{context}");
+}
+
+/// One array, whether it came in pieces or whole.
+fn check_gemini_array(body: &str, context: &str) {
+    let chunks = json_of(body);
+    let chunks = chunks.as_array().unwrap();
+    let parts = chunks.iter().filter_map(|chunk| chunk["candidates"][0]["content"]["parts"].as_array()).flatten();
+    said(Some(&parts.filter_map(|part| part["text"].as_str()).collect::<String>()), context);
+    let last = chunks.last().unwrap();
+    assert_eq!(last["candidates"][0]["finishReason"], "STOP", "{context}");
+    assert!(chunks.len() > 1 && last["usageMetadata"]["totalTokenCount"].as_u64() > Some(0), "{context}");
 }
 
 fn check_messages_stream(body: &str, context: &str) {

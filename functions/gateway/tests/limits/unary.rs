@@ -7,6 +7,7 @@ use super::world::{BUDGET, World};
 const EMBEDDINGS: &str = "/v1/embeddings";
 const RERANK: &str = "/v2/rerank";
 const COUNT: &str = "/v1/messages/count_tokens";
+const GEMINI_COUNT: &str = "/v1beta/models/any:countTokens";
 
 fn texts() -> Value {
     json!({"model": "any", "input": "Hello"})
@@ -95,6 +96,22 @@ async fn a_count_costs_a_request_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_count_for_a_gemini_client_costs_the_same() {
+    let contents = json!({"contents": [{"role": "user", "parts": [{"text": "Hello there"}]}]});
+    let whole = json!({"generateContentRequest": contents});
+    for (chain, tokens, estimate) in [(["messages-ok"], Some(41), ""), (["ok"], None, "estimate")] {
+        let world = World::new(&chain, "").await;
+        for body in [&contents, &whole] {
+            let answer = world.ask(GEMINI_COUNT, body).await;
+            assert_eq!((answer.status, answer.header("x-tollgate-token-count")), (200, estimate));
+            let counted = answer.json().await["totalTokens"].as_u64();
+            assert!(tokens.map_or(counted > Some(0), |tokens| counted == Some(tokens)), "{counted:?}");
+        }
+        assert_eq!(world.left().await, [1_000_000, BUDGET]);
+    }
+}
+
+#[tokio::test]
 async fn a_count_needs_no_price_and_no_budget() {
     let world = World::new(&["messages-ok"], "  teams: {search: {usdPerMonth: 0}}\n").await;
     assert_eq!(world.ask(COUNT, &conversation()).await.status, 200);
@@ -110,6 +127,8 @@ async fn a_wrong_request_is_a_400_in_the_clients_words() {
     assert_eq!((&body["error"]["type"], &body["error"]["param"]), (&json!("invalid_request_error"), &json!("input")));
     let body = world.ask(COUNT, &nothing).await.json().await;
     assert_eq!((&body["type"], &body["error"]["type"]), (&json!("error"), &json!("invalid_request_error")));
+    let body = world.ask(GEMINI_COUNT, &nothing).await.json().await;
+    assert_eq!((&body["error"]["code"], &body["error"]["status"]), (&json!(400), &json!("INVALID_ARGUMENT")));
     let answer = world.ask(RERANK, &nothing).await;
     assert_eq!(answer.status, 400);
     assert_eq!(answer.json().await["message"], "query: required: a text");

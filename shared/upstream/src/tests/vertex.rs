@@ -4,6 +4,8 @@ use aws_lc_rs::signature::KeyPair as _;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
+use tollgate_wire::unary::Unary;
+use tollgate_wire::{count, rerank};
 
 use super::server::{Say, Seen, Server};
 use super::*;
@@ -26,6 +28,130 @@ fn script(seen: &Seen, _: usize) -> Say {
         target if target.contains("/anthropic/") => Say::ok(MESSAGE),
         _ => Say::ok(CONTENT),
     }
+}
+
+/// One request of another kind, at this model.
+async fn ask_unary(chains: &Chains, client: Dialect, model: &str, unary: Unary) -> Outcome {
+    let seed = Seed { created_unix_s: 0, request_id: "r".to_owned() };
+    let job = Job {
+        work: Work::Unary(&unary),
+        client,
+        model,
+        seed: &seed,
+        strict: false,
+        deadline: Instant::now() + Duration::from_secs(10),
+        max_attempts: 3,
+        anthropic_version: None,
+    };
+    dispatch(&job, chains.of(model).unwrap()).await
+}
+
+/// How many tokens, asked in Anthropic's words and in Google's.
+fn counts(model: &str) -> [(Dialect, Unary); 2] {
+    let anthropics = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hello"}}]}}"#);
+    let anthropics = count::Request::decode(Dialect::Messages, anthropics.into(), vec!["flag-1".to_owned()]).unwrap();
+    let googles = Bytes::from_static(br#"{"contents":[{"role":"user","parts":[{"text":"hello"}]}]}"#);
+    let googles = count::Request::by_path(googles, model.to_owned()).unwrap();
+    [(Dialect::Messages, anthropics), (Dialect::GenerateContent, googles)]
+        .map(|(client, count)| (client, Unary::Count(Box::new(count))))
+}
+
+/// The body of an answer, and whether it is an estimate.
+fn counted(outcome: Outcome) -> (Value, bool) {
+    match outcome.result.unwrap() {
+        Answer::Whole { body, estimate, .. } => (serde_json::from_slice(&body).unwrap(), estimate),
+        Answer::Stream(_) => unreachable!("nothing streams here"),
+    }
+}
+
+#[tokio::test]
+async fn geminis_tokens_are_counted_at_the_publisher_model() {
+    let server = Server::start(|seen, before| match seen.target.as_str() {
+        target if target.ends_with(":countTokens") => Say::ok(r#"{"totalTokens":7,"totalBillableCharacters":5}"#),
+        _ => script(seen, before),
+    })
+    .await;
+    let (credential, _) = service_account(&server);
+    let chains = vertex(&server, &credential, ", region: europe-west4");
+    for (client, unary) in counts("google/gemini-2.5-pro") {
+        let answer = counted(ask_unary(&chains, client, "google/gemini-2.5-pro", unary).await);
+        let expected = match client {
+            Dialect::Messages => json!({"input_tokens": 7}),
+            _ => json!({"totalTokens": 7, "totalBillableCharacters": 5}),
+        };
+        assert_eq!(answer, (expected, false));
+    }
+    for seen in server.seen(":countTokens") {
+        let models = "/v1/projects/p1/locations/europe-west4/publishers/google/models";
+        assert_eq!(seen.target, format!("{models}/gemini-2.5-pro:countTokens"));
+        assert_eq!(seen.header("authorization"), "Bearer ya29.google");
+        assert_eq!(seen.json()["contents"], json!([{"role": "user", "parts": [{"text": "hello"}]}]));
+    }
+}
+
+#[tokio::test]
+async fn claudes_tokens_are_counted_at_one_endpoint_and_estimated_where_it_is_not() {
+    let server = Server::start(|seen, before| match seen.target.as_str() {
+        target if target.contains("/locations/us-east5/") => Say::ok(r#"{"input_tokens":7}"#),
+        target if target.contains("/count-tokens") => Say::Json(
+            404,
+            r#"{"error":{"code":404,"message":"Requested entity was not found.","status":"NOT_FOUND"}}"#.to_owned(),
+        ),
+        _ => script(seen, before),
+    })
+    .await;
+    let (credential, _) = service_account(&server);
+    for (region, estimate) in [("us-east5", false), ("asia-east2", true)] {
+        let chains = vertex(&server, &credential, &format!(", region: {region}"));
+        for (client, unary) in counts("claude-sonnet-4-5-20250929") {
+            let (answer, said) = counted(ask_unary(&chains, client, "claude-sonnet-4-5-20250929", unary).await);
+            let field = if client == Dialect::Messages { "input_tokens" } else { "totalTokens" };
+            assert_eq!((answer[field].is_u64(), said), (true, estimate), "{answer}");
+            assert_eq!(answer[field] == 7, !estimate);
+        }
+    }
+    let seen = server.seen("/locations/us-east5/");
+    for seen in &seen {
+        let path = "/v1/projects/p1/locations/us-east5/publishers/anthropic/models/count-tokens:rawPredict";
+        assert_eq!((seen.target.as_str(), seen.header("anthropic-version")), (path, "2023-06-01"));
+        assert_eq!(seen.json()["model"], "claude-sonnet-4-5@20250929");
+        assert_eq!(seen.json().get("max_tokens"), None);
+    }
+    assert_eq!(seen[0].header("anthropic-beta"), "flag-1");
+}
+
+#[tokio::test]
+async fn documents_are_ranked_by_the_ranking_api() {
+    let server = Server::start(|seen, before| match seen.target.as_str() {
+        target if target.ends_with(":rank") => {
+            Say::ok(r#"{"records":[{"id":"1","score":0.97},{"id":"0","score":0.02}]}"#)
+        }
+        _ => script(seen, before),
+    })
+    .await;
+    let (credential, _) = service_account(&server);
+    let chains = vertex(&server, &credential, ", region: us-central1");
+    let rerank = |model: &str| {
+        let body = format!(r#"{{"model":"{model}","query":"capital?","documents":["Carson City","Paris"],"top_n":1}}"#);
+        Unary::Rerank(rerank::Request::decode(rerank::Version::V2, body.into()).unwrap())
+    };
+    let model = "semantic-ranker-default-004";
+    let (answer, _) = counted(ask_unary(&chains, Dialect::Rerank, model, rerank(model)).await);
+    assert_eq!(answer["results"], json!([{"index": 1, "relevance_score": 0.97}]));
+    assert_eq!(answer["meta"]["billed_units"]["search_units"], 1);
+    let seen = &server.seen(":rank")[0];
+    assert_eq!(seen.target, "/v1/projects/p1/locations/us/rankingConfigs/default_ranking_config:rank");
+    assert_eq!(seen.header("authorization"), "Bearer ya29.google");
+    assert_eq!(
+        seen.json(),
+        json!({"model": model, "query": "capital?", "topN": 1, "ignoreRecordDetailsInResponse": true,
+            "records": [{"id": "0", "content": "Carson City"}, {"id": "1", "content": "Paris"}]})
+    );
+    let other = ask_unary(&chains, Dialect::Rerank, "gemini-2.5-pro", rerank("gemini-2.5-pro")).await;
+    assert_eq!(other.result.unwrap_err().code.as_deref(), Some("unsupported_by_upstream"));
+    let elsewhere = vertex(&server, &credential, ", region: asia-northeast1");
+    let elsewhere = ask_unary(&elsewhere, Dialect::Rerank, model, rerank(model)).await;
+    assert_eq!(elsewhere.result.unwrap_err().code.as_deref(), Some("unsupported_by_upstream"));
 }
 
 /// A service account's key file, and its public key.

@@ -26,12 +26,34 @@ impl Request {
         Ok(Self { inbound: Inbound::decode(client, body, betas)?, client, answerable: OnceLock::new() })
     }
 
+    /// Reads a body of Gemini's, whose model stands in its path: `contents`, or a whole `generateContentRequest`
+    /// (<https://ai.google.dev/api/tokens>). In Vertex AI's form the other parts of a request stand beside `contents`
+    /// (<https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/count-tokens>).
+    pub fn by_path(body: Bytes, model: String) -> Result<Self, WireError> {
+        let members = json::members(&body)?;
+        let find = |name: &str| members.iter().find(|member| member.key == name && member.value != "null");
+        let inbound = match find("generateContentRequest").or_else(|| find("generate_content_request")) {
+            None => Inbound::by_path(body.clone(), model, false)?,
+            // Google says "never both"; whichever we took, a guard might have seen the other.
+            Some(whole) if find("contents").is_some() => {
+                return Err(WireError::invalid(whole.key.as_ref(), "send this or `contents`, not both"));
+            }
+            Some(whole) if !whole.value.starts_with('{') => {
+                let message = format!("expected an object, got {}", json::kind(whole.value));
+                return Err(WireError::invalid(whole.key.as_ref(), message));
+            }
+            Some(whole) => Inbound::by_path(body.slice(whole.value_span.clone()), model, false)
+                .map_err(|error| inside(&whole.key, error))?,
+        };
+        Ok(Self { inbound, client: Dialect::GenerateContent, answerable: OnceLock::new() })
+    }
+
     /// The client's model.
     pub fn model(&self) -> &str {
         &self.inbound.envelope().model
     }
 
-    /// The body as the client sent it.
+    /// The conversation's body as the client sent it.
     pub fn body(&self) -> &Bytes {
         self.inbound.body()
     }
@@ -59,6 +81,16 @@ impl Request {
     /// The client's dialect.
     pub fn client(&self) -> Dialect {
         self.client
+    }
+}
+
+/// An error in a part of the body.
+fn inside(part: &str, error: WireError) -> WireError {
+    match error {
+        WireError::Invalid { path, message } if path != "model" => {
+            WireError::Invalid { path: format!("{part}.{path}"), message }
+        }
+        other => other,
     }
 }
 

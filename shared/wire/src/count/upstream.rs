@@ -3,11 +3,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::request::with_max_tokens;
-use crate::codec::{Carrier, Dialect, Target};
+use crate::codec::{Carrier, Dialect};
 use crate::error::WireError;
+use crate::json;
+use crate::messages::vertex;
+use crate::unary::{Service, Way};
 
 /// All that Anthropic's count takes; another field is refused.
 const MESSAGES: [&str; 8] =
@@ -15,40 +18,47 @@ const MESSAGES: [&str; 8] =
 /// All that CountTokens takes of a Converse body:
 /// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseTokensRequest.html>.
 const CONVERSE: [&str; 4] = ["additionalModelRequestFields", "messages", "system", "toolConfig"];
+/// All that Vertex's count takes of a body of Gemini's, in both spellings:
+/// <https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.publishers.models/countTokens>.
+const VERTEX: [&str; 6] =
+    ["contents", "generationConfig", "generation_config", "systemInstruction", "system_instruction", "tools"];
 
 /// `body`: what would be sent for an answer. `own`: the client speaks the upstream's dialect, and has written a count request itself.
-pub(super) fn body(target: &Target<'_>, body: Bytes, own: bool) -> Result<Bytes, WireError> {
+pub(super) fn body(service: &Service<'_>, body: Bytes, own: bool) -> Result<Bytes, WireError> {
+    let target = &service.target;
     match (target.dialect, target.carrier) {
         (Dialect::Messages, Carrier::Direct) if own => Ok(body),
-        (Dialect::Messages, Carrier::Direct) => only(&body, &MESSAGES).map(|fields| written(fields.into())),
+        (Dialect::Messages, Carrier::Direct) => json::kept(&body, "", &|key| MESSAGES.contains(&key)),
+        (Dialect::Messages, Carrier::Vertex) => {
+            // One endpoint for all models: here the name stands in the body
+            // (<https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/count-tokens>).
+            let name = format!(r#""model":{}"#, Value::from(vertex::counted_name(target.model)));
+            json::kept(&body, &name, &|key| own || MESSAGES.contains(&key))
+        }
         (Dialect::Messages, Carrier::Bedrock) => {
             // InvokeModel wants an output cap, which a count has neither use nor field for.
             let body = with_max_tokens(&body)?;
-            Ok(written(json!({"input": {"invokeModel": {"body": STANDARD.encode(body)}}})))
+            Ok(json!({"input": {"invokeModel": {"body": STANDARD.encode(body)}}}).to_string().into())
         }
         (Dialect::Converse, _) => {
-            let fields = only(&body, &CONVERSE)?;
-            Ok(written(json!({"input": {"converse": fields}})))
+            let fields = json::kept(&body, "", &|key| CONVERSE.contains(&key))?;
+            Ok([br#"{"input":{"converse":"#.as_slice(), &fields, b"}}"].concat().into())
         }
-        (Dialect::GenerateContent, _) => {
-            let mut fields = object(&body)?;
-            fields.insert("model".to_owned(), format!("models/{}", target.model.trim_start_matches("models/")).into());
-            Ok(written(json!({"generateContentRequest": fields})))
+        (Dialect::GenerateContent, _) if service.way == Way::VertexCount => {
+            json::kept(&body, "", &|key| VERTEX.contains(&key))
         }
+        (Dialect::GenerateContent, _) => gemini(target.model, body),
         _ => Err(WireError::unsupported("", "this upstream counts no tokens")),
     }
 }
 
-fn only(body: &[u8], fields: &[&str]) -> Result<Map<String, Value>, WireError> {
-    let mut object = object(body)?;
-    object.retain(|key, _| fields.contains(&key.as_str()));
-    Ok(object)
-}
-
-fn object(body: &[u8]) -> Result<Map<String, Value>, WireError> {
-    serde_json::from_slice(body).map_err(|error| WireError::NotJson { message: error.to_string() })
-}
-
-fn written(value: Value) -> Bytes {
-    value.to_string().into()
+/// `contents` alone are counted as they are. Whatever else a prompt has is counted in a whole request, which repeats the path's model:
+/// <https://ai.google.dev/api/tokens>.
+fn gemini(model: &str, body: Bytes) -> Result<Bytes, WireError> {
+    if json::members(&body)?.iter().all(|member| member.key == "contents") {
+        return Ok(body);
+    }
+    let name = format!("models/{}", model.rsplit('/').next().unwrap_or(model));
+    let whole = json::kept(&body, &format!(r#""model":{}"#, Value::from(name)), &|key| key != "model")?;
+    Ok([br#"{"generateContentRequest":"#.as_slice(), &whole, b"}"].concat().into())
 }

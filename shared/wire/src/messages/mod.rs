@@ -7,7 +7,7 @@ mod request;
 mod response;
 mod stream;
 mod types;
-pub(crate) mod vertex;
+pub mod vertex;
 
 pub use error::{decode_fault, encode_error};
 pub use request::{decode_request, encode_request};

@@ -1,6 +1,8 @@
 //! What Vertex AI's `rawPredict` wants differently from Anthropic's own API: no `model` in the body (it is in the URL), and `anthropic_version`
 //! (<https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai#making-requests>). `stream` and beta flags stand where they always do.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use crate::error::WireError;
@@ -11,19 +13,26 @@ pub(crate) const ANTHROPIC_VERSION: &str = "vertex-2023-10-16";
 
 /// The client's own bytes, but for these two members.
 pub(crate) fn edit_request(body: &Bytes) -> Result<Bytes, WireError> {
-    let mut out = Vec::with_capacity(body.len() + 64);
-    out.extend_from_slice(format!(r#"{{"anthropic_version":"{ANTHROPIC_VERSION}""#).as_bytes());
-    for member in json::members(body)? {
-        if matches!(member.key.as_ref(), "model" | "anthropic_version") {
-            continue;
+    let version = format!(r#""anthropic_version":"{ANTHROPIC_VERSION}""#);
+    json::kept(body, &version, &|key| !matches!(key, "model" | "anthropic_version"))
+}
+
+/// What Vertex AI calls a model: without what names its publisher, and with a date behind `@` (`claude-sonnet-4-20250514` is `claude-sonnet-4@20250514`):
+/// <https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/use-claude>.
+pub fn model_name(model: &str) -> Cow<'_, str> {
+    let bare = model.rsplit('/').next().unwrap_or(model);
+    match bare.rsplit_once('-') {
+        Some((name, date)) if date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()) => {
+            format!("{name}@{date}").into()
         }
-        out.push(b',');
-        out.extend_from_slice(body.get(member.key_span.clone()).unwrap_or_default());
-        out.push(b':');
-        out.extend_from_slice(member.value.as_bytes());
+        _ => bare.into(),
     }
-    out.push(b'}');
-    Ok(out.into())
+}
+
+/// The same in the body of a count, where the default version goes unsaid: `claude-sonnet-4-6@default is not supported for token counting`
+/// (<https://github.com/anthropics/claude-code/issues/24530>).
+pub(crate) fn counted_name(model: &str) -> Cow<'_, str> {
+    model_name(model.strip_suffix("@default").unwrap_or(model))
 }
 
 #[cfg(test)]

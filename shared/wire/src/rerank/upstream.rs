@@ -50,6 +50,13 @@ pub(super) fn bedrock(request: &Request, model: &str, dropped: &mut Vec<Dropped>
 pub(super) fn vertex(request: &Request, model: &str, dropped: &mut Vec<Dropped>) -> Result<Bytes, WireError> {
     request.lost(dropped);
     drop_document_bound(request, dropped);
+    // `semantic-ranker-default-004`, `semantic-ranker-512@latest`, ...
+    let model = model.rsplit('/').next().unwrap_or(model);
+    if !model.contains("ranker") {
+        let message =
+            format!("{model:.128} is no ranking model of Google's that this gateway knows: semantic-ranker-*");
+        return Err(WireError::unsupported("model", message));
+    }
     let count = request.documents.len();
     if count > VERTEX_RECORDS {
         let message = format!("this upstream ranks at most {VERTEX_RECORDS} at once, got {count}");

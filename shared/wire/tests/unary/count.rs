@@ -12,6 +12,18 @@ use super::*;
 
 const AGENT: &str = r#"{"model":"m","system":"Be brief.","messages":[{"role":"user","content":"How is the weather in Paris?"}],"tools":[{"name":"weather","description":"Weather by city","input_schema":{"type":"object","properties":{"city":{"type":"string"}}}}],"thinking":{"type":"enabled","budget_tokens":2000}}"#;
 
+/// The same in Gemini's words, as a whole request, and as Vertex AI has it; and bare contents.
+const GEMINI: [&str; 3] = [
+    r#"{"generateContentRequest":{"model":"models/m","systemInstruction":{"parts":[{"text":"Be brief."}]},"contents":[{"role":"user","parts":[{"text":"How is the weather in Paris?"}]}],"tools":[{"functionDeclarations":[{"name":"weather","description":"Weather by city","parametersJsonSchema":{"type":"object","properties":{"city":{"type":"string"}}}}]}],"toolConfig":{"functionCallingConfig":{"mode":"AUTO"}},"generationConfig":{"temperature":1.0},"safetySettings":[]}}"#,
+    r#"{"contents":[{"role":"user","parts":[{"text":"How is the weather in Paris?"}]}],"system_instruction":{"parts":[{"text":"Be brief."}]},"generationConfig":{"temperature":1.0}}"#,
+    r#"{"contents": [{"role": "user", "parts": [{"text": "How is the weather in Paris?"}]}]}"#,
+];
+
+fn gemini(body: &str) -> Result<Unary, WireError> {
+    let count = Request::by_path(Bytes::copy_from_slice(body.as_bytes()), "m".to_owned())?;
+    Ok(Unary::Count(Box::new(count)))
+}
+
 fn request(client: Dialect, body: &str) -> Unary {
     let betas = vec!["token-efficient-tools-2025-02-19".to_owned()];
     Unary::Count(Box::new(Request::decode(client, Bytes::copy_from_slice(body.as_bytes()), betas).unwrap()))
@@ -21,24 +33,35 @@ fn at(dialect: Dialect, carrier: Carrier, model: &str, way: Way) -> Service<'_> 
     Service { target: Target { dialect, carrier, model }, way }
 }
 
+/// Every endpoint that counts.
+const COUNTING: [(Dialect, Carrier, &str, Way); 6] = [
+    (Dialect::Messages, Carrier::Direct, "claude-sonnet-4-5", Way::Count),
+    (Dialect::Messages, Carrier::Vertex, "claude-sonnet-4-5-20250929", Way::Count),
+    (Dialect::Messages, Carrier::Bedrock, "us.anthropic.claude-sonnet-4-20250514-v1:0", Way::Count),
+    (Dialect::Converse, Carrier::Bedrock, "amazon.nova-pro-v1:0", Way::Count),
+    (Dialect::GenerateContent, Carrier::Direct, "gemini-2.5-pro", Way::Count),
+    (Dialect::GenerateContent, Carrier::Direct, "gemini-2.5-pro", Way::VertexCount),
+];
+
 fn plan(unary: &Unary, service: &Service<'_>) -> Plan {
     unary.start(service, &seed(), false).unwrap()
 }
 
 #[test]
 fn a_conversation_is_counted_as_it_would_be_sent() {
-    let mut out = format!("# client\n{AGENT}\n");
-    for (dialect, carrier, model) in [
-        (Dialect::Messages, Carrier::Direct, "claude-sonnet-4-5"),
-        (Dialect::Messages, Carrier::Bedrock, "us.anthropic.claude-sonnet-4-20250514-v1:0"),
-        (Dialect::Converse, Carrier::Bedrock, "amazon.nova-pro-v1:0"),
-        (Dialect::GenerateContent, Carrier::Direct, "gemini-2.5-pro"),
-    ] {
-        let plan = plan(&request(Dialect::Messages, AGENT), &at(dialect, carrier, model, Way::Count));
-        write!(out, "\n# {dialect:?}, {carrier:?}, {model}\n{}betas: {:?}\n", shown(&plan), plan.betas).unwrap();
-        let value: Value = serde_json::from_slice(&plan.calls[0]).unwrap();
-        if let Some(body) = value.pointer("/input/invokeModel/body").and_then(Value::as_str) {
-            writeln!(out, "decoded: {}", String::from_utf8(STANDARD.decode(body).unwrap()).unwrap()).unwrap();
+    let mut out = String::new();
+    let clients = std::iter::once((AGENT, request(Dialect::Messages, AGENT)));
+    for (body, unary) in clients.chain(GEMINI.map(|body| (body, gemini(body).unwrap()))) {
+        writeln!(out, "# client\n{body}\n").unwrap();
+        for (dialect, carrier, model, way) in COUNTING {
+            let plan = plan(&unary, &at(dialect, carrier, model, way));
+            let betas = &plan.betas;
+            write!(out, "# {dialect:?}, {carrier:?}, {way:?}, {model}\n{}betas: {betas:?}\n", shown(&plan)).unwrap();
+            let value: Value = serde_json::from_slice(&plan.calls[0]).unwrap();
+            if let Some(body) = value.pointer("/input/invokeModel/body").and_then(Value::as_str) {
+                writeln!(out, "decoded: {}", String::from_utf8(STANDARD.decode(body).unwrap()).unwrap()).unwrap();
+            }
+            out.push('\n');
         }
     }
     golden("count_tokens", &out);
@@ -57,6 +80,66 @@ fn the_number_is_the_upstreams() {
         let finished = answer(plan, &[(upstream, &[])]).unwrap();
         assert_eq!((finished.body.as_ref(), finished.estimate), (expected.as_bytes(), false));
         assert!(!finished.state.usage.is_reported(), "a count uses nothing");
+    }
+}
+
+#[test]
+fn a_gemini_client_reads_what_google_says_and_a_total_of_others() {
+    let details =
+        r#"{"totalTokens":41,"cachedContentTokenCount":7,"promptTokensDetails":[{"modality":"TEXT","tokenCount":41}]}"#;
+    for (dialect, carrier, way, upstream, expected) in [
+        (Dialect::GenerateContent, Carrier::Direct, Way::Count, details, details),
+        (Dialect::GenerateContent, Carrier::Direct, Way::VertexCount, details, details),
+        (Dialect::Messages, Carrier::Direct, Way::Count, r#"{"input_tokens":41}"#, r#"{"totalTokens":41}"#),
+        (Dialect::Messages, Carrier::Vertex, Way::Count, r#"{"input_tokens":41}"#, r#"{"totalTokens":41}"#),
+        (Dialect::Messages, Carrier::Bedrock, Way::Count, r#"{"inputTokens":41}"#, r#"{"totalTokens":41}"#),
+        (Dialect::Converse, Carrier::Bedrock, Way::Count, r#"{"inputTokens":41}"#, r#"{"totalTokens":41}"#),
+    ] {
+        let plan = plan(&gemini(GEMINI[0]).unwrap(), &at(dialect, carrier, "m", way));
+        let finished = answer(plan, &[(upstream, &[])]).unwrap();
+        assert_eq!(
+            (finished.body.as_ref(), finished.estimate),
+            (expected.as_bytes(), false),
+            "{dialect:?} {carrier:?}"
+        );
+    }
+    let plan = plan(&gemini(GEMINI[0]).unwrap(), &at(Dialect::Chat, Carrier::Direct, "gpt-4o", Way::Estimate));
+    let value: Value = serde_json::from_slice(&plan.reader.finish().unwrap().body).unwrap();
+    assert!((30..60).contains(&value["totalTokens"].as_u64().unwrap()), "{value}");
+}
+
+#[test]
+fn google_leaves_a_zero_out_and_nobody_else_does() {
+    let answered =
+        |client: &Unary, dialect| answer(plan(client, &at(dialect, Carrier::Direct, "m", Way::Count)), &[("{}", &[])]);
+    let (anthropics, geminis) = (request(Dialect::Messages, AGENT), gemini(GEMINI[2]).unwrap());
+    assert_eq!(answered(&anthropics, Dialect::GenerateContent).unwrap().body, r#"{"input_tokens":0}"#);
+    assert_eq!(answered(&geminis, Dialect::GenerateContent).unwrap().body, "{}");
+    assert!(answered(&geminis, Dialect::Messages).is_err());
+}
+
+#[test]
+fn bare_contents_of_a_gemini_client_reach_google_to_the_byte() {
+    for way in [Way::Count, Way::VertexCount] {
+        let service = at(Dialect::GenerateContent, Carrier::Direct, "gemini-2.5-pro", way);
+        let calls = plan(&gemini(GEMINI[2]).unwrap(), &service).calls;
+        let expected = if way == Way::Count { GEMINI[2].to_owned() } else { GEMINI[2].replacen(": ", ":", 1) };
+        assert_eq!(calls, [expected]);
+    }
+}
+
+#[test]
+fn a_model_of_vertex_is_counted_by_its_name_without_the_default_version() {
+    for (model, name) in [
+        ("claude-sonnet-4-5-20250929", "claude-sonnet-4-5@20250929"),
+        ("publishers/anthropic/models/claude-opus-4-6@default", "claude-opus-4-6"),
+        ("claude-3-haiku@20240307", "claude-3-haiku@20240307"),
+    ] {
+        let service = at(Dialect::Messages, Carrier::Vertex, model, Way::Count);
+        for unary in [request(Dialect::Messages, AGENT), gemini(GEMINI[1]).unwrap()] {
+            let value: Value = serde_json::from_slice(&plan(&unary, &service).calls[0]).unwrap();
+            assert_eq!(value["model"], name);
+        }
     }
 }
 
@@ -86,6 +169,46 @@ fn a_model_that_bedrock_does_not_count_is_estimated_and_other_refusals_stand() {
 }
 
 #[test]
+fn where_vertex_does_not_count_the_gateway_estimates() {
+    let cases = [
+        (
+            400,
+            r#"{"type":"error","error":{"type":"invalid_request_error","message":"claude-x is not supported for token counting"}}"#,
+            true,
+        ),
+        (
+            400,
+            r#"{"error":{"code":400,"message":"countTokens is infeasible for projects/p/locations/l/publishers/google/models/m","status":"INVALID_ARGUMENT"}}"#,
+            true,
+        ),
+        (
+            400,
+            r#"{"type":"error","error":{"type":"invalid_request_error","message":"messages: at least one message is required"}}"#,
+            false,
+        ),
+        (500, "support count", false),
+        (403, "support count", false),
+    ];
+    let google = at(Dialect::GenerateContent, Carrier::Direct, "m", Way::VertexCount);
+    let claude = at(Dialect::Messages, Carrier::Vertex, "claude-x", Way::Count);
+    for unary in [request(Dialect::Messages, AGENT), gemini(GEMINI[0]).unwrap()] {
+        for service in [&google, &claude] {
+            for (status, body, spared) in cases {
+                let status = StatusCode::from_u16(status).unwrap();
+                assert_eq!(plan(&unary, service).reader.spares(status, body.as_bytes()), spared, "{body}");
+            }
+        }
+        let missing = br#"{"error":{"code":404,"message":"Requested entity was not found.","status":"NOT_FOUND"}}"#;
+        let mut reader = plan(&unary, &claude).reader;
+        assert!(reader.spares(StatusCode::NOT_FOUND, missing), "the endpoint is not in this region");
+        assert!(reader.finish().unwrap().estimate);
+        assert!(!plan(&unary, &google).reader.spares(StatusCode::NOT_FOUND, missing), "the model is not there");
+        let direct = at(Dialect::Messages, Carrier::Direct, "claude-x", Way::Count);
+        assert!(!plan(&unary, &direct).reader.spares(StatusCode::NOT_FOUND, missing));
+    }
+}
+
+#[test]
 fn an_estimate_grows_with_everything_that_a_prompt_has() {
     let count = |body: Value| {
         let unary = request(Dialect::Messages, &body.to_string());
@@ -108,4 +231,21 @@ fn a_wrong_request_is_told_where() {
     let decoded = |body: &str| Request::decode(Dialect::Messages, Bytes::copy_from_slice(body.as_bytes()), Vec::new());
     assert_eq!(decoded(r#"{"messages":[{}]}"#).unwrap_err().to_string(), "model: required: name a model");
     assert_eq!(decoded(r#"{"model":"m"}"#).unwrap_err().to_string(), "messages: required: an array of messages");
+    for (body, message) in [
+        ("{}", "contents: required: an array of contents"),
+        (r#"{"contents":[]}"#, "contents: expected at least one content, got none"),
+        (r#"{"generateContentRequest":{}}"#, "generateContentRequest.contents: required: an array of contents"),
+        (
+            r#"{"generate_content_request":{"contents":5}}"#,
+            "generate_content_request.contents: expected an array, got a number",
+        ),
+        (r#"{"generateContentRequest":[]}"#, "generateContentRequest: expected an object, got an array"),
+        (
+            r#"{"generateContentRequest":{"contents":[{}]},"contents":[{}]}"#,
+            "generateContentRequest: send this or `contents`, not both",
+        ),
+        ("[]", "the request body is not valid JSON: expected an object"),
+    ] {
+        assert_eq!(gemini(body).unwrap_err().to_string(), message, "{body}");
+    }
 }

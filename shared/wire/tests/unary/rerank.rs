@@ -96,7 +96,7 @@ fn googles_ranking_is_read_by_record() {
     let value: Value = serde_json::from_slice(&finished.body).unwrap();
     assert_eq!(value["results"], json!([{"index": 2, "relevance_score": 0.98}, {"index": 0, "relevance_score": 0.64}]));
     let many = json!({"model": "m", "query": "q", "documents": vec!["a"; 201]}).to_string();
-    let error = start(&request(Version::V2, &many), Way::VertexRank, "m").unwrap_err();
+    let error = start(&request(Version::V2, &many), Way::VertexRank, "semantic-ranker-default-004").unwrap_err();
     assert_eq!(error.to_string(), "documents: this upstream ranks at most 200 at once, got 201");
 }
 
