@@ -220,6 +220,15 @@ def test_every_client_counts_at_every_upstream(counting, upstream, model, estima
         assert not any("max_tokens" in body for body in sent)
 
 
+@pytest.mark.parametrize(("model", "estimate"), [("via-bedrock-claude", None), ("via-bedrock-other", "estimate")])
+def test_a_gemini_client_counts_at_bedrock(gateway, world, model, estimate):
+    """Whose fake is proved by boto3 (`test_unary.py`): it counts Claude's tokens, and refuses to count Nova's."""
+    answer = google(gateway.url, gateway.token).models.count_tokens(model=model, contents=f"{nonce()} Hello")
+    assert answer.sdk_http_response.headers.get("x-tollgate-token-count") == estimate
+    assert answer.total_tokens > 0
+    assert "/count-tokens" in world.bedrock.requests("count-tokens")[-1]["path"]
+
+
 def test_a_count_fails_over_to_an_estimate(counting):
     answer = google(counting.url, counting.token).models.count_tokens(model="busy", contents=f"{nonce()} Hello")
     headers = answer.sdk_http_response.headers
