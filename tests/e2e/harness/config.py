@@ -89,7 +89,7 @@ FAULTS = {
     "hang-late": ("hang-late", "hang-late", "hang-late"),
 }
 FAULTY_KINDS = ["openai", "anthropic", "bedrock"]
-CLIENTS = ["chat", "messages"]
+CLIENTS = ["chat", "messages", "responses"]
 MODES = ["plain", "stream"]
 
 
@@ -174,9 +174,17 @@ class Providers:
                 return self.bedrock(name, CLAUDE_ON_BEDROCK.replace("-v1:0", f"--{word}-v1:0"), **more)
         raise KeyError(kind)
 
-    def healthy(self, faulty_kind: str, name: str) -> dict:
-        """The one that takes over: another dialect than the one that failed."""
-        return self.column("openai-strict" if faulty_kind == "anthropic" else "anthropic-strict", name)
+    def healthy(self, faulty_kind: str, client: str, name: str) -> dict:
+        """The one that takes over: another dialect than the one that failed, and one that this client is translated to."""
+        if faulty_kind != "anthropic":
+            return self.column("anthropic-strict", name)
+        return self.column("bedrock-other" if client == "responses" else "openai-strict", name)
+
+    @staticmethod
+    def chat_only(entry: dict) -> dict:
+        """The same server, as one that has no Responses API."""
+        provider = {"custom": {"model": "gpt-4o", "formats": [{"type": "completions"}]}}
+        return entry | {"provider": provider, "baseUrl": entry["baseUrl"].removesuffix("/v1")}
 
 
 def rule(model: str, *groups: dict | list) -> dict:
@@ -193,8 +201,10 @@ def failover_rules(providers: Providers) -> list[dict]:
     for fault, kind, client, mode in itertools.product(FAULTS, FAULTY_KINDS, CLIENTS, MODES):
         model = failover_model(fault, kind, client, mode)
         first = providers.faulty(kind, fault, f"ill-{model}", timeouts=QUICK)
+        if first and (kind, client) == ("openai", "responses"):
+            first = providers.chat_only(first)
         if first:
-            rules.append(rule(model, first, providers.healthy(kind, f"well-{model}")))
+            rules.append(rule(model, first, providers.healthy(kind, client, f"well-{model}")))
     return rules
 
 

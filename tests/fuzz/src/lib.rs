@@ -5,6 +5,7 @@ use std::ops::Range;
 use aws_smithy_eventstream::frame::write_message_to;
 use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use bytes::Bytes;
+use http::HeaderMap;
 use serde_json::{Value, json};
 use tollgate_webhook::{Phase, RequestBody, ResponseBody, read_action};
 use tollgate_wire::codec::{self, Carrier, Dialect, Seed, Target};
@@ -12,6 +13,8 @@ use tollgate_wire::error::WireError;
 use tollgate_wire::exchange::{Inbound, Relay, State};
 use tollgate_wire::invoke::InvokeFrames;
 use tollgate_wire::sse::SseParser;
+use tollgate_wire::unary::{Operation, Service, Unary, Way};
+use tollgate_wire::{count, embed, rerank};
 
 const TARGETS: [Target<'static>; 11] = [
     Target { dialect: Dialect::Chat, carrier: Carrier::Direct, model: "gpt-4.1" },
@@ -33,6 +36,23 @@ const TARGETS: [Target<'static>; 11] = [
     Target { dialect: Dialect::Converse, carrier: Carrier::Direct, model: "openai.gpt-oss-120b-1:0" },
     Target { dialect: Dialect::GenerateContent, carrier: Carrier::Direct, model: "gemini-2.5-flash" },
     Target { dialect: Dialect::GenerateContent, carrier: Carrier::Direct, model: "gemini-3-pro-preview" },
+];
+
+const WAYS: [(Way, Dialect, Carrier, &str); 14] = [
+    (Way::OpenAiEmbeddings, Dialect::Chat, Carrier::Direct, "another"),
+    (Way::GeminiEmbeddings, Dialect::GenerateContent, Carrier::Direct, "gemini-embedding-001"),
+    (Way::VertexPredict, Dialect::GenerateContent, Carrier::Direct, "text-embedding-005"),
+    (Way::VertexEmbedContent, Dialect::GenerateContent, Carrier::Direct, "gemini-embedding-2"),
+    (Way::BedrockEmbeddings, Dialect::Converse, Carrier::Bedrock, "amazon.titan-embed-text-v2:0"),
+    (Way::BedrockEmbeddings, Dialect::Converse, Carrier::Bedrock, "us.cohere.embed-v4:0"),
+    (Way::BedrockEmbeddings, Dialect::Converse, Carrier::Bedrock, "amazon.nova-2-multimodal-embeddings-v1:0"),
+    (Way::CohereRerank, Dialect::Rerank, Carrier::Direct, "rerank-v3.5"),
+    (Way::BedrockRerank, Dialect::Converse, Carrier::Bedrock, "cohere.rerank-v3-5:0"),
+    (Way::VertexRank, Dialect::GenerateContent, Carrier::Direct, "semantic-ranker-default-004"),
+    (Way::Count, Dialect::Messages, Carrier::Direct, "claude-sonnet-4-5"),
+    (Way::Count, Dialect::Converse, Carrier::Direct, "us.amazon.nova-2-lite-v1:0"),
+    (Way::Count, Dialect::GenerateContent, Carrier::Direct, "gemini-2.5-flash"),
+    (Way::Estimate, Dialect::Chat, Carrier::Direct, "gpt-4.1"),
 ];
 
 /// A hook's answer, or what a gateway sends a hook: what is read is written as the same.
@@ -80,6 +100,37 @@ pub fn request(client: Dialect, body: &[u8]) {
             if let Ok(started) = inbound.start(target, &seed(), false) {
                 serde_json::from_slice::<Value>(&started.body).expect("a started body is JSON");
             }
+        }
+    }
+}
+
+/// Embeddings, reranks and counts: a body, an empty line, and an upstream's answer to it. What is sent is JSON; any bytes are an answer, which is written as
+/// JSON, or an error.
+pub fn unary(data: &[u8]) {
+    let end = data.windows(2).position(|pair| pair == b"\n\n");
+    let (body, answer) = end.map_or((data, &b""[..]), |end| (&data[..end], &data[end + 2..]));
+    let (body, answer) = (Bytes::copy_from_slice(body), Bytes::copy_from_slice(answer));
+    for (way, dialect, carrier, model) in WAYS {
+        let request = match way.operation() {
+            Operation::Embed => embed::Request::decode(body.clone()).map(Unary::Embed),
+            Operation::Rerank => rerank::Request::decode(rerank::Version::V1, body.clone()).map(Unary::Rerank),
+            _ => count::Request::decode(Dialect::Messages, body.clone(), vec![])
+                .map(|count| Unary::Count(Box::new(count))),
+        };
+        let Ok(request) = request else { continue };
+        let target = Target { dialect, carrier, model };
+        let Ok(mut plan) = request.start(&Service { target, way }, &seed(), false) else { continue };
+        // A batch of thousands would be nothing but slow.
+        if plan.calls.len() > 64 {
+            continue;
+        }
+        let mut answered = true;
+        for (index, call) in plan.calls.iter().enumerate() {
+            serde_json::from_slice::<Value>(call).expect("a call is JSON");
+            answered &= plan.reader.part(index, &HeaderMap::new(), answer.clone()).is_ok();
+        }
+        if let (true, Ok(finished)) = (answered, plan.reader.finish()) {
+            serde_json::from_slice::<Value>(&finished.body).expect("an answer is JSON");
         }
     }
 }
