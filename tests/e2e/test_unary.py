@@ -135,7 +135,8 @@ class TestEmbeddingsByBedrock:
         assert "100" in refused.value.message and str(SIZES[name][0]) in refused.value.message
 
     def test_a_batch_is_split_and_comes_back_in_order(self, openai_client, world, name):
-        word, count = nonce(), 100
+        # Few enough for what a load balancer carries.
+        word, count = nonce(), 100 if "cohere" in name else 20
         texts = [f"{word} {'x' * number}" for number in range(count)]
         answer = openai_client.embeddings.create(model=name, input=texts)
         assert [item.index for item in answer.data] == list(range(count))
