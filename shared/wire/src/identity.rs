@@ -8,12 +8,15 @@
 //! | `model`, `stream` out, `anthropic_version`, `anthropic_beta` in | Claude on Bedrock |
 //! | beta flags that Bedrock refuses, and the fields that they gate, out (reported) | Claude on Bedrock |
 //! | blank text blocks out (reported) | Claude on Bedrock |
-//! | reasoning of another provider's model out (reported) | Responses |
+//! | reasoning of another provider's model out (reported): `foreign` | Messages, Responses, Gemini |
 //! | `model` out, `anthropic_version` in | Claude on Vertex |
 //!
-//! Gemini's body has neither model nor `stream`, so it goes as it came.
+//! Gemini's body has neither model nor `stream`, so it goes as it came, but for that.
 
+mod foreign;
 mod responses;
+
+pub(crate) use foreign::is_not_claudes;
 
 use std::sync::{Arc, LazyLock};
 
@@ -39,9 +42,26 @@ pub fn edit_request(
     target: &Target<'_>,
     dropped: &mut Vec<Dropped>,
 ) -> Result<Bytes, WireError> {
+    let Some(edited) = foreign::without(target, body, dropped) else {
+        return edit(body, envelope, betas, target, dropped);
+    };
+    let edited = Bytes::from(edited);
+    if target.dialect == Dialect::GenerateContent {
+        return Ok(edited);
+    }
+    let envelope = Envelope::decode(target.dialect, &edited)?;
+    edit(&edited, &envelope, betas, target, dropped)
+}
+
+fn edit(
+    body: &Bytes,
+    envelope: &Envelope,
+    betas: &[String],
+    target: &Target<'_>,
+    dropped: &mut Vec<Dropped>,
+) -> Result<Bytes, WireError> {
     match target.carrier {
         _ if target.dialect == Dialect::GenerateContent => Ok(body.clone()),
-        Carrier::Direct if target.dialect == Dialect::Responses => edit_responses(body, envelope, target, dropped),
         Carrier::Direct => edit_direct(body, envelope, target),
         Carrier::Bedrock => edit_for_bedrock(body, betas, target.model, dropped),
         Carrier::Vertex => vertex::edit_request(body),
@@ -65,33 +85,7 @@ fn edit_direct(body: &Bytes, envelope: &Envelope, target: &Target<'_>) -> Result
     if cuts.is_empty() {
         return Ok(body.clone());
     }
-    cuts.sort_by_key(|(span, _)| span.start);
-    let mut out = Vec::with_capacity(body.len() + 64);
-    let mut at = 0;
-    for (span, text) in cuts {
-        out.extend_from_slice(body.get(at..span.start).unwrap_or_default());
-        out.extend_from_slice(text.as_bytes());
-        at = span.end;
-    }
-    out.extend_from_slice(body.get(at..).unwrap_or_default());
-    Ok(out.into())
-}
-
-/// A conversation that began at another provider has reasoning in it that this one would refuse.
-fn edit_responses(
-    body: &Bytes,
-    envelope: &Envelope,
-    target: &Target<'_>,
-    dropped: &mut Vec<Dropped>,
-) -> Result<Bytes, WireError> {
-    match responses_dialect::without_foreign(body, dropped) {
-        None => edit_direct(body, envelope, target),
-        Some(edited) => {
-            let edited = Bytes::from(edited);
-            let envelope = Envelope::decode(Dialect::Responses, &edited)?;
-            edit_direct(&edited, &envelope, target)
-        }
-    }
+    Ok(json::spliced(body, cuts).into())
 }
 
 fn with_usage(options: &[u8]) -> Result<String, WireError> {

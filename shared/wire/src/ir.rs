@@ -6,6 +6,7 @@
 
 mod echo;
 mod fault;
+mod openai;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 pub use echo::{Echo, ToolForm};
 pub use fault::{Fault, FaultKind};
+pub use openai::{ONLY_OPENAI_HAS_DETAIL, OpenAiSetting};
 
 /// A request for one answer.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -57,6 +59,8 @@ pub struct Request {
     pub include_usage: bool,
     /// An opaque id of the end user, for the provider's abuse detection.
     pub user: Option<String>,
+    /// What only OpenAI's two dialects have. Empty for clients of the others.
+    pub openai: Vec<OpenAiSetting>,
     /// What the client said and the IR cannot hold, by its path in the client's body.
     pub unmapped: Vec<Dropped>,
     /// What the answer has to know of the request.
@@ -135,6 +139,13 @@ pub enum Block {
     Refusal(String),
     /// Everything up to here may be cached. Stands after the block that carries the mark.
     CacheMark(CacheTtl),
+    /// How closely OpenAI's models look at a picture. Behind all other content, so that nobody else's paths change.
+    Detail {
+        /// The picture's place among these blocks.
+        of: usize,
+        /// `low`, `high`, `original`.
+        level: String,
+    },
 }
 
 /// How long a cached prefix lives.
@@ -248,17 +259,19 @@ pub struct Stop {
 
 /// Stop reasons. One row per reason, so that every codec maps the same:
 ///
-/// | here | OpenAI chat | Anthropic | Converse | Gemini |
-/// |---|---|---|---|---|
-/// | `EndTurn` | `stop` | `end_turn` | `end_turn` | `STOP`, `OTHER` |
-/// | `StopSequence` | `stop` | `stop_sequence` | `stop_sequence` | `STOP` |
-/// | `MaxTokens` | `length` | `max_tokens` | `max_tokens` | `MAX_TOKENS` |
-/// | `ContextWindow` | `length` | `model_context_window_exceeded` | `model_context_window_exceeded` | `MAX_TOKENS` |
-/// | `ToolUse` | `tool_calls` (`function_call`) | `tool_use` | `tool_use` | `STOP` |
-/// | `Refusal` | `content_filter` | `refusal` | - | `SAFETY` |
-/// | `ContentFilter` | `content_filter` | `refusal` | `guardrail_intervened`, `content_filtered` | `SAFETY`, `RECITATION`, `PROHIBITED_CONTENT`, ... |
-/// | `Pause` | `stop` | `pause_turn` | - | `STOP` |
-/// | `Malformed` | `stop` | `end_turn` | `malformed_model_output`, `malformed_tool_use` | `MALFORMED_FUNCTION_CALL`, `MALFORMED_RESPONSE`, ... |
+/// | here | OpenAI chat | OpenAI Responses: `status` | Anthropic | Converse | Gemini |
+/// |---|---|---|---|---|---|
+/// | `EndTurn` | `stop` | `completed` | `end_turn` | `end_turn` | `STOP`, `OTHER` |
+/// | `StopSequence` | `stop` | `completed` | `stop_sequence` | `stop_sequence` | `STOP` |
+/// | `MaxTokens` | `length` | `incomplete`, `max_output_tokens` | `max_tokens` | `max_tokens` | `MAX_TOKENS` |
+/// | `ContextWindow` | `length` | `incomplete`, `max_output_tokens` | `model_context_window_exceeded` | `model_context_window_exceeded` | `MAX_TOKENS` |
+/// | `ToolUse` | `tool_calls` (`function_call`) | `completed`, with a call | `tool_use` | `tool_use` | `STOP` |
+/// | `Refusal` | `content_filter` | `completed`, with a refusal; without one `incomplete`, `content_filter` | `refusal` | - | `SAFETY` |
+/// | `ContentFilter` | `content_filter` | `incomplete`, `content_filter` | `refusal` | `guardrail_intervened`, `content_filtered` | `SAFETY`, `RECITATION`, `PROHIBITED_CONTENT`, ... |
+/// | `Pause` | `stop` | `completed` | `pause_turn` | - | `STOP` |
+/// | `Malformed` | `stop` | `completed` | `end_turn` | `malformed_model_output`, `malformed_tool_use` | `MALFORMED_FUNCTION_CALL`, `MALFORMED_RESPONSE`, ... |
+///
+/// In Responses, `incomplete` has its reason in `incomplete_details.reason`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the table above says it")]
 pub enum StopReason {
@@ -278,7 +291,10 @@ pub enum StopReason {
 ///
 /// The dialects count differently; this is the one convention, and the readers convert:
 ///
-/// | here | OpenAI chat | Anthropic | Converse | Gemini |
+/// Responses has the names of chat completions with `input` and `output` for `prompt` and `completion`: `input_tokens`,
+/// `input_tokens_details.cached_tokens`, `output_tokens`, `output_tokens_details.reasoning_tokens`; and no counts of sound.
+///
+/// | here | OpenAI chat, Responses | Anthropic | Converse | Gemini |
 /// |---|---|---|---|---|
 /// | `input` (neither cache read nor written) | `prompt_tokens` - `cached_tokens` - `cache_write_tokens` | `input_tokens` | `inputTokens` | `promptTokenCount` + `toolUsePromptTokenCount` - `cachedContentTokenCount` |
 /// | `cache_read` | `prompt_tokens_details.cached_tokens` | `cache_read_input_tokens` | `cacheReadInputTokens` | `cachedContentTokenCount` |

@@ -230,6 +230,20 @@ pub fn kind_of(value: &Value) -> &'static str {
     }
 }
 
+/// The text with these places replaced; they do not overlap.
+pub(crate) fn spliced(body: &[u8], mut cuts: Vec<(Range<usize>, String)>) -> Vec<u8> {
+    cuts.sort_by_key(|(span, _)| span.start);
+    let mut out = Vec::with_capacity(body.len() + 64);
+    let mut at = 0;
+    for (span, text) in cuts {
+        out.extend_from_slice(body.get(at..span.start).unwrap_or_default());
+        out.extend_from_slice(text.as_bytes());
+        at = span.end;
+    }
+    out.extend_from_slice(body.get(at..).unwrap_or_default());
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -202,7 +202,8 @@ fn message_of(blocks: &[Block]) -> AnswerMessageOut<'_> {
             | Block::Document { .. }
             | Block::Audio { .. }
             | Block::ToolResult { .. }
-            | Block::CacheMark(_) => {}
+            | Block::CacheMark(_)
+            | Block::Detail { .. } => {}
         }
     }
     if message.content.is_none() && message.tool_calls.is_empty() && message.refusal.is_none() {

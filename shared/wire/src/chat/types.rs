@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::gemini;
 use crate::ir::Usage;
@@ -48,6 +48,9 @@ pub(super) struct RequestOut<'a> {
     pub(super) stream: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) stream_options: Option<StreamOptionsOut>,
+    /// What only OpenAI's own models take.
+    #[serde(flatten)]
+    pub(super) openai: Map<String, Value>,
 }
 
 #[derive(Debug, Serialize)]
@@ -100,6 +103,8 @@ pub(super) enum PartKind<'a> {
 #[derive(Debug, Serialize)]
 pub(super) struct UrlOut<'a> {
     pub(super) url: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) detail: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]

@@ -29,7 +29,7 @@ pub use response::encode_response;
 pub use stream::Writer;
 
 pub(crate) use caps::Caps;
-pub(crate) use signature::{is_geminis, mark_call, of_call};
+pub(crate) use signature::{UNCHECKED, is_carried, is_geminis, mark_call, of_call};
 pub(crate) use types::Sniffed;
 
 /// Sets a field of an object.
@@ -37,4 +37,9 @@ fn set(object: &mut serde_json::Value, name: &str, value: impl Into<serde_json::
     if let Some(fields) = object.as_object_mut() {
         fields.insert(name.to_owned(), value.into());
     }
+}
+
+/// Does this model refuse calls without their signatures?
+pub(crate) fn checks_signatures(model: &str) -> bool {
+    family::Family::of(model).is_new()
 }

@@ -82,7 +82,8 @@ pub fn encode_response(response: &ir::Response, seed: &Seed) -> Bytes {
             | Block::Document { .. }
             | Block::Audio { .. }
             | Block::ToolResult { .. }
-            | Block::CacheMark(_) => {}
+            | Block::CacheMark(_)
+            | Block::Detail { .. } => {}
         }
     }
     let candidate = json!({

@@ -27,7 +27,7 @@ const FOREIGN: &[u8] = b"tollgate:";
 const REDACTED: &[u8] = b"tollgate-redacted:";
 
 /// Google's text for a call that has lost its signature: Gemini does not check it.
-pub(super) const UNCHECKED: &str = "skip_thought_signature_validator";
+pub(crate) const UNCHECKED: &str = "skip_thought_signature_validator";
 
 /// Which part of Gemini's a signature belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +87,11 @@ pub(super) fn to_client(signature: &str) -> String {
         Some((_, signature)) => signature.to_owned(),
         None => base64::encode(&[FOREIGN, signature.as_bytes()].concat()),
     }
+}
+
+/// Is it another provider's, as a Gemini client carries it?
+pub(crate) fn is_carried(text: &str) -> bool {
+    base64::decode(text).is_some_and(|bytes| bytes.starts_with(FOREIGN) || bytes.starts_with(REDACTED))
 }
 
 /// Encrypted reasoning for a Gemini client.

@@ -20,8 +20,12 @@ pub struct Echo {
 pub enum ToolForm {
     /// A tool whose input is a text (`custom`).
     Custom,
-    /// The client's own shell (`local_shell`).
+    /// The client's own shell, one command at a time (`local_shell`).
     LocalShell,
+    /// The client's own shell, several commands at a time (`shell`).
+    Shell,
+    /// The client's own files (`apply_patch`).
+    ApplyPatch,
     /// A function of a namespace.
     Member {
         /// The namespace.

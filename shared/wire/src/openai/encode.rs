@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::model::{Family, effort_of_budget};
+use super::model::{Family, effort_of_budget, is_openais};
 use crate::error::WireError;
-use crate::ir::{Dropped, Request, Source, ThinkingMode, ToolChoice};
+use crate::ir::{Block, Dropped, ONLY_OPENAI_HAS_DETAIL, Request, Source, ThinkingMode, ToolChoice};
 use crate::names::ToolNames;
 
 /// `[a-zA-Z0-9_-]{1,64}`: <https://platform.openai.com/docs/api-reference/chat/create>,
@@ -41,6 +41,14 @@ pub(crate) fn image_url<'a>(source: &'a Source, path: &impl Fn() -> String) -> R
             Err(WireError::unsupported(path(), message))
         }
     }
+}
+
+/// The level of detail of the picture at this place.
+pub(crate) fn detail(blocks: &[Block], index: usize) -> Option<&str> {
+    blocks.iter().rev().find_map(|block| match block {
+        Block::Detail { of, level } if *of == index => Some(level.as_str()),
+        _ => None,
+    })
 }
 
 /// A document that is a text: behind its name.
@@ -125,6 +133,35 @@ pub(crate) fn sampled(
         dropped.push(Dropped::new(path, format!("clamped to {least} to {most}")));
     }
     Some(sent)
+}
+
+/// The settings that a model of OpenAI's gets, by chat completions' names; they are taken out of what is reported. A server that copies OpenAI may
+/// refuse a field that it does not know, so a model with another name gets none of them.
+pub(crate) fn settings(
+    request: &Request,
+    model: &str,
+    family: Family,
+    dropped: &mut Vec<Dropped>,
+) -> Map<String, Value> {
+    let mut carried = Map::new();
+    for setting in request.openai.iter().filter(|_| is_openais(model)) {
+        let report = dropped.iter().position(|dropped| dropped.path == setting.path);
+        if setting.name == "verbosity" && !matches!(family, Family::Gpt(..)) {
+            if let Some(report) = report.and_then(|at| dropped.get_mut(at)) {
+                "this model has no levels of verbosity".clone_into(&mut report.reason);
+            }
+            continue;
+        }
+        report.map(|at| dropped.remove(at));
+        carried.insert(setting.name.to_owned(), setting.value.clone());
+    }
+    carried
+}
+
+/// What is reported from the start: what the decoder found, but for the levels of detail, which both dialects have.
+pub(crate) fn losses(request: &Request) -> Vec<Dropped> {
+    let all = request.unmapped.iter().filter(|dropped| dropped.reason != ONLY_OPENAI_HAS_DETAIL);
+    all.cloned().collect()
 }
 
 /// The end user's id, if it is short enough.

@@ -113,6 +113,18 @@ impl Family {
     }
 }
 
+/// One of OpenAI's own models, by its name; fine-tuned ones (`ft:gpt-4o:...`) and those behind a router's prefix, too. Their open weights are not: any
+/// server runs them.
+pub(crate) fn is_openais(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let name = name.strip_prefix("ft:").unwrap_or(name);
+    match Family::of(name) {
+        Family::OSeries | Family::Gpt(..) | Family::Chat => true,
+        Family::GptOss => false,
+        Family::Other => ["gpt-", "chatgpt-", "codex-"].iter().any(|prefix| name.starts_with(prefix)),
+    }
+}
+
 /// A thinking budget as an effort: up to 4,096 tokens `low`, up to 16,384 `medium`, above it `high`.
 pub(crate) fn effort_of_budget(tokens: u64) -> &'static str {
     match tokens {
@@ -148,6 +160,18 @@ mod tests {
             ("", Family::Other),
         ] {
             assert_eq!(Family::of(model), family, "{model}");
+        }
+    }
+
+    #[test]
+    fn openais_own_models_are_known_by_their_names() {
+        for model in
+            ["gpt-4o", "gpt-5.1", "o3", "openai/gpt-4.1", "ft:gpt-4o:acme::7", "chatgpt-4o-latest", "codex-mini-latest"]
+        {
+            assert!(is_openais(model), "{model}");
+        }
+        for model in ["openai/gpt-oss-120b", "llama-3.3-70b", "claude-sonnet-4-5", "mistral-large", ""] {
+            assert!(!is_openais(model), "{model}");
         }
     }
 

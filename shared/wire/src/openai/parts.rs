@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::fields::{Path, object, string};
 use super::settings::unknown;
 use crate::error::WireError;
-use crate::ir::{Block, CacheTtl, Dropped, Source};
+use crate::ir::{Block, CacheTtl, Dropped, ONLY_OPENAI_HAS_DETAIL, Source};
 
 /// Who says it, and so what it may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,16 +45,38 @@ pub(crate) fn list(
     read: ReadPart<'_>,
 ) -> Result<Vec<Block>, WireError> {
     let mut blocks = Vec::with_capacity(items.len());
+    let mut details = Vec::new();
     for (index, item) in items.into_iter().enumerate() {
         let path = path.index(index);
         let mut fields = object(item, &path)?;
         let kind = fields.shift_remove("type").ok_or_else(|| path.missing("type"))?;
         let kind = string(kind, &path.key("type"))?;
         let mark = mark(&mut fields, &path, unmapped)?;
+        let level = detail(&kind, &mut fields, &path, unmapped);
+        details.extend(level.map(|level| Block::Detail { of: blocks.len(), level }));
         blocks.push(read(&kind, fields, &path, unmapped)?);
         blocks.extend(mark.map(Block::CacheMark));
     }
+    blocks.extend(details);
     Ok(blocks)
+}
+
+/// A picture's level of detail: in chat completions it stands beside the URL, in Responses in the part.
+fn detail(kind: &str, fields: &mut Map<String, Value>, path: &Path<'_>, unmapped: &mut Vec<Dropped>) -> Option<String> {
+    let inner = path.key("image_url");
+    let (fields, path) = match kind {
+        "image_url" => (fields.get_mut(kind)?.as_object_mut()?, &inner),
+        "input_image" => (fields, path),
+        _ => return None,
+    };
+    let Some(Value::String(level)) = fields.get("detail") else { return None };
+    let level = level.clone();
+    fields.shift_remove("detail");
+    if level == "auto" {
+        return None;
+    }
+    unmapped.push(Dropped::new(path.key("detail").to_string(), ONLY_OPENAI_HAS_DETAIL));
+    Some(level)
 }
 
 /// `cache_control`, or OpenAI's own `prompt_cache_breakpoint`
@@ -152,8 +174,6 @@ pub(crate) fn other_field(key: &str, value: &Value, path: &Path<'_>, unmapped: &
     let reason = match key {
         _ if empty => return,
         "logprobs" => return,
-        "detail" if value == "auto" => return,
-        "detail" => "only OpenAI has levels of detail",
         "annotations" => "other dialects have no place for citations of an earlier answer",
         _ => return unmapped.push(unknown(path)),
     };

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::fields::{Path, boolean, number, object, string};
 use crate::error::WireError;
-use crate::ir::{self, Dropped, OutputFormat};
+use crate::ir::{self, Dropped, OpenAiSetting, OutputFormat};
 
 /// A body's fields.
 pub(crate) fn fields_of(body: &[u8]) -> Result<Map<String, Value>, WireError> {
@@ -20,6 +20,22 @@ pub(crate) fn fields_of(body: &[u8]) -> Result<Map<String, Value>, WireError> {
     })?;
     object(value, &Path::ROOT)
 }
+
+/// Settings that both dialects have and nobody else, by chat completions' names, and why other upstreams do not get them (`None`: they do, in
+/// another form). Which models of OpenAI's get them: `encode::settings`.
+const SHARED: [(&str, Option<&str>); 10] = [
+    ("metadata", Some("it is a label of what OpenAI keeps, and nothing is kept here")),
+    ("prompt_cache_key", CACHES),
+    ("prompt_cache_options", CACHES),
+    ("prompt_cache_retention", CACHES),
+    ("safety_identifier", None),
+    ("service_tier", Some("service tiers differ between providers")),
+    ("store", Some("only OpenAI keeps answers")),
+    ("user", Some("safety_identifier is sent in its place")),
+    ("verbosity", Some("only OpenAI's models have levels of verbosity")),
+    ("web_search_options", Some("only OpenAI searches the web for this API's models")),
+];
+const CACHES: Option<&str> = Some("only OpenAI caches by a key; other providers do by marks or by themselves");
 
 /// The request so far, and what a field needs to know of its neighbours, which is kept here until [`Settings::finish`].
 #[derive(Default)]
@@ -45,28 +61,51 @@ impl Settings {
             "top_p" => request.top_p = Some(number(&value, path)?),
             "stream" => request.stream = boolean(&value, path)?,
             "stream_options" => request.include_usage = include_usage(value, path, &mut request.unmapped)?,
-            "safety_identifier" => request.user = Some(string(value, path)?),
+            "safety_identifier" => {
+                request.user = Some(string(value.clone(), path)?);
+                self.shared("safety_identifier", value, path);
+            }
+            "prompt_cache_key" | "prompt_cache_options" | "prompt_cache_retention" | "service_tier" => {
+                self.shared(key, value, path);
+            }
             "user" => self.user = Some(string(value, path)?),
             _ => return Ok(Some(value)),
         }
         Ok(None)
     }
 
+    /// Keeps a setting that only OpenAI has. One that says what is done anyway is no setting.
+    pub(crate) fn shared(&mut self, key: &str, value: Value, path: &Path<'_>) {
+        let silent = match key {
+            "verbosity" => value == "medium",
+            "store" => value == false,
+            "metadata" => value.as_object().is_some_and(Map::is_empty),
+            "service_tier" => value == "auto",
+            _ => false,
+        };
+        let Some((name, reason)) = SHARED.iter().find(|(name, _)| *name == key).filter(|_| !silent) else { return };
+        let path = path.to_string();
+        if let Some(reason) = reason.filter(|_| value != "default") {
+            self.request.unmapped.push(Dropped::new(path.clone(), reason));
+        }
+        self.request.openai.push(OpenAiSetting { name, value, path });
+    }
+
     /// The whole request, when every field has been looked at. `conversation`: the field that has it, and whether it was there.
-    pub(crate) fn finish(self, conversation: (&str, bool)) -> Result<ir::Request, WireError> {
+    pub(crate) fn finish(mut self, conversation: (&str, bool)) -> Result<ir::Request, WireError> {
         for (key, is_there) in [("model", self.has_model), conversation] {
             if !is_there {
                 return Err(Path::ROOT.missing(key));
             }
         }
-        let mut request = self.request;
-        match (&request.user, self.user) {
-            (None, user) => request.user = user,
+        match (&self.request.user, self.user.take()) {
+            (None, user) => self.request.user = user,
             (Some(identifier), Some(user)) if *identifier != user => {
-                request.unmapped.push(Dropped::new("user", "safety_identifier is sent in its place"));
+                self.shared("user", user.into(), &Path::ROOT.key("user"));
             }
             (Some(_), _) => {}
         }
+        let mut request = self.request;
         if let Some(allowed) = self.allowed_tools {
             request.tools.retain(|tool| allowed.contains(&tool.name));
         }

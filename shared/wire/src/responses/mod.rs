@@ -13,4 +13,4 @@ pub use response::encode_response;
 pub use stream::Writer;
 
 pub(crate) use error::fault_of_event;
-pub(crate) use reasoning::without_foreign;
+pub(crate) use reasoning::{SEALED, is_item};

@@ -13,15 +13,11 @@
 //! dialect, because the provider that made a proof is who checks it. A text without the prefix is another provider's: it means nothing to anybody else,
 //! so it is left out and reported.
 
-use serde_json::Value;
-
-use crate::ir::Dropped;
-use crate::json;
-
 const SIGNATURE: &str = "tollgate.1.signature.";
 const REDACTED: &str = "tollgate.1.redacted.";
 const ITEM: &str = "tollgate.1.item.";
-const PREFIX: &str = "tollgate.1.";
+/// How all of them begin.
+pub(crate) const SEALED: &str = "tollgate.1.";
 
 /// What an `encrypted_content` holds.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,33 +59,9 @@ pub(super) fn open_item(signature: &str) -> Option<(&str, &str)> {
     signature.strip_prefix(ITEM)?.split_once('.')
 }
 
-/// A request for a provider of this very dialect, without reasoning items that only another provider's model can read: it would refuse the
-/// request. They are there when a conversation moves from one provider to another. `None`: there are none.
-pub(crate) fn without_foreign(body: &[u8], dropped: &mut Vec<Dropped>) -> Option<Vec<u8>> {
-    memchr::memmem::find(body, PREFIX.as_bytes())?;
-    let members = json::members(body).ok()?;
-    let input = members.iter().find(|member| member.key == "input")?;
-    let mut items: Vec<Value> = serde_json::from_str(input.value).ok()?;
-    let before = items.len();
-    let mut index = 0;
-    items.retain(|item| {
-        let encrypted = item.get("encrypted_content").and_then(Value::as_str);
-        let foreign = encrypted.is_some_and(|text| text.starts_with(PREFIX));
-        if foreign {
-            let reason = "another provider's reasoning; this one cannot read it";
-            dropped.push(Dropped::new(format!("input[{index}]"), reason));
-        }
-        index += 1;
-        !foreign
-    });
-    if items.len() == before {
-        return None;
-    }
-    let mut out = Vec::with_capacity(body.len());
-    out.extend_from_slice(body.get(..input.value_span.start)?);
-    out.extend_from_slice(Value::Array(items).to_string().as_bytes());
-    out.extend_from_slice(body.get(input.value_span.end..)?);
-    Some(out)
+/// Is this signature of a thinking block a reasoning item?
+pub(crate) fn is_item(signature: &str) -> bool {
+    signature.starts_with(ITEM)
 }
 
 #[cfg(test)]
@@ -111,17 +83,5 @@ mod tests {
         for text in ["", "EqQ=", "tollgate.1.item.rs"] {
             assert_eq!(open_item(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn anothers_reasoning_is_taken_out_of_a_request_and_nothing_else_is_touched() {
-        let body = br#"{"model":"m", "input":[{"type":"reasoning","encrypted_content":"tollgate.1.signature.x"},{"type":"reasoning","encrypted_content":"gA"}],"x":1.0}"#;
-        let mut dropped = Vec::new();
-        let edited = without_foreign(body, &mut dropped).unwrap();
-        let expected = r#"{"model":"m", "input":[{"type":"reasoning","encrypted_content":"gA"}],"x":1.0}"#;
-        assert_eq!(std::str::from_utf8(&edited).unwrap(), expected);
-        assert_eq!(dropped[0].path, "input[0]");
-        let talks_of_it = br#"{"model":"m","input":[{"role":"user","content":"what is tollgate.1.signature?"}]}"#;
-        assert_eq!(without_foreign(talks_of_it, &mut dropped), None);
     }
 }

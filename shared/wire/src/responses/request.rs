@@ -4,6 +4,7 @@ mod content;
 mod decode;
 mod encode;
 mod items;
+mod own;
 mod tools;
 mod turns;
 

@@ -118,7 +118,8 @@ pub fn encode_response(response: &ir::Response, seed: &Seed, echo: &Echo) -> Byt
             | Block::Document { .. }
             | Block::Audio { .. }
             | Block::ToolResult { .. }
-            | Block::CacheMark(_) => continue,
+            | Block::CacheMark(_)
+            | Block::Detail { .. } => continue,
         };
         items.push(Item::new(&id, items.len(), kind));
     }

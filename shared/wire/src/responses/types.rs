@@ -40,6 +40,8 @@ impl Item {
             ItemKind::Call { form: None | Some(ToolForm::Member { .. }), .. } => "fc",
             ItemKind::Call { form: Some(ToolForm::Custom), .. } => "ctc",
             ItemKind::Call { form: Some(ToolForm::LocalShell), .. } => "lsh",
+            ItemKind::Call { form: Some(ToolForm::Shell), .. } => "sh",
+            ItemKind::Call { form: Some(ToolForm::ApplyPatch), .. } => "apc",
         };
         let letters: Vec<char> = answer_id.chars().filter(char::is_ascii_alphanumeric).collect();
         let tail: String = letters.iter().skip(letters.len().saturating_sub(MAX_ID_TAIL)).collect();
@@ -88,9 +90,21 @@ impl Item {
                     let input = if begun { String::new() } else { custom_input(arguments) };
                     json!({"id": id, "type": "custom_tool_call", "status": status, "call_id": call_id, "name": name, "input": input})
                 }
-                Some(ToolForm::LocalShell) => json!({
-                    "id": id, "type": "local_shell_call", "status": status, "call_id": call_id, "action": shell_action(arguments),
-                }),
+                Some(ToolForm::LocalShell) => {
+                    let action = filled(json!({"type": "exec", "command": [], "env": {}}), arguments);
+                    json!({"id": id, "type": "local_shell_call", "status": status, "call_id": call_id, "action": action})
+                }
+                Some(ToolForm::Shell) => {
+                    let action =
+                        filled(json!({"commands": [], "timeout_ms": null, "max_output_length": null}), arguments);
+                    json!({"id": id, "type": "shell_call", "status": status, "call_id": call_id, "action": action})
+                }
+                Some(ToolForm::ApplyPatch) => {
+                    let operation = filled(json!({"type": "update_file", "path": "", "diff": ""}), arguments);
+                    // Cut off, it has no other state.
+                    let status = if status == "incomplete" { "in_progress" } else { status };
+                    json!({"id": id, "type": "apply_patch_call", "status": status, "call_id": call_id, "operation": operation})
+                }
                 Some(ToolForm::Member { namespace, name }) => json!({
                     "id": id, "type": "function_call", "status": status, "arguments": arguments, "call_id": call_id, "name": name,
                     "namespace": namespace,
@@ -114,15 +128,12 @@ pub(super) fn custom_input(arguments: &str) -> String {
     }
 }
 
-fn shell_action(arguments: &str) -> Value {
-    let mut action = Map::new();
-    action.insert("type".to_owned(), "exec".into());
-    action.insert("command".to_owned(), json!([]));
-    action.insert("env".to_owned(), json!({}));
-    if let Ok(Value::Object(fields)) = serde_json::from_str(arguments) {
-        action.extend(fields.into_iter().filter(|(key, _)| key != "type"));
+/// What a call says, over what its type requires.
+fn filled(mut required: Value, arguments: &str) -> Value {
+    if let (Value::Object(out), Ok(Value::Object(said))) = (&mut required, serde_json::from_str(arguments)) {
+        out.extend(said);
     }
-    Value::Object(action)
+    required
 }
 
 /// Usage as a client gets it; `null` where nothing was reported.

@@ -56,6 +56,7 @@ impl Decoder {
             "presence_penalty" => request.presence_penalty = Some(number(&value, &path)?),
             "seed" => request.seed = Some(integer(&value, &path)?),
             "stop" => request.stop = stop(value, &path)?,
+            "metadata" | "store" | "verbosity" | "web_search_options" => self.settings.shared(key, value, &path),
             "response_format" => {
                 request.output_format =
                     output_format(object(value, &path)?, Some("json_schema"), &path, &mut request.unmapped)?;
@@ -121,21 +122,15 @@ fn rest(key: &str, value: &Value, path: &Path<'_>, unmapped: &mut Vec<Dropped>) 
         }
         "n" if value == 1 => return Ok(()),
         "n" => "a translated answer has one choice",
-        "logprobs" | "store" if value == false => return Ok(()),
+        "logprobs" if value == false => return Ok(()),
         "top_logprobs" if value == 0 => return Ok(()),
-        "service_tier" if value == "auto" || value == "default" => return Ok(()),
         "modalities" if value.as_array().is_some_and(|list| list.iter().all(|item| item == "text")) => return Ok(()),
-        "verbosity" if value == "medium" => return Ok(()),
-        "logit_bias" | "metadata" if value.as_object().is_some_and(Map::is_empty) => return Ok(()),
-        "logprobs" | "top_logprobs" => "this model gives no log probabilities",
+        "logit_bias" if value.as_object().is_some_and(Map::is_empty) => return Ok(()),
+        "logprobs" | "top_logprobs" => "a translated answer has no log probabilities",
         "logit_bias" => "token ids differ between models",
-        "store" | "metadata" => "stored completions exist only at OpenAI",
-        "service_tier" => "service tiers differ between providers",
         "modalities" | "audio" => "a translated answer has text only",
-        "prediction" | "verbosity" | "web_search_options" | "moderation" => "only OpenAI has it",
-        "prompt_cache_key" | "prompt_cache_options" | "prompt_cache_retention" => {
-            "this provider caches by marks (cache_control)"
-        }
+        "prediction" => "only OpenAI has it, in chat completions",
+        "moderation" => "a translated answer has no place for what it finds",
         _ => "unknown field",
     };
     unmapped.push(Dropped::new(path.to_string(), reason));

@@ -16,7 +16,7 @@ use crate::codec::{Encoded, Target};
 use crate::error::WireError;
 use crate::ir::{Dropped, OutputFormat, Request};
 use crate::names::ToolNames;
-use crate::openai::encode::{effort, names, sampled, schema_name, tool_choice, user, wanted_effort};
+use crate::openai::encode::{effort, losses, names, sampled, schema_name, settings, tool_choice, user, wanted_effort};
 use crate::openai::model::Family;
 
 /// "Up to 4 sequences": <https://platform.openai.com/docs/api-reference/chat/create>.
@@ -29,7 +29,7 @@ pub fn encode_request(request: &Request, target: &Target<'_>) -> Result<Encoded,
         family: Family::of(target.model),
         model: target.model,
         names: names(),
-        dropped: request.unmapped.clone(),
+        dropped: losses(request),
     };
     let mut out = RequestOut { model: target.model, ..RequestOut::default() };
     out.tools = encoder.tools();
@@ -141,6 +141,13 @@ impl<'a> Encoder<'a> {
             }
         }
         out.user = user(self.request, &mut self.dropped);
+        out.openai = settings(self.request, self.model, self.family, &mut self.dropped);
+        if out.openai.contains_key("safety_identifier") {
+            // The newer name of the same.
+            if out.user.take().is_none() {
+                out.openai.shift_remove("safety_identifier");
+            }
+        }
         if self.request.stream {
             out.stream = Some(true);
             out.stream_options = Some(StreamOptionsOut { include_usage: true });

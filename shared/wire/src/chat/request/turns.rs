@@ -12,7 +12,7 @@ use crate::chat::types::{
 use crate::error::WireError;
 use crate::ir::{Block, Dropped, Message, Request, Role, Source};
 use crate::names::ToolNames;
-use crate::openai::encode::{call_id, data_url, foreign_file, image_url, named_text};
+use crate::openai::encode::{call_id, data_url, detail, foreign_file, image_url, named_text};
 
 /// What the model takes beside plain messages.
 #[derive(Debug, Clone, Copy)]
@@ -155,7 +155,7 @@ impl<'a> Turns<'a, '_> {
                     let first = || (format!("{path}.content[{index}]"), 0);
                     self.thinking.get_or_insert_with(first).1 += 1;
                 }
-                Block::CacheMark(_) => {}
+                Block::CacheMark(_) | Block::Detail { .. } => {}
                 Block::Image(_) | Block::Document { .. } | Block::Audio { .. } | Block::ToolResult { .. } => {
                     let reason = "an assistant message holds text and calls only";
                     self.dropped.push(Dropped::new(format!("{path}.content[{index}]"), reason));
@@ -190,13 +190,17 @@ impl<'a> Turns<'a, '_> {
             let path = || format!("{path}.content[{index}]");
             let kind = match block {
                 Block::Text(text) => PartKind::Text { text: Cow::Borrowed(text) },
-                Block::Image(source) => PartKind::ImageUrl { image_url: UrlOut { url: image_url(source, &path)? } },
+                Block::Image(source) => {
+                    let detail = detail(blocks, index);
+                    PartKind::ImageUrl { image_url: UrlOut { url: image_url(source, &path)?, detail } }
+                }
                 Block::Document { source, name } => document(source, name.as_deref(), &path)?,
                 Block::Audio { data, format } => PartKind::InputAudio { input_audio: AudioOut { data, format } },
                 Block::ToolResult { .. } => {
                     marked_result = true;
                     continue;
                 }
+                Block::Detail { .. } => continue,
                 Block::CacheMark(_) => {
                     // A mark behind a result belongs to the result.
                     if self.takes.breakpoints

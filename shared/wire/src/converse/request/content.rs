@@ -12,7 +12,7 @@ use super::super::types::{
 };
 use super::{Encoder, is_blank, leading_instructions};
 use crate::error::WireError;
-use crate::gemini::is_geminis;
+use crate::identity::is_not_claudes;
 use crate::ir::{self, Block, Role};
 
 /// Stands where Converse wants text and the client has none: beside a document, and in an empty tool result.
@@ -139,7 +139,7 @@ impl<'r> Encoder<'r> {
                 self.thinking(text, signature.as_deref(), path).map(ContentBlock::ReasoningContent)
             }
             Block::RedactedThinking(data) => self.redacted(data, path).map(ContentBlock::ReasoningContent),
-            Block::CacheMark(_) => None,
+            Block::CacheMark(_) | Block::Detail { .. } => None,
         })
     }
 
@@ -168,7 +168,7 @@ impl<'r> Encoder<'r> {
                 Block::Text(text) | Block::Refusal(text) => {
                     parts.extend(self.text(text, &path).map(ToolResultContent::Text));
                 }
-                Block::CacheMark(_) => {}
+                Block::CacheMark(_) | Block::Detail { .. } => {}
                 Block::Image(source) => parts.push(ToolResultContent::Image(self.image(source, &path)?)),
                 Block::Document { source, name } => {
                     parts.push(ToolResultContent::Document(self.document(source, name.as_deref(), &path)?));
@@ -200,8 +200,11 @@ impl<'r> Encoder<'r> {
             self.report(path(), "reasoning without a signature is refused by the upstream: left out");
             return None;
         };
-        if is_geminis(signature) {
-            self.report(path(), "Gemini's signature means nothing to this model: left out with its reasoning");
+        if is_not_claudes(signature) {
+            self.report(
+                path(),
+                "another provider's signature means nothing to this model: left out with its reasoning",
+            );
             return None;
         }
         if !self.family.replays_reasoning() {

@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::family::Family;
 use super::Encoder;
-use crate::gemini::is_geminis;
+use crate::identity::is_not_claudes;
 use crate::ir::{Block, Role, ThinkingMode};
 use crate::messages::models::{Model, Off, Thinks};
 
@@ -271,7 +271,9 @@ impl Encoder<'_> {
             .flat_map(|message| &message.blocks)
             .find(|block| !matches!(block, Block::CacheMark(_)))
             .is_some_and(|block| match block {
-                Block::Thinking { signature: Some(signature), .. } => !signature.is_empty() && !is_geminis(signature),
+                Block::Thinking { signature: Some(signature), .. } => {
+                    !signature.is_empty() && !is_not_claudes(signature)
+                }
                 Block::RedactedThinking(_) => true,
                 _ => false,
             });

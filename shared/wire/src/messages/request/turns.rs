@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::plan::Plan;
 use crate::codec::Carrier;
 use crate::error::WireError;
-use crate::gemini::is_geminis;
+use crate::identity::is_not_claudes;
 use crate::ir::{Block, CacheTtl, Dropped, Message, Role, Source};
 use crate::messages::bedrock::is_blank;
 use crate::messages::models::Model;
@@ -48,7 +48,7 @@ pub(super) fn lost_thinking_in_tool_loop(messages: &[Message]) -> bool {
     let start = start.filter(|at| messages.iter().skip(at + 1).any(|message| message.role == Role::Assistant));
     let mut answers = messages.iter().skip(start.map_or(0, |at| at + 1)).filter(|m| m.role == Role::Assistant);
     let first = answers.find_map(|message| message.blocks.first());
-    !matches!(first, Some(Block::Thinking { signature: Some(signature), .. }) if !is_geminis(signature))
+    !matches!(first, Some(Block::Thinking { signature: Some(signature), .. }) if !is_not_claudes(signature))
         && !matches!(first, Some(Block::RedactedThinking(_)))
 }
 
@@ -166,7 +166,7 @@ impl Encoder<'_> {
                 Value::Object(result)
             }
             Block::Thinking { .. } | Block::RedactedThinking(_) => return Ok(self.thinking(block, role, path)),
-            Block::CacheMark(_) => return Ok(None),
+            Block::CacheMark(_) | Block::Detail { .. } => return Ok(None),
         }))
     }
 
@@ -174,8 +174,8 @@ impl Encoder<'_> {
         let reason = match block {
             _ if role != Role::Assistant => "only the model thinks",
             _ if self.model.thinks() == crate::messages::models::Thinks::Never => "this model cannot think",
-            Block::Thinking { signature: Some(signature), .. } if is_geminis(signature) => {
-                "Gemini's signature means nothing to Claude: left out with its thinking"
+            Block::Thinking { signature: Some(signature), .. } if is_not_claudes(signature) => {
+                "another provider's signature means nothing to Claude: left out with its thinking"
             }
             Block::Thinking { text, signature: Some(signature) } => {
                 return Some(json!({ "type": "thinking", "thinking": text, "signature": signature }));

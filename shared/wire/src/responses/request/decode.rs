@@ -87,16 +87,15 @@ impl Decoder {
 
     /// The format of the answer's text, and its verbosity.
     fn text(&mut self, value: Value, path: &Path<'_>) -> Result<(), WireError> {
-        let request = &mut self.settings.request;
         for (key, value) in object(value, path)? {
             let path = path.key(&key);
+            let request = &mut self.settings.request;
             match key.as_str() {
                 _ if value.is_null() => {}
                 "format" => {
                     request.output_format = output_format(object(value, &path)?, None, &path, &mut request.unmapped)?;
                 }
-                "verbosity" if value == "medium" => {}
-                "verbosity" => request.unmapped.push(Dropped::new(path.to_string(), "only OpenAI has it")),
+                "verbosity" => self.settings.shared(&key, value, &path),
                 _ => request.unmapped.push(unknown(&path)),
             }
         }
@@ -168,17 +167,15 @@ fn rest(key: &str, value: &Value, path: &Path<'_>, unmapped: &mut Vec<Dropped>) 
         // The answer repeats it, and there is no other use of it.
         "metadata" => return Ok(()),
         "store" if value == false => return Ok(()),
-        "store" => "the provider of this model keeps no answers",
+        "store" => "the provider of this model keeps no responses",
         "top_logprobs" if value == 0 => return Ok(()),
-        "top_logprobs" => "this model gives no log probabilities",
+        "top_logprobs" => "a translated answer has no log probabilities",
         "truncation" if value == "disabled" => return Ok(()),
-        "truncation" => "only OpenAI shortens conversations; one that is too long is refused",
-        "service_tier" if value == "auto" || value == "default" => return Ok(()),
-        "service_tier" => "service tiers differ between providers",
+        "truncation" => "only OpenAI's Responses API shortens conversations; one that is too long is refused",
         "max_tool_calls" => "it counts calls of hosted tools, which this model does not have",
-        "moderation" | "context_management" => "only OpenAI has it",
+        "moderation" => "a translated answer has no place for what it finds",
+        "context_management" => "only OpenAI's Responses API has it",
         "client_metadata" => "it is for OpenAI's own statistics",
-        "prompt_cache_key" | "prompt_cache_options" | "prompt_cache_retention" => "this provider caches by marks",
         _ => "unknown field",
     };
     unmapped.push(Dropped::new(path.to_string(), reason));

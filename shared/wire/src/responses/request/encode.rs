@@ -11,7 +11,7 @@ use crate::codec::{Encoded, Target};
 use crate::error::WireError;
 use crate::ir::{Block, Dropped, OutputFormat, Request, ThinkingMode};
 use crate::names::ToolNames;
-use crate::openai::encode::{effort, names, sampled, schema_name, tool_choice, user};
+use crate::openai::encode::{effort, losses, names, sampled, schema_name, settings, tool_choice, user};
 use crate::openai::model::Family;
 use crate::responses::stream;
 
@@ -24,9 +24,11 @@ pub fn encode_request(request: &Request, target: &Target<'_>) -> Result<Encoded,
         request,
         family: Family::of(target.model),
         names: names(),
-        dropped: request.unmapped.clone(),
+        dropped: losses(request),
+        openai: Map::new(),
         out: Map::new(),
     };
+    encoder.openai = settings(request, target.model, encoder.family, &mut encoder.dropped);
     encoder.set("model", target.model);
     if let Some(text) = instructions(&request.system) {
         encoder.set("instructions", text);
@@ -58,6 +60,8 @@ struct Encoder<'a> {
     family: Family,
     names: ToolNames,
     dropped: Vec<Dropped>,
+    /// What only OpenAI's own models take, until it has its place.
+    openai: Map<String, Value>,
     out: Map<String, Value>,
 }
 
@@ -84,9 +88,10 @@ impl Encoder<'_> {
             out.insert("strict".to_owned(), tool.strict.unwrap_or(false).into());
             Value::Object(out)
         });
-        let tools: Vec<Value> = tools.collect();
+        let mut tools: Vec<Value> = tools.collect();
         let named = |name: &str| json!({"type": "function", "name": names.encode(name)});
         let choice = tool_choice(self.request, &mut self.dropped, named);
+        tools.extend(self.openai.shift_remove("web_search_options").as_ref().map(web_search));
         if tools.is_empty() {
             return;
         }
@@ -145,8 +150,10 @@ impl Encoder<'_> {
     }
 
     fn format(&mut self) {
+        let mut text = Map::new();
+        text.extend(self.openai.shift_remove_entry("verbosity"));
         let format = match &self.request.output_format {
-            None => return,
+            None => Value::Null,
             Some(OutputFormat::JsonObject) => json!({"type": "json_object"}),
             Some(OutputFormat::JsonSchema { name, description, schema, strict }) => {
                 let mut format = Map::new();
@@ -160,7 +167,12 @@ impl Encoder<'_> {
                 Value::Object(format)
             }
         };
-        self.set("text", json!({ "format": format }));
+        if !format.is_null() {
+            text.insert("format".to_owned(), format);
+        }
+        if !text.is_empty() {
+            self.set("text", text);
+        }
     }
 
     fn rest(&mut self) {
@@ -177,5 +189,28 @@ impl Encoder<'_> {
             self.set("stream", true);
         }
         self.set("store", false);
+        let mut openai = std::mem::take(&mut self.openai);
+        // It stands there for every client's user.
+        openai.shift_remove("safety_identifier");
+        self.out.extend(openai);
     }
+}
+
+/// Chat completions' `web_search_options` as the tool, whose place of the user is flat.
+fn web_search(options: &Value) -> Value {
+    let mut tool = Map::new();
+    tool.insert("type".to_owned(), "web_search".into());
+    for (key, value) in options.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+        let value = match (key.as_str(), value.get("approximate").and_then(Value::as_object)) {
+            ("user_location", Some(place)) => {
+                let mut location = Map::new();
+                location.insert("type".to_owned(), "approximate".into());
+                location.extend(place.clone());
+                Value::Object(location)
+            }
+            _ => value.clone(),
+        };
+        tool.insert(key.clone(), value);
+    }
+    Value::Object(tool)
 }

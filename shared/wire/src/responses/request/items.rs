@@ -9,7 +9,8 @@
 use serde_json::{Map, Value, json};
 
 use super::content;
-use super::tools::{LOCAL_SHELL, member_name};
+use super::own;
+use super::tools::member_name;
 use crate::error::WireError;
 use crate::ir::{Block, Dropped, Message, Request, Role};
 use crate::openai::fields::{Path, array, object, string};
@@ -60,14 +61,24 @@ impl Turns<'_> {
                 call.finish(&mut self.request.unmapped);
                 self.assistant(vec![Block::ToolUse { id, name, input }]);
             }
-            "local_shell_call" => {
-                let mut call = Fields::new(fields, path);
-                let id = call.text("call_id")?;
-                let mut action = object(call.take("action")?, &path.key("action"))?;
-                action.shift_remove("type");
-                call.finish(&mut self.request.unmapped);
-                let (name, input) = (LOCAL_SHELL.to_owned(), Value::Object(action));
-                self.assistant(vec![Block::ToolUse { id, name, input }]);
+            "local_shell_call" => self.own_call(fields, path, own::LOCAL_SHELL, "action")?,
+            "shell_call" => self.own_call(fields, path, own::SHELL, "action")?,
+            "apply_patch_call" => self.own_call(fields, path, own::APPLY_PATCH, "operation")?,
+            "shell_call_output" => {
+                let mut result = Fields::new(fields, path);
+                let id = result.text("call_id")?;
+                let content = vec![Block::Text(result.take("output")?.to_string())];
+                result.finish(&mut self.request.unmapped);
+                self.result_turn(Block::ToolResult { id, content, is_error: false });
+            }
+            "apply_patch_call_output" => {
+                let mut result = Fields::new(fields, path);
+                let id = result.text("call_id")?;
+                let status = result.text("status")?;
+                let is_error = status == "failed";
+                let content = vec![Block::Text(result.optional("output")?.unwrap_or(status))];
+                result.finish(&mut self.request.unmapped);
+                self.result_turn(Block::ToolResult { id, content, is_error });
             }
             "function_call_output" | "custom_tool_call_output" | "local_shell_call_output" => {
                 let result = self.result(fields, path, &kind)?;
@@ -116,6 +127,26 @@ impl Turns<'_> {
                 self.request.messages.push(Message { role, blocks });
             }
         }
+        Ok(())
+    }
+
+    /// A call of a tool that is OpenAI's and that the client runs. `key`: where its arguments are.
+    fn own_call(
+        &mut self,
+        fields: Map<String, Value>,
+        path: &Path<'_>,
+        name: &str,
+        key: &str,
+    ) -> Result<(), WireError> {
+        let mut call = Fields::new(fields, path);
+        let id = call.text("call_id")?;
+        let mut input = object(call.take(key)?, &path.key(key))?;
+        if name == own::LOCAL_SHELL {
+            // Always `exec`.
+            input.shift_remove("type");
+        }
+        call.finish(&mut self.request.unmapped);
+        self.assistant(vec![Block::ToolUse { id, name: name.to_owned(), input: Value::Object(input) }]);
         Ok(())
     }
 
@@ -244,7 +275,9 @@ impl<'a> Fields<'a> {
     }
 
     fn finish(self, unmapped: &mut Vec<Dropped>) {
-        report(self.fields, &["id", "status", "name", "namespace"], self.path, unmapped);
+        const HARMLESS: [&str; 7] =
+            ["id", "status", "name", "namespace", "created_by", "environment", "max_output_length"];
+        report(self.fields, &HARMLESS, self.path, unmapped);
     }
 }
 

@@ -5,8 +5,8 @@
 //! | `function` | a function |
 //! | `namespace` | its functions, each named `<namespace>__<name>` |
 //! | `custom` (free text) | a function with one text, `input`; a grammar is in its description, and reported: nobody enforces it |
-//! | `local_shell` | a function with the fields of the shell's `action` |
-//! | a tool that OpenAI runs (`web_search`, `mcp`, ...) | left out, and reported; to force the call of one is refused |
+//! | `local_shell`, `shell`, `apply_patch` | a function with the fields of the call's `action` or `operation` (`own.rs`) |
+//! | a tool that OpenAI runs (`web_search`, `mcp`, `shell` in a container, ...) | left out, and reported; to force the call of one is refused |
 //! | any other | refused |
 //!
 //! What the model calls is written back in the client's form ([`ToolForm`]).
@@ -15,14 +15,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::own;
 use crate::error::WireError;
 use crate::ir::{Dropped, Tool, ToolForm};
 use crate::openai::fields::{Path, array, object, string};
 use crate::openai::settings::unknown;
 use crate::openai::tools::{function, name_of};
-
-/// The name of the function that stands for the client's shell.
-pub(super) const LOCAL_SHELL: &str = "local_shell";
 
 /// The name of a namespace's function.
 pub(super) fn member_name(namespace: &str, name: &str) -> String {
@@ -47,12 +45,15 @@ impl Tools<'_> {
                 "function" => tools.push(function(fields, &path, self.unmapped)?),
                 "namespace" => tools.extend(self.namespace(fields, &path)?),
                 "custom" => tools.push(self.custom(fields, &path)?),
-                LOCAL_SHELL => {
-                    self.forms.insert(LOCAL_SHELL.to_owned(), ToolForm::LocalShell);
-                    tools.push(local_shell());
+                own if own::form(own).is_some() && own::is_the_clients(&fields) => {
+                    if let Some(skills) = fields.get("environment").and_then(|place| place.get("skills")) {
+                        self.skills(skills, &path);
+                    }
+                    self.forms.extend(own::form(own).map(|form| (own.to_owned(), form)));
+                    tools.push(own::tool(own));
                 }
                 hosted if is_hosted(hosted) => {
-                    let reason = "only OpenAI runs this tool; the model is not offered it";
+                    let reason = "only OpenAI's Responses API runs this tool; the model is not offered it";
                     self.unmapped.push(Dropped::new(path.to_string(), reason));
                 }
                 other => {
@@ -62,6 +63,14 @@ impl Tools<'_> {
             }
         }
         Ok(tools)
+    }
+
+    fn skills(&mut self, skills: &Value, path: &Path<'_>) {
+        if skills.as_array().is_some_and(|skills| !skills.is_empty()) {
+            let reason = "this model is not told of skills; name them in the instructions";
+            let environment = path.key("environment");
+            self.unmapped.push(Dropped::new(environment.key("skills").to_string(), reason));
+        }
     }
 
     fn namespace(&mut self, mut fields: Map<String, Value>, path: &Path<'_>) -> Result<Vec<Tool>, WireError> {
@@ -133,24 +142,9 @@ impl Tools<'_> {
     }
 }
 
-/// <https://platform.openai.com/docs/guides/tools-local-shell>
-fn local_shell() -> Tool {
-    let text = json!({"type": "string"});
-    let properties = json!({
-        "command": {"type": "array", "items": text, "description": "The command and its arguments"},
-        "working_directory": text,
-        "env": {"type": "object", "additionalProperties": text},
-        "timeout_ms": {"type": "integer"},
-        "user": text,
-    });
-    let schema = json!({"type": "object", "properties": properties, "required": ["command"]});
-    let description = Some("Runs a command in a shell on the user's machine and returns its output.".to_owned());
-    Tool { name: LOCAL_SHELL.to_owned(), description, schema, strict: None, cache: None }
-}
-
 /// Tools that OpenAI runs itself, with and without a date behind their names.
 fn is_hosted(kind: &str) -> bool {
-    const HOSTED: [&str; 8] = [
+    const HOSTED: [&str; 9] = [
         "web_search",
         "file_search",
         "code_interpreter",
@@ -159,6 +153,8 @@ fn is_hosted(kind: &str) -> bool {
         "computer",
         "tool_search",
         "programmatic_tool_calling",
+        // In a container of OpenAI's: see `own`.
+        own::SHELL,
     ];
     HOSTED.iter().any(|hosted| kind == *hosted || kind.strip_prefix(hosted).is_some_and(|rest| rest.starts_with('_')))
 }
@@ -173,7 +169,7 @@ pub(super) fn name(kind: &str, mut fields: Map<String, Value>, path: &Path<'_>) 
                 None => name,
             })
         }
-        LOCAL_SHELL => Some(LOCAL_SHELL.to_owned()),
+        own if own::form(own).is_some() => Some(own.to_owned()),
         _ => None,
     })
 }

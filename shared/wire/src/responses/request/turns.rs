@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::error::WireError;
 use crate::ir::{Block, Dropped, Message, Request, Role, Source};
 use crate::names::ToolNames;
-use crate::openai::encode::{call_id, data_url, foreign_file, image_url, named_text};
+use crate::openai::encode::{call_id, data_url, detail, foreign_file, image_url, named_text};
 use crate::responses::reasoning::open_item;
 
 /// `breakpoints`: the model honours `prompt_cache_breakpoint`.
@@ -91,7 +91,7 @@ impl Turns<'_> {
                     None => self.thinking.get_or_insert_with(|| (path(), 0)).1 += 1,
                 },
                 Block::RedactedThinking(_) => self.thinking.get_or_insert_with(|| (path(), 0)).1 += 1,
-                Block::CacheMark(_) => {}
+                Block::CacheMark(_) | Block::Detail { .. } => {}
                 Block::Image(_) | Block::Document { .. } | Block::Audio { .. } | Block::ToolResult { .. } => {
                     let reason = "an assistant message holds text and calls only";
                     self.dropped.push(Dropped::new(path(), reason));
@@ -109,13 +109,15 @@ impl Turns<'_> {
                 Block::Text(text) if text.trim().is_empty() => continue,
                 Block::Text(text) => json!({"type": "input_text", "text": text}),
                 Block::Image(source) => {
-                    json!({"type": "input_image", "image_url": image_url(source, &path)?, "detail": "auto"})
+                    let detail = detail(blocks, index).unwrap_or("auto");
+                    json!({"type": "input_image", "image_url": image_url(source, &path)?, "detail": detail})
                 }
                 Block::Document { source, name } => document(source, name.as_deref(), &path)?,
                 Block::Audio { data, format } => {
                     json!({"type": "input_audio", "input_audio": {"data": data, "format": format}})
                 }
                 Block::ToolResult { .. } => continue,
+                Block::Detail { .. } => continue,
                 Block::CacheMark(_) => {
                     if let Some(Value::Object(last)) = parts.last_mut().filter(|_| self.breakpoints) {
                         last.insert("prompt_cache_breakpoint".to_owned(), json!({"mode": "explicit"}));

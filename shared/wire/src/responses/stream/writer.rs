@@ -311,7 +311,7 @@ impl StreamWriter for Writer {
                     let done = with(place, json!({"input": input}));
                     self.emit("response.custom_tool_call_input.done", done, out);
                 }
-                Some(ToolForm::LocalShell) => {}
+                Some(ToolForm::LocalShell | ToolForm::Shell | ToolForm::ApplyPatch) => {}
                 Some(ToolForm::Member { .. }) | None => {
                     let name = match form {
                         Some(ToolForm::Member { name, .. }) => name,

@@ -1,0 +1,251 @@
+//! Reasoning of another provider's model, in a request that goes to an upstream in the client's own dialect.
+//!
+//! A conversation that moves from one provider to another brings the first one's proofs along, and the second refuses a request with a proof that
+//! is not its own. Those that came through this gateway are marked, because they had to fit the client's dialect:
+//!
+//! | client and upstream | another's proof is | what becomes of it |
+//! |---|---|---|
+//! | Messages | a `signature` marked as Gemini's or as a reasoning item (`gemini::signature`, `responses::reasoning`) | the thinking block is left out |
+//! | Responses | an `encrypted_content` that begins with `tollgate.1.` | the reasoning item is left out |
+//! | GenerateContent | a `thoughtSignature` whose bytes begin with `tollgate` | the thought is left out; calls say that they have no signature |
+//!
+//! Everything left out is reported. A request without such a mark is not parsed here, and one without any signature is searched once: for the
+//! field's name.
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+use serde_json::{Value, json};
+
+use crate::codec::{Dialect, Target};
+use crate::ir::Dropped;
+use crate::{gemini, json as text, responses};
+
+/// The field that holds a proof, and how a foreign one begins.
+struct Marks {
+    field: Finder<'static>,
+    begins: Vec<Finder<'static>>,
+}
+
+impl Marks {
+    fn new(field: &'static str, begins: &[&'static str]) -> Self {
+        Self { field: Finder::new(field), begins: begins.iter().map(|mark| Finder::new(*mark)).collect() }
+    }
+
+    fn may_be_in(&self, body: &[u8]) -> bool {
+        self.field.find(body).is_some() && self.begins.iter().any(|mark| mark.find(body).is_some())
+    }
+}
+
+static MESSAGES: LazyLock<Marks> = LazyLock::new(|| {
+    Marks::new("\"signature\"", &[responses::SEALED, "gemini-thought:", "gemini-call:", "gemini-text:"])
+});
+static RESPONSES: LazyLock<Marks> = LazyLock::new(|| Marks::new(responses::SEALED, &[responses::SEALED]));
+/// `tollgate` in base64, as far as it does not depend on what follows.
+static GEMINI: LazyLock<Marks> = LazyLock::new(|| Marks::new("dG9sbGdhdG", &["dG9sbGdhdG"]));
+
+const REASON: &str = "another provider's reasoning; this one cannot read it";
+
+/// The request without what this upstream would refuse. `None`: there is nothing of the kind in it.
+pub(super) fn without(target: &Target<'_>, body: &[u8], dropped: &mut Vec<Dropped>) -> Option<Vec<u8>> {
+    let dialect = target.dialect;
+    let (marks, key) = match dialect {
+        Dialect::Messages => (&MESSAGES, "messages"),
+        Dialect::Responses => (&RESPONSES, "input"),
+        Dialect::GenerateContent => (&GEMINI, "contents"),
+        Dialect::Chat | Dialect::Converse | Dialect::Rerank => return None,
+    };
+    if !marks.may_be_in(body) {
+        return None;
+    }
+    let members = text::members(body).ok()?;
+    let member = members.iter().find(|member| member.key == key)?;
+    let mut turns: Vec<Value> = serde_json::from_str(member.value).ok()?;
+    let before = dropped.len();
+    match dialect {
+        Dialect::Messages => each_part(&mut turns, "messages", "content", dropped, &is_anothers_thinking),
+        Dialect::Responses => {
+            retain(&mut turns, "input", dropped, &|item| starts(item, "encrypted_content", responses::SEALED));
+        }
+        _ => {
+            each_part(&mut turns, "contents", "parts", dropped, &is_anothers_part);
+            if gemini::checks_signatures(target.model) {
+                sign_calls(&mut turns);
+            }
+        }
+    }
+    if dropped.len() == before {
+        return None;
+    }
+    let mut cuts = Vec::new();
+    // With a budget, the API refuses a loop of tools that does not begin with a thinking block (case 12).
+    let thinking = members.iter().find(|member| dialect == Dialect::Messages && member.key == "thinking");
+    if let Some(thinking) = thinking.filter(|thinking| thinking.value.contains("\"enabled\"") && is_bare_loop(&turns)) {
+        let reason = "the tool loop began at another provider; thinking is off for this call";
+        dropped.push(Dropped::new("thinking", reason));
+        cuts.push((thinking.value_span.clone(), json!({"type": "disabled"}).to_string()));
+    }
+    cuts.push((member.value_span.clone(), Value::Array(turns).to_string()));
+    Some(text::spliced(body, cuts))
+}
+
+fn starts(part: &Value, key: &str, mark: &str) -> bool {
+    part.get(key).and_then(Value::as_str).is_some_and(|proof| proof.starts_with(mark))
+}
+
+fn is_anothers_thinking(block: &Value) -> bool {
+    block.get("type").is_some_and(|kind| kind == "thinking")
+        && block.get("signature").and_then(Value::as_str).is_some_and(is_not_claudes)
+}
+
+/// A signature that this gateway marked as Gemini's or as a reasoning item of the Responses API: Claude refuses it.
+pub(crate) fn is_not_claudes(signature: &str) -> bool {
+    gemini::is_geminis(signature) || responses::is_item(signature)
+}
+
+/// Takes out and reports what is another's.
+fn retain(items: &mut Vec<Value>, path: &str, dropped: &mut Vec<Dropped>, is_anothers: &dyn Fn(&Value) -> bool) {
+    let mut index = 0;
+    items.retain(|item| {
+        let out = is_anothers(item);
+        if out {
+            dropped.push(Dropped::new(format!("{path}[{index}]"), REASON));
+        }
+        index += 1;
+        !out
+    });
+}
+
+/// The same for the parts of each turn; a turn that is left empty goes, too.
+fn each_part(
+    turns: &mut Vec<Value>,
+    path: &str,
+    key: &str,
+    dropped: &mut Vec<Dropped>,
+    is_anothers: &dyn Fn(&Value) -> bool,
+) {
+    let mut index = 0;
+    turns.retain_mut(|turn| {
+        let before = dropped.len();
+        let parts = turn.get_mut(key).and_then(Value::as_array_mut);
+        let is_empty = parts.is_some_and(|parts| {
+            retain(parts, &format!("{path}[{index}].{key}"), dropped, is_anothers);
+            parts.is_empty()
+        });
+        index += 1;
+        !(is_empty && dropped.len() > before)
+    });
+}
+
+/// Does the last turn of the model call tools without having thought first?
+fn is_bare_loop(turns: &[Value]) -> bool {
+    let last = turns.iter().rev().find(|turn| turn.get("role").is_some_and(|role| role == "assistant"));
+    let blocks = last.and_then(|turn| turn.get("content")).and_then(Value::as_array);
+    let kind = |block: &Value, wanted: &str| {
+        block.get("type").and_then(Value::as_str).is_some_and(|kind| kind.ends_with(wanted))
+    };
+    blocks.is_some_and(|blocks| {
+        blocks.iter().any(|block| kind(block, "tool_use"))
+            && !blocks.first().is_some_and(|block| kind(block, "thinking"))
+    })
+}
+
+const PROOFS: [&str; 2] = ["thoughtSignature", "thought_signature"];
+
+fn is_anothers_part(part: &Value) -> bool {
+    PROOFS.iter().any(|key| part.get(key).and_then(Value::as_str).is_some_and(gemini::is_carried))
+}
+
+/// The calls of a model that checks them have lost their proof with the thought: the first of each step says so. A client may have a step in several
+/// turns, as they were streamed.
+fn sign_calls(turns: &mut [Value]) {
+    let mut signed = false;
+    for turn in turns {
+        if turn.get("role").is_none_or(|role| role != "model") {
+            signed = false;
+            continue;
+        }
+        let parts = turn.get_mut("parts").and_then(Value::as_array_mut).into_iter().flatten();
+        let is_call = |part: &&mut Value| ["functionCall", "function_call"].iter().any(|key| part.get(key).is_some());
+        for call in parts.filter(is_call).filter_map(Value::as_object_mut) {
+            if !std::mem::replace(&mut signed, true) && !PROOFS.iter().any(|key| call.contains_key(*key)) {
+                call.insert("thoughtSignature".to_owned(), gemini::UNCHECKED.into());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Carrier;
+
+    fn edited(dialect: Dialect, body: &str) -> Option<(String, Vec<Dropped>)> {
+        let mut dropped = Vec::new();
+        let target = Target { dialect, carrier: Carrier::Direct, model: "gemini-3-flash-preview" };
+        let edited = without(&target, body.as_bytes(), &mut dropped)?;
+        Some((String::from_utf8(edited).unwrap(), dropped))
+    }
+
+    fn paths(dropped: &[Dropped]) -> Vec<&str> {
+        dropped.iter().map(|dropped| dropped.path.as_str()).collect()
+    }
+
+    #[test]
+    fn anothers_reasoning_is_taken_out_of_a_request_and_nothing_else_is_touched() {
+        let body = r#"{"model":"m", "input":[{"type":"reasoning","encrypted_content":"tollgate.1.signature.x"},{"type":"reasoning","encrypted_content":"gA"}],"x":1.0}"#;
+        let (edited, dropped) = edited(Dialect::Responses, body).unwrap();
+        assert_eq!(edited, r#"{"model":"m", "input":[{"type":"reasoning","encrypted_content":"gA"}],"x":1.0}"#);
+        assert_eq!(paths(&dropped), ["input[0]"]);
+    }
+
+    #[test]
+    fn claude_gets_no_signature_of_geminis_or_openais() {
+        let body = r#"{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":[{"type":"thinking","thinking":"","signature":"gemini-call:AA"},{"type":"tool_use","id":"c","name":"f","input":{}}]},{"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"tollgate.1.item.rs_1.gA"}]},{"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"EqQ="},{"type":"text","text":"ok"}]}], "x":1.0}"#;
+        let (edited, dropped) = edited(Dialect::Messages, body).unwrap();
+        assert_eq!(
+            edited,
+            r#"{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":[{"type":"tool_use","id":"c","name":"f","input":{}}]},{"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"EqQ="},{"type":"text","text":"ok"}]}], "x":1.0}"#
+        );
+        assert_eq!(paths(&dropped), ["messages[1].content[0]", "messages[2].content[0]"]);
+    }
+
+    #[test]
+    fn a_tool_loop_that_lost_its_thinking_runs_without_thinking() {
+        let body = r#"{"thinking": {"type":"enabled","budget_tokens":2048},"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"","signature":"gemini-call:AA"},{"type":"tool_use","id":"c","name":"f","input":{}}]}]}"#;
+        let (edited, dropped) = edited(Dialect::Messages, body).unwrap();
+        assert!(edited.starts_with(r#"{"thinking": {"type":"disabled"},"messages":[{"#), "{edited}");
+        assert_eq!(paths(&dropped), ["messages[0].content[0]", "thinking"]);
+    }
+
+    #[test]
+    fn gemini_gets_no_thought_of_anothers_and_a_call_without_proof_says_so() {
+        // `tollgate:EqQ=`
+        let carried = "dG9sbGdhdGU6RXFRPQ==";
+        let body = format!(
+            r#"{{"contents":[{{"role":"model","parts":[{{"text":"t","thought":true,"thoughtSignature":"{carried}"}}]}},{{"role":"model","parts":[{{"functionCall":{{"name":"g","args":{{}}}},"thoughtSignature":"AAAA"}}]}},{{"role":"user","parts":[]}},{{"role":"model","parts":[{{"functionCall":{{"name":"f","args":{{}}}}}}]}}]}}"#
+        );
+        let (edited, dropped) = edited(Dialect::GenerateContent, &body).unwrap();
+        assert_eq!(
+            edited,
+            r#"{"contents":[{"role":"model","parts":[{"functionCall":{"name":"g","args":{}},"thoughtSignature":"AAAA"}]},{"role":"user","parts":[]},{"role":"model","parts":[{"functionCall":{"name":"f","args":{}},"thoughtSignature":"skip_thought_signature_validator"}]}]}"#
+        );
+        assert_eq!(paths(&dropped), ["contents[0].parts[0]"]);
+    }
+
+    #[test]
+    fn who_only_talks_of_it_is_left_alone() {
+        for (dialect, body) in [
+            (Dialect::Responses, r#"{"input":[{"role":"user","content":"what is tollgate.1.signature?"}]}"#),
+            (Dialect::Messages, r#"{"messages":[{"role":"user","content":"a \"signature\" like gemini-call:x"}]}"#),
+            (
+                Dialect::Messages,
+                r#"{"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"gemini-call:","signature":"EqQ="}]}]}"#,
+            ),
+            (Dialect::GenerateContent, r#"{"contents":[{"parts":[{"text":"dG9sbGdhdGU6"}]}]}"#),
+            (Dialect::GenerateContent, r#"{"contents":[{"parts":[{"text":"x","thoughtSignature":"AAdG9sbGdhdG"}]}]}"#),
+        ] {
+            assert_eq!(edited(dialect, body), None, "{body}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Tools and settings that only OpenAI has, on their way to others and to OpenAI itself.
+
+#[cfg(test)]
+#[path = "openai_tools/cases.rs"]
+mod cases;
