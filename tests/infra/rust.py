@@ -30,8 +30,8 @@ SIGNED = {
     # OpenAI's and Anthropic's dialects at Bedrock's own endpoint, and at the one called Mantle: see AWS's "Making inference requests".
     "bedrock": {"bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"},
     "bedrock-mantle": {"bedrock-mantle:CreateInference"},
-    # GetCallerIdentity, as a proof for Google's token service. It needs no permission.
-    "sts": set(),
+    # GetCallerIdentity, as a proof for Google's token service, needs no permission; a token for Microsoft's does.
+    "sts": {"sts:GetWebIdentityToken"},
 }
 # Calls that no function makes.
 NOT_ON_LAMBDA = {"dynamodb:CreateTable"}
@@ -106,6 +106,8 @@ def variables():
         for _, text in sources(folder):
             names |= set(re.findall(r'"(TOLLGATE_[A-Z0-9_]+)"', text))
             names |= set(re.findall(r'\bvar(?:_os)?\("([A-Z0-9_]+)"\)', text))
+            # Those of Azure's SDKs, which are looked up by name.
+            names |= set(re.findall(r'"(AZURE_(?:TENANT|CLIENT|FEDERATED|AUTHORITY)_[A-Z_]+|(?:IDENTITY|MSI)_[A-Z_]+)"', text))
             for constant in re.findall(r"\bvar(?:_os)?\(([A-Z0-9_]+)\)", text):
                 names.add(re.search(rf'const {constant}: &str = "(\w+)"', text)[1])
     return names

@@ -26,13 +26,14 @@ ON_BEHALF = {
 DUE = {"dynamodb:Query": "only the sweep asks what is due"}
 MODELS = dict.fromkeys(["bedrock-mantle:CreateInference", "bedrock:ApplyGuardrail", "bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"],
                        "tollgate-hooks takes the AWS configuration and the HTTP client from tollgate-upstream, and asks no model")
+AZURE = {"sts:GetWebIdentityToken": "for a workload identity at Azure, which the configuration of the templates has not: whoever writes one adds the statement"}
 NOT_NEEDED = {
-    "gateway": DUE,
-    "gateway-stream": DUE,
-    "container": DUE,
-    "rate-limiter": DUE | MODELS,
-    "budget": DUE | MODELS | {"events:PutEvents": "only the sweep sends warnings"},
-    "sweep": MODELS | {"secretsmanager:GetSecretValue": "the shared secret is for callers, and a schedule sends none"},
+    "gateway": DUE | AZURE,
+    "gateway-stream": DUE | AZURE,
+    "container": DUE | AZURE,
+    "rate-limiter": DUE | MODELS | AZURE,
+    "budget": DUE | MODELS | AZURE | {"events:PutEvents": "only the sweep sends warnings"},
+    "sweep": MODELS | AZURE | {"secretsmanager:GetSecretValue": "the shared secret is for callers, and a schedule sends none"},
 }
 BINARY = {"gateway": "gateway", "gateway-stream": "gateway", "container": "gateway", "rate-limiter": "rate-limiter", "budget": "budget", "sweep": "budget"}
 

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 use tollgate_auth::AuthError;
-use tollgate_config::{Config, RouteType};
+use tollgate_config::{Config, RouteType, UnguardedRoute};
 use tollgate_upstream::within;
 use tollgate_wire::codec::Dialect;
 use tollgate_wire::ir::{Fault, FaultKind};
@@ -147,6 +147,16 @@ impl<'a> Route<'a> {
             Self::Forwarded { detect: false } => "passthrough",
             Self::Forwarded { detect: true } => "detect",
             Self::Unknown => "unknown",
+        }
+    }
+
+    /// What the guards' configuration calls it, if no guard sees it.
+    pub fn unguarded(self) -> Option<UnguardedRoute> {
+        match self {
+            Self::Forwarded { detect: true } => Some(UnguardedRoute::Detect),
+            Self::Forwarded { detect: false } => Some(UnguardedRoute::Passthrough),
+            Self::Realtime => Some(UnguardedRoute::Realtime),
+            _ => None,
         }
     }
 

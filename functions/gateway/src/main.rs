@@ -48,8 +48,14 @@ fn check(file: &str) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(&error.to_string()),
     };
+    let unseen: Vec<&str> =
+        config.ai.prompt_guard.iter().flat_map(|guard| &guard.unguarded_routes).map(|r| r.name()).collect();
+    let unseen = match unseen[..] {
+        [] => String::new(),
+        _ => format!("no guard of ai.promptGuard sees routes of these types: {}\n", unseen.join(", ")),
+    };
     match App::new(config) {
-        Ok(_) => say(&format!("{file}: ok\n")),
+        Ok(_) => say(&format!("{file}: ok\n{unseen}")),
         Err(error) => fail(&format!("{file}: {error}")),
     }
 }

@@ -250,7 +250,7 @@ fn spent(one: &Use, last: Option<&State>, prompt: Prompt) -> Option<Spent> {
         }
         (Fate::Served, Some(state)) => {
             usage = state.usage;
-            if usage.input.is_none() && usage.cache_read.is_none() && usage.searches.is_none() {
+            if usage.input.is_none() && usage.cache_read.is_none() && usage.searches.or(usage.seconds).is_none() {
                 usage.input = Some(prompt.tokens);
                 estimated = true;
             }

@@ -22,7 +22,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 use tollgate_auth::Identity;
-use tollgate_limits::{Prompt, What};
+use tollgate_limits::{Limiter, Prompt, What};
 use tollgate_upstream::{Forward, Forwarded, ModelPlace, forward, forwardable};
 use tollgate_wire::codec::{self, Dialect, Seed};
 use tollgate_wire::exchange::State;
@@ -123,7 +123,9 @@ fn reservation(
     identity: &Arc<Identity>,
     deadline: Instant,
 ) -> meter::Request {
-    let prompt = app.limiter.as_ref().filter(|_| asked.detect).map(|limiter| limiter.prompt(body));
+    let is_form = text(&asked.parts.headers, &CONTENT_TYPE).is_some_and(|kind| kind.starts_with("multipart/"));
+    let estimate = |limiter: &Limiter| if is_form { Prompt::of_form(body) } else { limiter.prompt(body) };
+    let prompt = app.limiter.as_deref().filter(|_| asked.detect).map(estimate);
     meter::Request {
         identity: Arc::clone(identity),
         model: model.to_owned(),

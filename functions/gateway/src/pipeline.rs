@@ -100,7 +100,11 @@ async fn respond(
             Route::Conversation(_) => converse(app, parts, body, client, request_id, books, &identity).await,
             Route::Kept(_) if app.guards.checks_answers() => {
                 accept::drain_refused(parts, body).await;
-                refuse(books, &guarded(), client, request_id).await
+                refuse(books, &guard::kept(), client, request_id).await
+            }
+            _ if app.guards.bar(route.unguarded()) => {
+                accept::drain_refused(parts, body).await;
+                refuse(books, &guard::barred(route.name()), client, request_id).await
             }
             Route::Kept(_) => {
                 let asked = Asked { parts, client, request_id, detect: false };
@@ -122,12 +126,6 @@ async fn respond(
             }
         },
     }
-}
-
-/// What a provider keeps is what its model said, before any guard had seen it.
-fn guarded() -> Fault {
-    let text = "responses that the provider keeps cannot be read here: prompt guards check answers on this gateway, and have not checked those";
-    Fault::new(FaultKind::Permission, text).with_code("guarded")
 }
 
 /// After a panic.

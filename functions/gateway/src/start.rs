@@ -108,6 +108,8 @@ pub async fn natively(
         from_environment.map(|text| text.parse().map_err(|_| format!("TOLLGATE_LISTEN={text}: not an address")));
     let wanted = config.as_ref().map_or_else(|| Config::default().listen(), Config::listen);
     let wanted = listen.or(from_environment.transpose()?).unwrap_or(wanted);
+    let connections = config.as_ref().and_then(|config| config.max_connections);
+    let connections = connections.map_or(native::MAX_CONNECTIONS, |most| most as usize);
     let listener = native::bind(wanted).await?;
     let bound = listener.local_addr().map_err(|error| error.to_string())?;
     let (config, local) = local::complete(config, bound, local_issuer).await?;
@@ -136,7 +138,7 @@ pub async fn natively(
     tracing::info!(listen = %bound, config.version = app.version().map(AsRef::as_ref), "listening");
     app.warm();
     drop(app);
-    native::serve(listener, routes, native::signal()).await;
+    native::serve(listener, routes, connections, native::signal()).await;
     live.app().settle_up().await;
     Ok(())
 }

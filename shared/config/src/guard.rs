@@ -7,6 +7,7 @@ use std::time::Duration;
 use regex_lite::Regex;
 use serde::Deserialize;
 
+use crate::RouteType;
 use crate::template::Template;
 
 /// agentgateway's.
@@ -23,6 +24,51 @@ pub struct PromptGuard {
     pub response: Vec<Guard>,
     /// What a streamed answer means for the response guards.
     pub streaming: GuardStreaming,
+    /// Route types that may be used although no guard sees them. Left out: their requests are refused (403) where there is a guard.
+    pub unguarded_routes: Vec<UnguardedRoute>,
+}
+
+/// A route type that no guard sees: what passes there is not read as a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the names say it; they are those of the route types")]
+pub enum UnguardedRoute {
+    Passthrough,
+    Detect,
+    Realtime,
+}
+
+impl UnguardedRoute {
+    /// Of a route type; `None`: guards see it.
+    #[must_use]
+    pub fn of(kind: RouteType) -> Option<Self> {
+        match kind {
+            RouteType::Passthrough => Some(Self::Passthrough),
+            RouteType::Detect => Some(Self::Detect),
+            RouteType::Realtime => Some(Self::Realtime),
+            _ => None,
+        }
+    }
+
+    /// As the configuration names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Passthrough => "passthrough",
+            Self::Detect => "detect",
+            Self::Realtime => "realtime",
+        }
+    }
+}
+
+impl PromptGuard {
+    /// Are there guards, and does none of them see this route, nor the file say that this is meant?
+    #[must_use]
+    pub fn bars(&self, route: UnguardedRoute) -> bool {
+        let guarded = !self.request.is_empty() || !self.response.is_empty();
+        guarded && !self.unguarded_routes.contains(&route)
+    }
 }
 
 /// Streamed answers and response guards.

@@ -206,6 +206,9 @@ pub struct PriceEntry {
     /// A search unit of a rerank: a query with up to 100 documents. As all prices, for a million of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<UsdPerMillion>,
+    /// A second of sound that is transcribed, at models that are paid by its length. As all prices, for a million of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<UsdPerMillion>,
     /// The most output tokens that the model gives: bounds what a request reserves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,

@@ -76,6 +76,9 @@ pub struct Copilot {
 pub enum AzureAuth {
     /// Credentials that the file names.
     ExplicitConfig(AzureCredentials),
+    /// What the environment has: an application's secret (`AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_CLIENT_SECRET`), else a token of its own
+    /// (`AZURE_FEDERATED_TOKEN_FILE`), else a managed identity.
+    Implicit(EntraToken),
 }
 
 /// Kinds of credentials for Entra ID. One key.
@@ -85,6 +88,21 @@ pub enum AzureAuth {
 pub enum AzureCredentials {
     /// An application and its secret.
     ClientSecret(EntraClient),
+    /// The identity that Azure gives a machine, a container or a function.
+    ManagedIdentity(ManagedIdentity),
+    /// An application that trusts who runs the gateway: Kubernetes, or AWS.
+    WorkloadIdentity(WorkloadIdentity),
+}
+
+/// What a token of Entra ID is for, and where it is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct EntraToken {
+    /// What the token is for. Default `https://cognitiveservices.azure.com/.default`, of a Foundry resource `https://ai.azure.com/.default`.
+    pub scope: Option<String>,
+    /// Where tokens are asked for. Default: Entra ID's endpoint of the tenant, or that of the managed identity.
+    pub token_url: Option<String>,
 }
 
 /// An application that is registered with Entra ID.
@@ -101,7 +119,7 @@ pub struct EntraClient {
     /// A reference to the application's secret.
     #[serde(alias = "client_secret")]
     pub client_secret: SecretRef,
-    /// What the token is for. Default `https://cognitiveservices.azure.com/.default`.
+    /// What the token is for. Default `https://cognitiveservices.azure.com/.default`, of a Foundry resource `https://ai.azure.com/.default`.
     #[serde(default)]
     pub scope: Option<String>,
     /// Where tokens are asked for. Default `https://login.microsoftonline.com/<tenantId>/oauth2/v2.0/token`.
@@ -109,12 +127,69 @@ pub struct EntraClient {
     pub token_url: Option<String>,
 }
 
-impl EntraClient {
-    /// What the token is for: <https://learn.microsoft.com/azure/ai-foundry/openai/how-to/managed-identity>.
-    #[must_use]
-    pub fn scope(&self) -> &str {
-        self.scope.as_deref().unwrap_or("https://cognitiveservices.azure.com/.default")
-    }
+/// A managed identity.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct ManagedIdentity {
+    /// Which one, where a machine has several. Left out: its own.
+    pub user_assigned_identity: Option<AssignedIdentity>,
+    /// As of `implicit`.
+    pub scope: Option<String>,
+    /// Where tokens are asked for. Default: `IDENTITY_ENDPOINT`, else Azure's metadata service.
+    pub token_url: Option<String>,
+}
+
+/// One of several managed identities. One key.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum AssignedIdentity {
+    /// By the id of its application.
+    ClientId(String),
+    /// By the id of its principal.
+    ObjectId(String),
+    /// By its id as a resource of Azure.
+    ResourceId(String),
+}
+
+/// An application of Entra ID with a federated credential.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct WorkloadIdentity {
+    /// The directory's id. Default: `AZURE_TENANT_ID`.
+    pub tenant_id: Option<String>,
+    /// The application's id. Default: `AZURE_CLIENT_ID`.
+    pub client_id: Option<String>,
+    /// Who says who the gateway is. Default: the file that `AZURE_FEDERATED_TOKEN_FILE` names.
+    pub token: Option<WorkloadToken>,
+    /// As of `implicit`.
+    pub scope: Option<String>,
+    /// Where tokens are asked for. Default: the tenant's endpoint at `AZURE_AUTHORITY_HOST`, else at `https://login.microsoftonline.com`.
+    pub token_url: Option<String>,
+}
+
+/// Where a workload's own token comes from. One key.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum WorkloadToken {
+    /// A file, which is read again for every token.
+    File(String),
+    /// AWS STS, for the ambient credentials (IAM outbound identity federation): no secret is needed.
+    Aws(AwsToken),
+}
+
+/// A token of AWS STS about the gateway's role.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct AwsToken {
+    /// What the federated credential expects. Default `api://AzureADTokenExchange`.
+    pub audience: Option<String>,
+    /// Default: the ambient region.
+    pub region: Option<String>,
 }
 
 /// How the gateway gets tokens of Google Cloud.

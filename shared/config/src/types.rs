@@ -23,6 +23,8 @@ use crate::webhooks::Webhooks;
 pub struct Config {
     /// Where the native server listens. Lambda ignores it. Default `127.0.0.1:8787`.
     pub listen: Option<SocketAddr>,
+    /// Connections that may be open at a time; more wait. Default 10,000. Lambda ignores it.
+    pub max_connections: Option<u32>,
     /// Who may call, and which team a token belongs to.
     pub auth: Auth,
     /// Providers, chains and model names.

@@ -17,6 +17,7 @@ const MAX_TIMEOUT_MS: u64 = 3_600_000;
 const MAX_RELOAD_S: u64 = 86_400;
 const MAX_BODY_BYTES: u64 = 1024 * 1024 * 1024;
 const MAX_ATTEMPTS: u32 = 100;
+const MAX_CONNECTIONS: u64 = 1_000_000;
 
 /// Checks a folded configuration against the file that it came from.
 pub(crate) fn check(config: &Config, folded: &Folded, tree: &Node) -> Vec<Problem> {
@@ -29,8 +30,10 @@ pub(crate) fn check(config: &Config, folded: &Folded, tree: &Node) -> Vec<Proble
     if let Some(guard) = &config.ai.prompt_guard {
         let place = if folded.guard_in_policies { "ai.policies.ai.promptGuard" } else { "ai.promptGuard" };
         guard::check(guard, &Path::of(place), &mut report);
+        guard::check_routes(guard, &config.ai.routes, &mut report);
     }
     check_request(&config.request, &mut report);
+    report.in_range(&Path::of("maxConnections"), config.max_connections.map(u64::from), MAX_CONNECTIONS);
     report.in_range(&Path::of("reload.everySeconds"), config.reload.every_seconds, MAX_RELOAD_S);
     if let Some(limits) = &config.limits {
         limits::check(limits, &mut report);

@@ -81,11 +81,10 @@ const INSECURE: &[&str] = &["insecure", "insecureHost"];
 /// agentgateway's `backendAuth`.
 const AUTH: &[&str] = &["copilot", "credentials", "crossAppAccess", "oauthTokenExchange", "passthrough"];
 
-/// agentgateway's other ways to tokens of Entra ID, which need Azure's own machines or tools.
-const AZURE_AUTH: &[&str] = &["developerImplicit", "implicit", "managedIdentity", "workloadIdentity"];
+/// agentgateway's way to tokens of Entra ID by the tools on a developer's machine.
+const AZURE_AUTH: &[&str] = &["developerImplicit"];
 
-const AZURE_REMEDY: &str =
-    "use {azure: {explicitConfig: {clientSecret: {tenantId: .., clientId: .., clientSecret: REFERENCE}}}}";
+const AZURE_REMEDY: &str = "use {azure: {implicit: {}}}, or {azure: {explicitConfig: ..}} with clientSecret, managedIdentity or workloadIdentity";
 
 /// agentgateway's explicit AWS credentials.
 const AWS: &[&str] = &["accessKeyId", "assumeRole", "region", "secretAccessKey", "serviceName", "sessionToken"];

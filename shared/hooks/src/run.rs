@@ -122,7 +122,7 @@ async fn natively<F: Function>(app: App, function: F, listen: Option<SocketAddr>
     tracing::info!(listen = %bound, function = F::NAME, "listening");
     let router = function.router();
     tokio::select! {
-        () = native::serve(listener, router, native::signal()) => {}
+        () = native::serve(listener, router, native::MAX_CONNECTIONS, native::signal()) => {}
         () = function.beside() => {}
     }
     Ok(String::new())

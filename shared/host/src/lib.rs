@@ -5,3 +5,4 @@
 pub mod connection;
 pub mod lambda;
 pub mod native;
+mod streams;

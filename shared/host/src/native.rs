@@ -1,23 +1,34 @@
 //! The native server: laptop, container, ECS. HTTP/1.1 and HTTP/2 (prior knowledge) on one port.
+//!
+//! No client is waited for forever (`connection`, `streams`), and no more connections are open than may be: when all are, the next ones wait to be accepted.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use axum::response::Response;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::util::MapResponse;
 
 use crate::connection::{Connection, Patience};
+use crate::streams::{Streams, Watched};
+
+/// Open connections, at most, where nothing else is configured. Each may need two file descriptors: its own, and an upstream's.
+pub const MAX_CONNECTIONS: usize = 10_000;
 
 /// A client may take this long to send a request's head. It also ends connections that are idle between two requests, and has to be longer than
 /// the idle timeout of a load balancer in front (60 s for an ALB): that would send a request into a connection that is being closed.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
-/// And so long to say anything at all, or to take more of an answer.
-const PATIENCE: Patience = Patience { opening: Duration::from_secs(15), stalled: Duration::from_secs(60) };
+/// And so long to say anything at all, to take more of an answer, or to ask for something on a connection of HTTP/2.
+const PATIENCE: Patience =
+    Patience { opening: Duration::from_secs(15), stalled: Duration::from_secs(60), idle: HEAD_TIMEOUT };
 /// Requests that are still running at a shutdown get this long.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -28,18 +39,28 @@ pub async fn bind(listen: SocketAddr) -> Result<TcpListener, String> {
         .map_err(|e| format!("cannot listen on {listen}: {e}. Choose another address with --listen or `listen:`"))
 }
 
-/// Serves until `shutdown` is done, then lets the running requests end.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(30));
+/// Serves until `shutdown` is done, then lets the running requests end. `connections`: how many may be open at a time.
+pub async fn serve(listener: TcpListener, router: Router, connections: usize, shutdown: impl Future<Output = ()>) {
+    serve_with(listener, router, connections, PATIENCE, shutdown).await;
+}
+
+async fn serve_with(
+    listener: TcpListener,
+    router: Router,
+    connections: usize,
+    patience: Patience,
+    shutdown: impl Future<Output = ()>,
+) {
+    let service = MapResponse::new(router, |response: Response| response.map(Watched::new));
+    let places = Arc::new(Semaphore::new(connections.clamp(1, Semaphore::MAX_PERMITS)));
     let graceful = GracefulShutdown::new();
     tokio::pin!(shutdown);
     loop {
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
+        let accepted = async { (place(&places, connections).await, listener.accept().await) };
+        let (place, stream) = tokio::select! {
+            accepted = accepted => match accepted {
+                (place, Ok((stream, _))) => (place, stream),
+                (_, Err(error)) => {
                     // Out of file descriptors, most likely: the others need a moment to end.
                     tracing::warn!(error.cause = %error, "a connection could not be accepted");
                     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -49,17 +70,36 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
             () = &mut shutdown => break,
         };
         let _ = stream.set_nodelay(true);
-        let stream = TokioIo::new(Connection::new(stream, PATIENCE));
-        let connection = builder.serve_connection_with_upgrades(stream, TowerToHyperService::new(router.clone()));
-        let connection = graceful.watch(connection.into_owned());
+        let streams = Streams::new(patience);
+        let stream = TokioIo::new(Connection::new(stream, patience, streams.marks_http2(), place));
+        let service = TowerToHyperService::new(service.clone());
+        let mut builder = Builder::new(streams.clone());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+        builder.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(30));
+        let connection = graceful.watch(builder.serve_connection_with_upgrades(stream, service).into_owned());
         tokio::spawn(async move {
-            let _: Result<(), _> = connection.await;
+            tokio::select! {
+                _ = connection => {}
+                () = streams.idle() => {}
+            }
         });
     }
     drop(listener);
     if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
         tracing::warn!(grace_s = GRACE.as_secs(), "requests were still running at the end of the grace period");
     }
+}
+
+/// A place for one more connection. The next ones wait in the system's own queue meanwhile.
+async fn place(places: &Arc<Semaphore>, connections: usize) -> Option<OwnedSemaphorePermit> {
+    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+        return Some(place);
+    }
+    tracing::warn!(
+        connections,
+        "as many connections are open as may be (maxConnections): the next ones wait for one to end"
+    );
+    Arc::clone(places).acquire_owned().await.ok()
 }
 
 /// Done at SIGINT or SIGTERM.
@@ -76,5 +116,105 @@ pub async fn signal() {
         Ok(()) = interrupt => {}
         Ok(()) = terminate => {}
         _ = never => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use axum::body::{Body, Bytes};
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    const PATIENT: Patience = Patience {
+        opening: Duration::from_secs(60),
+        stalled: Duration::from_millis(100),
+        idle: Duration::from_secs(60),
+    };
+
+    async fn server(router: Router, connections: usize, patience: Patience) -> SocketAddr {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve_with(listener, router, connections, patience, std::future::pending()));
+        address
+    }
+
+    /// HTTP/2's preface, and settings in which streams have no window (RFC 9113, sections 3.4 and 6.5).
+    const OPENING: &[u8] =
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x04\x00\x00\x00\x00";
+    /// `GET /` on stream 1: headers, the last frame of it (RFC 9113, section 6.2; the fields stand in HPACK's static table).
+    const GET: &[u8] = b"\x00\x00\x03\x01\x05\x00\x00\x00\x01\x82\x86\x84";
+
+    /// Tells when it is dropped.
+    struct Told(Option<oneshot::Sender<()>>);
+
+    impl Drop for Told {
+        fn drop(&mut self) {
+            let _ = self.0.take().map(|told| told.send(()));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_an_http2_client_gives_no_window_for_is_dropped() {
+        for whole in [true, false] {
+            let (tell, told) = oneshot::channel();
+            let told_by = Arc::new(Mutex::new(Some(Told(Some(tell)))));
+            let router = Router::new().route(
+                "/",
+                get(move || async move {
+                    let guard = told_by.lock().unwrap().take();
+                    let pieces = futures_util::stream::unfold(guard, move |guard| async move {
+                        let piece = Ok::<_, Infallible>(Bytes::from_static(b"more"));
+                        Some((piece, if whole { None } else { guard }))
+                    });
+                    Body::from_stream(pieces)
+                }),
+            );
+            let mut client = TcpStream::connect(server(router, 9, PATIENT).await).await.unwrap();
+            client.write_all(OPENING).await.unwrap();
+            client.write_all(GET).await.unwrap();
+            assert_eq!(told.await, Ok(()), "the upstream call behind it would be dropped with it");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_http2_connection_that_asks_for_nothing_is_closed() {
+        let patience = Patience { idle: Duration::from_millis(50), ..PATIENT };
+        let router = Router::new().route("/", get(|| async { "hi" }));
+        let mut client = TcpStream::connect(server(router, 9, patience).await).await.unwrap();
+        client.write_all(OPENING).await.unwrap();
+        client.write_all(GET).await.unwrap();
+        let mut said = Vec::new();
+        // Closed or reset: there may be frames that the client never took.
+        let _ = client.read_to_end(&mut said).await;
+        assert!(!said.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_connection_too_many_waits_for_another_to_end() {
+        let router = Router::new().route("/", get(|| async { "hi" }));
+        let address = server(router, 1, PATIENT).await;
+        let ask = async |client: &mut TcpStream| {
+            client.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
+        };
+        let answer = async |client: &mut TcpStream| {
+            let mut said = [0; 12];
+            client.read_exact(&mut said).await.unwrap();
+            said
+        };
+        let mut first = TcpStream::connect(address).await.unwrap();
+        ask(&mut first).await;
+        assert_eq!(&answer(&mut first).await, b"HTTP/1.1 200");
+        let mut second = TcpStream::connect(address).await.unwrap();
+        ask(&mut second).await;
+        let early = tokio::time::timeout(Duration::from_millis(100), answer(&mut second)).await;
+        assert!(early.is_err(), "the first is still open");
+        drop(first);
+        assert_eq!(&answer(&mut second).await, b"HTTP/1.1 200");
     }
 }

@@ -12,6 +12,9 @@ const IMAGES: [&[u8]; 4] = [b"/9j/", b"iVBOR", b"R0lGOD", b"UklGR"];
 /// An image in a request, in either dialect, also by URL.
 const IMAGE_MARKS: [&[u8]; 2] = [b"\"image_url\":", b"\"type\":\"image\""];
 
+const FORM_BYTES_PER_SECOND: u64 = 2_000;
+const FORM_TOKENS_PER_SECOND: u64 = 10;
+
 /// The tokens of a prompt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Prompt {
@@ -21,12 +24,21 @@ pub struct Prompt {
     pub bound: u64,
     /// Of a rerank: search units, which are priced beside tokens or instead of them.
     pub searches: u64,
+    /// Of a recording: seconds, which are priced instead of tokens where a model is paid by them.
+    pub seconds: u64,
 }
 
 impl Prompt {
     /// A prompt whose tokens the caller has counted.
     pub fn counted(tokens: u64) -> Self {
-        Self { tokens, bound: tokens, searches: 0 }
+        Self { tokens, bound: tokens, ..Self::default() }
+    }
+
+    /// Of a form with files, most of them recordings. Nobody knows how long those are before they are heard: counted are 16 kbit/s, less than most have, and OpenAI's
+    /// ten tokens a second (<https://platform.openai.com/docs/guides/realtime-costs>).
+    pub fn of_form(body: &[u8]) -> Self {
+        let seconds = to_u64(body.len()).div_ceil(FORM_BYTES_PER_SECOND);
+        Self { seconds, ..Self::counted(seconds.saturating_mul(FORM_TOKENS_PER_SECOND)) }
     }
 
     /// Of a request's body, in any dialect.
@@ -51,7 +63,7 @@ impl Prompt {
         Self {
             tokens: text.div_ceil(bytes_per_token.max(1)).saturating_add(media),
             bound: text.saturating_add(media),
-            searches: 0,
+            ..Self::default()
         }
     }
 }
@@ -91,8 +103,18 @@ mod tests {
 
     #[test]
     fn text_is_bounded_by_its_bytes() {
-        assert_eq!(of(&"a".repeat(300)), Prompt { tokens: 100, bound: 300, searches: 0 });
-        assert_eq!(Prompt::of_body(b"abcd", 0, 0), Prompt { tokens: 4, bound: 4, searches: 0 }, "no division by zero");
+        assert_eq!(of(&"a".repeat(300)), Prompt { tokens: 100, bound: 300, ..Prompt::default() });
+        assert_eq!(
+            Prompt::of_body(b"abcd", 0, 0),
+            Prompt { tokens: 4, bound: 4, ..Prompt::default() },
+            "no division by zero"
+        );
+    }
+
+    #[test]
+    fn a_recording_counts_by_its_size() {
+        let minute = Prompt::of_form(&vec![0; 120_000]);
+        assert_eq!((minute.seconds, minute.tokens, minute.bound), (60, 600, 600));
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(crate) fn updates(team: &str, records: &[Record], id: &str, at: SystemTime) 
     sums.into_iter().map(update).collect()
 }
 
-fn figures(record: &Record) -> [(&'static str, u64); 12] {
+fn figures(record: &Record) -> [(&'static str, u64); 13] {
     let usage = &record.usage;
     let tokens = |value: Option<u64>| value.unwrap_or_default();
     [
@@ -76,6 +76,7 @@ fn figures(record: &Record) -> [(&'static str, u64); 12] {
         ("reasoning", tokens(usage.reasoning)),
         ("audio_input", tokens(usage.audio_input)),
         ("audio_output", tokens(usage.audio_output)),
+        ("seconds", tokens(usage.seconds)),
         ("nano_usd", record.nano_usd),
         ("estimated", u64::from(record.estimated)),
         ("unpriced", u64::from(record.unpriced)),

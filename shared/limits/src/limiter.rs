@@ -242,9 +242,9 @@ impl Limiter {
             costs.tokens = costs.tokens.max(ask.prompt.tokens.saturating_add(output));
             match price {
                 Some(price) => {
-                    let searches = price.search_nano_usd(ask.prompt.searches);
-                    let bound = price.bound_nano_usd(ask.prompt.bound, output).saturating_add(searches);
-                    let prompt = price.bound_nano_usd(ask.prompt.tokens, 0).saturating_add(searches);
+                    let beside = price.beside_tokens_nano_usd(ask.prompt.searches, ask.prompt.seconds);
+                    let bound = price.bound_nano_usd(ask.prompt.bound, output).saturating_add(beside);
+                    let prompt = price.bound_nano_usd(ask.prompt.tokens, 0).saturating_add(beside);
                     costs.nano_usd = costs.nano_usd.max(bound);
                     costs.prompt_nano_usd = costs.prompt_nano_usd.max(prompt);
                 }
@@ -260,6 +260,7 @@ impl Limiter {
         let mut bill = Bill::default();
         for call in spent {
             let price = book.find(&call.kind, &call.model).or(self.unknown_price.as_ref());
+            let price = price.filter(|price| price.covers(&call.usage));
             let nano_usd = price.map_or(0, |price| price.cost_nano_usd(&call.usage));
             let tokens = call.usage.total_input().saturating_add(call.usage.output.unwrap_or_default());
             bill.tokens = bill.tokens.saturating_add(tokens);

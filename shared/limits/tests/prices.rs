@@ -98,7 +98,19 @@ mod cost {
         let price = price(json!({"input": 0, "output": 0, "search": 2000}));
         let usage = Usage { searches: Some(3), ..Usage::default() };
         assert_eq!(price.cost_nano_usd(&usage), 6_000_000, "two dollars for a thousand");
-        assert_eq!(price.search_nano_usd(3), 6_000_000);
+        assert_eq!(price.beside_tokens_nano_usd(3, 7), 6_000_000);
+    }
+
+    #[test]
+    fn sound_is_priced_by_the_second_where_the_price_has_one_and_is_not_free_elsewhere() {
+        let usage = Usage { seconds: Some(60), ..Usage::default() };
+        let book = PriceBook::builtin();
+        let whisper = book.find("openAI", "whisper-1").unwrap();
+        assert_eq!(whisper.cost_nano_usd(&usage), 6_000_000, "0.6 cents a minute");
+        assert_eq!(whisper.beside_tokens_nano_usd(3, 60), 6_000_000);
+        let live = book.find("azure", "gpt-live-transcribe").unwrap();
+        assert_eq!(live.cost_nano_usd(&usage), 17_000_001, "1.7 cents a minute, rounded up");
+        assert!(whisper.covers(&usage) && !price(json!({"input": 1, "output": 1})).covers(&usage));
     }
 
     #[test]
@@ -347,7 +359,7 @@ mod bounds {
     prop_compose! {
         fn any_price()(
             base in (rate(), rate()),
-            parts in proptest::collection::vec(proptest::option::of(rate()), 9),
+            parts in proptest::collection::vec(proptest::option::of(rate()), 10),
             tiers in proptest::collection::vec((0..1_000u64, rate(), rate(), proptest::option::of(rate())), 0..3),
         ) -> Price {
             let dollars = |pico: u64| format!("{}.{:06}", pico / 1_000_000, pico % 1_000_000);
@@ -358,13 +370,13 @@ mod bounds {
             price(json!({
                 "input": dollars(base.0), "output": dollars(base.1), "cacheRead": part(0), "cacheWrite": part(1),
                 "cacheWrite1h": part(2), "reasoning": part(3), "audioInput": part(4), "audioOutput": part(5),
-                "imageInput": part(6), "imageOutput": part(7), "search": part(8), "above": above,
+                "imageInput": part(6), "imageOutput": part(7), "search": part(8), "second": part(9), "above": above,
             }))
         }
     }
 
     prop_compose! {
-        fn any_usage()(parts in proptest::collection::vec(proptest::option::of(0..1_000u64), 9)) -> Usage {
+        fn any_usage()(parts in proptest::collection::vec(proptest::option::of(0..1_000u64), 10)) -> Usage {
             Usage {
                 input: parts[0],
                 cache_read: parts[1],
@@ -375,6 +387,7 @@ mod bounds {
                 audio_input: parts[6],
                 audio_output: parts[7],
                 searches: parts[8],
+                seconds: parts[9],
             }
         }
     }
@@ -384,8 +397,8 @@ mod bounds {
         fn no_call_costs_more_than_its_bound(price in any_price(), usage in any_usage(), more in (0..500u64, 0..500u64)) {
             let prompt = usage.total_input() + more.0;
             let output = usage.output.unwrap_or(0) + more.1;
-            let searches = price.search_nano_usd(usage.searches.unwrap_or(0));
-            prop_assert!(price.cost_nano_usd(&usage) <= price.bound_nano_usd(prompt, output) + searches);
+            let beside = price.beside_tokens_nano_usd(usage.searches.unwrap_or(0), usage.seconds.unwrap_or(0));
+            prop_assert!(price.cost_nano_usd(&usage) <= price.bound_nano_usd(prompt, output) + beside);
         }
 
         #[test]
@@ -457,7 +470,11 @@ mod table {
             let (input, output) = (pico(&row, "input").unwrap(), pico(&row, "output").unwrap());
             let embeds = row["model"].as_str().unwrap().contains("embed");
             let search = pico(&row, "search").unwrap_or(0);
-            assert!((input > 0 && input < 1_000_000_000) || (100_000_000..=10_000_000_000).contains(&search), "{row}");
+            let second = pico(&row, "second").unwrap_or(0);
+            let by_token = input > 0 && input < 1_000_000_000;
+            let by_unit =
+                (100_000_000..=10_000_000_000).contains(&search) || (1_000_000..=1_000_000_000).contains(&second);
+            assert!(by_token || by_unit, "{row}");
             assert!(if embeds { output == 0 } else { output >= input }, "{row}");
             assert!(pico(&row, "cacheRead").is_none_or(|read| read <= input), "{row}");
             let write = pico(&row, "cacheWrite").unwrap_or(input);

@@ -22,7 +22,13 @@ pub(crate) enum Address {
     Fixed(Url),
     /// The model is in it.
     OfModel(Box<Template>),
+    /// One of two, by the model: most models' of Bedrock's Mantle, and that of the others.
+    OfMantle(Box<[Url; 2]>),
 }
+
+/// The families of models that Mantle has at `/openai/v1`, and not at `/v1`: their cards say so
+/// (<https://docs.aws.amazon.com/bedrock/latest/userguide/model-card-google-gemma-4-31b.html> and its neighbours, "Programmatic Access", read on 2026-11-26).
+const BELOW_OPENAI: [&str; 3] = ["openai.gpt-5", "google.gemma-4", "xai.grok-4"];
 
 /// An address around a model; a stream may have another than a whole answer.
 #[derive(Debug, Clone)]
@@ -41,12 +47,14 @@ pub(crate) enum Naming {
     Bare,
     /// The same, and a date behind `@`: `claude-sonnet-4-20250514` is `claude-sonnet-4@20250514`.
     Dated,
+    /// It stands in the body, and decides where below Mantle the path begins.
+    Mantle,
 }
 
 impl Naming {
     fn of(self, model: &str) -> Cow<'_, str> {
         match self {
-            Self::Plain => model.into(),
+            Self::Plain | Self::Mantle => model.into(),
             Self::Bare => model.rsplit('/').next().unwrap_or(model).into(),
             Self::Dated => vertex::model_name(model),
         }
@@ -70,10 +78,21 @@ impl Address {
         Ok(Self::OfModel(Box::new(Template { naming, whole: whole_form, stream })))
     }
 
+    /// Bedrock's Mantle: where most models are, and where the others are.
+    pub(crate) fn of_mantle(most: &str, others: &str) -> Result<Self, String> {
+        let url = |text| Url::parse(text).map_err(|e| e.to_string());
+        Ok(Self::OfMantle(Box::new([url(most)?, url(others)?])))
+    }
+
     /// For this request.
     pub(crate) fn of(&self, model: &str, stream: bool) -> Result<Url, TransportError> {
         match self {
             Self::Fixed(url) => Ok(url.clone()),
+            Self::OfMantle(places) => {
+                let [most, others] = places.as_ref();
+                let is_other = BELOW_OPENAI.iter().any(|family| model.contains(family));
+                Ok(if is_other { others.clone() } else { most.clone() })
+            }
             Self::OfModel(template) => {
                 let form = template.stream.as_ref().filter(|_| stream).unwrap_or(&template.whole);
                 let name = template.naming.of(model);

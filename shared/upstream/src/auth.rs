@@ -117,10 +117,7 @@ impl Signature {
     async fn of(&self, request: &Request) -> Result<HeaderMap, String> {
         let region = match &self.region {
             Some(region) => region.clone(),
-            None => {
-                let ambient = self.signer.aws().config().await.region().map(ToString::to_string);
-                ambient.ok_or("no AWS region is configured, and the environment names none")?
-            }
+            None => self.signer.aws().region().await?,
         };
         let call = Call {
             method: request.method().as_str(),

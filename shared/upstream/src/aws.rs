@@ -41,6 +41,12 @@ impl Aws {
         self.config.get_or_init(|| self.load()).await
     }
 
+    /// The environment's region.
+    pub(crate) async fn region(&self) -> Result<String, String> {
+        let ambient = self.config().await.region().map(ToString::to_string);
+        ambient.ok_or_else(|| "no AWS region is configured, and the environment names none; set AWS_REGION".to_owned())
+    }
+
     /// The same, for who asks later. An emulator on this machine has no use for the environment, and must not wait for the search.
     pub fn source(
         &self,
@@ -64,13 +70,14 @@ impl Aws {
         client: reqwest::Client,
         credentials: aws_credential_types::Credentials,
         region: &'static str,
+        endpoint: Option<&str>,
     ) -> Self {
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials))
             .region(aws_config::Region::from_static(region))
-            .http_client(SdkClient(client.clone()))
-            .build();
+            .http_client(SdkClient(client.clone()));
+        let config = endpoint.into_iter().fold(config, |config, url| config.endpoint_url(url)).build();
         Self { config: Arc::new(OnceCell::new_with(Some(config))), ..Self::new(client) }
     }
 

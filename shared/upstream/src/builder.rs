@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use ::http::HeaderName;
-use tollgate_config::{
-    AzureAuth, AzureCredentials, BackendAuth, BedrockOpenAi, Config, Group, ProviderEntry, SecretRef,
-};
+use tollgate_config::{AzureResourceType, BackendAuth, BedrockOpenAi, Config, Group, ProviderEntry, SecretRef};
 use tollgate_wire::caching::Caching;
 
 use crate::auth::{Auth, Key, Place, Signature};
@@ -85,9 +83,12 @@ impl<'a> Builder<'a> {
                 Kind::Bedrock(BedrockTransport::new(aws, client, region, endpoint, connect, guardrail, key))
             }
             tollgate_config::Provider::Vertex(_) => Kind::Http(self.http(entry)?, Speaks::Vertex),
-            tollgate_config::Provider::Azure(_)
-            | tollgate_config::Provider::Copilot(_)
-            | tollgate_config::Provider::Bedrock(_) => Kind::Http(self.http(entry)?, Speaks::MessagesToClaude),
+            tollgate_config::Provider::Azure(_) => Kind::Http(self.http(entry)?, Speaks::MessagesToClaude),
+            tollgate_config::Provider::Copilot(_) => Kind::Http(self.http(entry)?, Speaks::Copilot),
+            tollgate_config::Provider::Bedrock(bedrock) => {
+                let at_mantle = bedrock.open_ai_endpoint == Some(BedrockOpenAi::Mantle);
+                Kind::Http(self.http(entry)?, if at_mantle { Speaks::Mantle } else { Speaks::Runtime })
+            }
             _ => Kind::Http(self.http(entry)?, Speaks::All),
         })
     }
@@ -125,8 +126,13 @@ impl<'a> Builder<'a> {
         };
         let key = match &entry.policies.backend_auth {
             Some(BackendAuth::Key(reference)) => Some(reference.clone()),
-            Some(BackendAuth::Azure(AzureAuth::ExplicitConfig(AzureCredentials::ClientSecret(client)))) => {
-                return self.tokens(Exchange::Entra(Entra::new(client.clone())));
+            Some(BackendAuth::Azure(auth)) => {
+                let is_foundry = matches!(
+                    &entry.provider,
+                    Kind::Azure(azure) if azure.resource_type == AzureResourceType::Foundry
+                );
+                let entra = Entra::new(auth.clone(), is_foundry, self.base.aws.clone());
+                return self.tokens(Exchange::Entra(Box::new(entra)));
             }
             Some(BackendAuth::Aws(_) | BackendAuth::Gcp(_)) => None,
             None => default_key(&entry.provider),

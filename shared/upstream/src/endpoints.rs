@@ -76,8 +76,9 @@ impl Plan {
             }
             Provider::Azure(azure) => Self::azure(azure),
             Provider::Vertex(vertex) => Self::vertex(vertex),
+            // Of its paths GitHub documents nothing; the editor's source has them: <https://github.com/microsoft/vscode-copilot-chat/blob/main/src/platform/endpoint>.
             Provider::Copilot(_) => {
-                let paths = vec![Path::openai("", ""), Path::messages("/v1")];
+                let paths = vec![Path::openai("", ""), Path::messages("/v1"), Path::responses("", "")];
                 Self::at("https://api.githubcopilot.com", paths)
             }
             Provider::Custom(custom) => Self {
@@ -133,8 +134,8 @@ impl Plan {
         Self { host: Some(host), paths: vec![Path::gemini("/v1", &format!("{below}/google")), claude] }
     }
 
-    /// <https://docs.aws.amazon.com/bedrock/latest/userguide/inference-chat-completions.html>; of Claude at Mantle Anthropic's SDK knows
-    /// (`AnthropicBedrockMantle`).
+    /// <https://docs.aws.amazon.com/bedrock/latest/userguide/endpoints.html>,
+    /// <https://docs.aws.amazon.com/bedrock/latest/userguide/inference-responses-api.html>; of Claude at Mantle Anthropic's SDK knows (`AnthropicBedrockMantle`).
     fn bedrock(bedrock: &Bedrock) -> Self {
         // Without a region the configuration names the whole address.
         let region = bedrock.region.as_deref().unwrap_or_default();
@@ -142,11 +143,17 @@ impl Plan {
             None => Self { host: None, paths: Vec::new() },
             Some(BedrockOpenAi::Runtime) => {
                 let host = format!("https://bedrock-runtime.{region}.amazonaws.com");
-                Self { host: Some(host), paths: vec![Path::openai("/openai/v1", "")] }
+                let paths = vec![Path::openai("/openai/v1", ""), Path::responses("/openai/v1", "")];
+                Self { host: Some(host), paths }
             }
             Some(BedrockOpenAi::Mantle) => {
                 let host = format!("https://bedrock-mantle.{region}.api.aws");
-                Self { host: Some(host), paths: vec![Path::openai("/v1", ""), Path::messages("/anthropic/v1")] }
+                let by_model = |path: Path| Path { naming: Naming::Mantle, ..path };
+                let (chat, responses) = (Path::openai("/v1", ""), Path::responses("/v1", ""));
+                Self {
+                    host: Some(host),
+                    paths: vec![by_model(chat), Path::messages("/anthropic/v1"), by_model(responses)],
+                }
             }
         }
     }
@@ -228,12 +235,18 @@ impl Path {
 
     pub(crate) fn below(&self, base: &str, entry: &ProviderEntry) -> Result<Address, SetupError> {
         let whole = self.text(base, &self.tail, entry);
+        // Mantle has some models at another place, unless the configuration says where.
+        let stands = entry.path_override.is_some() || entry.path_prefix.is_some() || base.ends_with(self.root.as_str());
+        if self.naming == Naming::Mantle && !stands {
+            let other = self.text(&format!("{base}/openai"), &self.tail, entry);
+            return Address::of_mantle(&whole, &other).map_err(|cause| Self::wrong(whole, cause, entry));
+        }
         let stream = self.stream.as_ref().map(|tail| self.text(base, tail, entry));
-        Address::parse(&whole, stream.as_deref(), self.naming).map_err(|cause| SetupError::Url {
-            provider: entry.name.clone(),
-            url: whole,
-            cause,
-        })
+        Address::parse(&whole, stream.as_deref(), self.naming).map_err(|cause| Self::wrong(whole, cause, entry))
+    }
+
+    fn wrong(url: String, cause: String, entry: &ProviderEntry) -> SetupError {
+        SetupError::Url { provider: entry.name.clone(), url, cause }
     }
 
     /// Base and path put together. A base that already ends in the provider's base path (`.../v1`) does not get it twice.
@@ -444,9 +457,10 @@ mod tests {
     }
 
     #[test]
-    fn copilot_has_two_dialects_at_one_host() {
+    fn copilot_has_three_dialects_at_one_host() {
         is_at("provider: {copilot: {}}", Dialect::Chat, "https://api.githubcopilot.com/chat/completions");
         is_at("provider: {copilot: {}}", Dialect::Messages, "https://api.githubcopilot.com/v1/messages");
+        is_at("provider: {copilot: {}}", Dialect::Responses, "https://api.githubcopilot.com/responses");
     }
 
     #[test]
@@ -467,6 +481,16 @@ mod tests {
                 Dialect::Messages,
                 "https://bedrock-mantle.us-west-2.api.aws/anthropic/v1/messages",
             ),
+            (
+                "openAIEndpoint: mantle, region: us-west-2",
+                Dialect::Responses,
+                "https://bedrock-mantle.us-west-2.api.aws/v1/responses",
+            ),
+            (
+                "openAIEndpoint: runtime, region: eu-west-1",
+                Dialect::Responses,
+                "https://bedrock-runtime.eu-west-1.amazonaws.com/openai/v1/responses",
+            ),
         ] {
             is_at(&format!("provider: {{bedrock: {{{settings}}}}}"), dialect, expected);
         }
@@ -475,5 +499,27 @@ mod tests {
             Dialect::Chat,
             "https://bedrock-mantle.us-west-2.api.aws/openai/v1/chat/completions",
         );
+    }
+
+    #[test]
+    fn mantle_has_some_models_below_openai() {
+        let url = |more: &str, model: &str| {
+            let yaml = format!("provider: {{bedrock: {{openAIEndpoint: mantle, region: us-east-2}}}}{more}");
+            let endpoints = of(&entry(&yaml)).unwrap();
+            let paths = endpoints.iter().map(|(_, address)| address.of(model, false).unwrap().path().to_owned());
+            paths.collect::<Vec<_>>().join(" ")
+        };
+        for model in ["openai.gpt-5.5", "openai.gpt-5.6-sol", "google.gemma-4-31b", "xai.grok-4.3"] {
+            assert_eq!(
+                url("", model),
+                "/openai/v1/chat/completions /anthropic/v1/messages /openai/v1/responses",
+                "{model}"
+            );
+            assert_eq!(url(", pathPrefix: /v9", model), "/v9/chat/completions /v9/messages /v9/responses");
+            assert_eq!(url(", baseUrl: 'http://h/v1'", model).split(' ').next(), Some("/v1/chat/completions"));
+        }
+        for model in ["openai.gpt-oss-120b", "deepseek.v3.2", "moonshotai.kimi-k2.5"] {
+            assert_eq!(url("", model), "/v1/chat/completions /anthropic/v1/messages /v1/responses", "{model}");
+        }
     }
 }

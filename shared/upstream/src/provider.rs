@@ -48,15 +48,42 @@ pub(crate) enum Speaks {
     MessagesToClaude,
     /// The same, on Vertex, where Claude's bodies are a little different.
     Vertex,
+    /// The same; GPT-5 and later but for `gpt-5-mini` are in the Responses API, and other models are not. GitHub does not document it; its editor reads it from the
+    /// list of models (`supported_endpoints`), and other editors go by this rule: <https://github.com/anomalyco/opencode/blob/dev/packages/opencode/src/provider/provider.ts>.
+    Copilot,
+    /// The same; GPT-5 and later are in the Responses API only, gpt-oss is there, too:
+    /// <https://docs.aws.amazon.com/bedrock/latest/userguide/inference-responses-api.html>.
+    Mantle,
+    /// GPT-5 and later are in the Responses API, too; gpt-oss is not.
+    Runtime,
 }
 
 impl Speaks {
     fn has(self, dialect: Dialect, model: &str) -> bool {
+        if self == Self::All {
+            return true;
+        }
+        if (dialect == Dialect::Messages) != is_claude(model) {
+            return false;
+        }
+        let is_responses = dialect == Dialect::Responses;
         match self {
-            Self::All => true,
-            Self::MessagesToClaude | Self::Vertex => (dialect == Dialect::Messages) == is_claude(model),
+            Self::Copilot => is_responses == (is_gpt_5(model) && !model.starts_with("gpt-5-mini")),
+            Self::Mantle if is_gpt_5(model) => is_responses,
+            Self::Mantle => !is_responses || model.contains("openai.gpt-oss"),
+            Self::Runtime => !is_responses || is_gpt_5(model),
+            Self::All | Self::MessagesToClaude | Self::Vertex => true,
         }
     }
+}
+
+/// GPT-5 or a later generation.
+fn is_gpt_5(model: &str) -> bool {
+    let generation = model.split_once("gpt-").and_then(|(_, rest)| {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        rest.get(..digits)?.parse::<u32>().ok()
+    });
+    generation.is_some_and(|generation| generation >= 5)
 }
 
 impl Provider {
@@ -89,20 +116,18 @@ impl Provider {
         Target { dialect, carrier, model }
     }
 
-    /// The client's own dialect if the provider has it for this model, else the first that it has. A model that exists only in the Responses API is
-    /// asked there.
+    /// The client's own dialect if the provider has it for this model, else the first that it has. A model that the configuration names as one of the Responses
+    /// API is asked there.
     fn preferred(&self, http: &HttpTransport, speaks: Speaks, client: Dialect, model: &str) -> Dialect {
         let mut first = None;
-        let mut wanted = client;
-        if client != Dialect::Responses
-            && http.endpoints.iter().any(|(dialect, _)| *dialect == Dialect::Responses)
-            && self.responses_models.iter().any(|pattern| pattern::matches(pattern, model))
-        {
-            wanted = Dialect::Responses;
+        let has_responses = || http.endpoints.iter().any(|(dialect, _)| *dialect == Dialect::Responses);
+        let named = || self.responses_models.iter().any(|pattern| pattern::matches(pattern, model));
+        if (client != Dialect::Responses || speaks != Speaks::All) && has_responses() && named() {
+            return Dialect::Responses;
         }
         for (dialect, _) in http.endpoints.iter().filter(|(dialect, _)| speaks.has(*dialect, model)) {
-            if *dialect == wanted {
-                return wanted;
+            if *dialect == client {
+                return client;
             }
             first = first.or(Some(*dialect));
         }
@@ -275,6 +300,20 @@ mod tests {
             ("azure: {resourceType: foundry}", "claude-opus-4-5", Dialect::Chat, Dialect::Messages),
             ("azure: {resourceType: foundry}", "gpt-5", Dialect::Messages, Dialect::Chat),
             ("azure: {}", "gpt-5", Dialect::Messages, Dialect::Chat),
+            ("copilot: {}", "gpt-4.1", Dialect::Responses, Dialect::Chat),
+            ("copilot: {}", "gpt-5-mini", Dialect::Responses, Dialect::Chat),
+            ("copilot: {}", "gemini-3-pro", Dialect::Chat, Dialect::Chat),
+            ("copilot: {}", "gpt-5.4", Dialect::Chat, Dialect::Responses),
+            ("copilot: {}", "gpt-5.1-codex-max", Dialect::Messages, Dialect::Responses),
+            ("copilot: {}", "claude-sonnet-4.5", Dialect::Responses, Dialect::Messages),
+            ("bedrock: {openAIEndpoint: mantle}", "openai.gpt-5.5", Dialect::Chat, Dialect::Responses),
+            ("bedrock: {openAIEndpoint: mantle}", "openai.gpt-oss-120b", Dialect::Responses, Dialect::Responses),
+            ("bedrock: {openAIEndpoint: mantle}", "openai.gpt-oss-120b", Dialect::Chat, Dialect::Chat),
+            ("bedrock: {openAIEndpoint: mantle}", "deepseek.v3.2", Dialect::Responses, Dialect::Chat),
+            ("bedrock: {openAIEndpoint: mantle}", "anthropic.claude-opus-4-8", Dialect::Chat, Dialect::Messages),
+            ("bedrock: {openAIEndpoint: runtime}", "us.openai.gpt-5.6-sol", Dialect::Chat, Dialect::Chat),
+            ("bedrock: {openAIEndpoint: runtime}", "us.openai.gpt-5.6-sol", Dialect::Responses, Dialect::Responses),
+            ("bedrock: {openAIEndpoint: runtime}", "openai.gpt-oss-120b-1:0", Dialect::Responses, Dialect::Chat),
         ] {
             let chains = chains(&format!(
                 "ai: {{groups: [{{providers: [{{name: a, provider: {{{provider}}}, baseUrl: 'http://127.0.0.1:1'}}]}}]}}"

@@ -305,7 +305,8 @@ pub enum StopReason {
 /// | `audio_input` (part of `input`) | `prompt_tokens_details.audio_tokens` | - | - | `promptTokensDetails[AUDIO]` |
 /// | `audio_output` (part of `output`) | `completion_tokens_details.audio_tokens` | - | - | `candidatesTokensDetails[AUDIO]` |
 ///
-/// `searches`: the search units of a rerank (`meta.billed_units.search_units`), which no conversation has.
+/// `searches`: the search units of a rerank (`meta.billed_units.search_units`), which no conversation has. `seconds`: of sound that was transcribed by a model that is
+/// paid by its length (`usage.type: duration`), a part of a second counted as one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the table above says it")]
 pub struct Usage {
@@ -318,6 +319,7 @@ pub struct Usage {
     pub audio_input: Option<u64>,
     pub audio_output: Option<u64>,
     pub searches: Option<u64>,
+    pub seconds: Option<u64>,
 }
 
 impl Usage {
@@ -334,12 +336,20 @@ impl Usage {
             (&mut self.audio_input, later.audio_input),
             (&mut self.audio_output, later.audio_output),
             (&mut self.searches, later.searches),
+            (&mut self.seconds, later.seconds),
         ];
         for (ours, theirs) in pairs {
             if theirs.is_some() {
                 *ours = theirs;
             }
         }
+    }
+
+    /// Of sound of this length, as a provider reports it.
+    pub(crate) fn of_seconds(seconds: f64) -> Self {
+        // Out of range it is the largest there is, and nothing is none.
+        let seconds = (seconds > 0.0).then(|| seconds.ceil() as u64);
+        Self { seconds, ..Self::default() }
     }
 
     /// Everything that was read: uncached input, cache reads and cache writes.

@@ -189,8 +189,19 @@ impl Detector {
             openai::usage::merge_usage(usage, &mut self.usage);
         } else if has("\"input_tokens\"") || has("\"output_tokens\"") {
             messages::merge_usage(usage, &mut self.usage);
+        } else if has("\"seconds\"") {
+            self.usage.update(&duration(usage));
         }
     }
+}
+
+/// Of a transcription that is paid by its length: <https://platform.openai.com/docs/api-reference/audio/verbose-json-object>.
+fn duration(usage: &str) -> Usage {
+    #[derive(Deserialize)]
+    struct Wire {
+        seconds: f64,
+    }
+    serde_json::from_str(usage).map(|wire: Wire| Usage::of_seconds(wire.seconds)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -266,13 +277,16 @@ mod tests {
         assert_eq!(detected("text/event-stream", stream).output, Some(7));
         let batch = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"c\",\"usage\":{\"input_tokens\":3,\"output_tokens\":1}}}\n\n";
         assert_eq!(detected("text/event-stream", batch).input, Some(3));
+        let spoken = r#"{"task":"transcribe","language":"english","duration":8.470000267028809,"text":"The beach","usage":{"type":"duration","seconds":9}}"#;
+        assert_eq!(detected("application/json", spoken), Usage { seconds: Some(9), ..Usage::default() });
     }
 
     #[test]
     fn what_says_nothing_has_used_nothing_that_is_known() {
         for (kind, text) in [
             ("application/json", r#"{"results":[]}"#),
-            ("application/json", r#"{"usage":{"type":"duration","seconds":3}}"#),
+            ("application/json", r#"{"usage":{"type":"duration","seconds":"x"}}"#),
+            ("application/json", r#"{"usage":{"type":"duration","seconds":-1}}"#),
             ("application/json", "{"),
             ("audio/mpeg", r#"{"usage":{"prompt_tokens":5}}"#),
         ] {

@@ -75,7 +75,7 @@ pub enum ServerEvent {
     Transcribed {
         /// Of which item.
         item_id: String,
-        /// What it used; empty where that model is paid by the second.
+        /// What it used: tokens, or seconds where that model is paid by them.
         usage: Usage,
     },
     /// An event of the client's was refused.
@@ -253,9 +253,11 @@ struct Refusal {
 }
 
 /// <https://platform.openai.com/docs/api-reference/realtime-server-events/response/done>: cached tokens are a part of the input tokens, and their audio a part
-/// of the audio tokens.
+/// of the audio tokens. A transcription is counted in seconds where its model is paid by them.
 #[derive(Default, Deserialize)]
 struct WireUsage {
+    #[serde(default)]
+    seconds: Option<f64>,
     #[serde(default)]
     input_tokens: Option<u64>,
     #[serde(default)]
@@ -292,7 +294,7 @@ impl From<WireUsage> for Usage {
             audio_input: input.audio_tokens.map(|tokens| tokens.saturating_sub(cached_audio)),
             output: wire.output_tokens,
             audio_output: wire.output_token_details.unwrap_or_default().audio_tokens,
-            ..Self::default()
+            ..Self::of_seconds(wire.seconds.unwrap_or_default())
         }
     }
 }
@@ -363,6 +365,19 @@ mod tests {
             (item_id.as_str(), usage.input, usage.audio_input, usage.output),
             ("i", Some(13), Some(13), Some(9))
         );
+    }
+
+    #[test]
+    fn a_transcription_may_be_counted_in_seconds() {
+        // The example of the API's reference, and a length with a fraction: the SDKs have a float.
+        for (said, seconds) in [("3", 3), ("2.1", 3)] {
+            let text = format!(
+                r#"{{"type":"conversation.item.input_audio_transcription.completed","item_id":"i","transcript":"hi",
+                "usage":{{"type":"duration","seconds":{said}}}}}"#
+            );
+            let ServerEvent::Transcribed { usage, .. } = server_event(&text) else { panic!("{text}") };
+            assert_eq!(usage, Usage { seconds: Some(seconds), ..Usage::default() });
+        }
     }
 
     #[test]

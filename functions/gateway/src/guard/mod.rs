@@ -6,6 +6,9 @@
 //!    `stream`; `responses` for both of that dialect). What the model used is spent by then, and booked.
 //! 3. `hook` is one hook: what it is sent (`facts` fills its headers), how it is reached (HTTP, or `function` by ARN), what its answer means.
 //!
+//! What is no conversation, no hook sees: routes of the types passthrough, detect and realtime are refused where there are guards, unless the configuration says
+//! otherwise ([`Guards::bar`]).
+//!
 //! What a hook sees is the contract's: texts with their roles, nothing else, no identity unless its configuration names one.
 //!
 //! # When something fails
@@ -30,7 +33,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
-use tollgate_config::{Config, GuardStreaming};
+use tollgate_config::{Config, GuardStreaming, PromptGuard, UnguardedRoute};
 use tollgate_upstream::Chains;
 use tollgate_webhook::{Action, Choice, Phase, Reject, RequestBody, ResponseBody};
 use tollgate_wire::codec::Dialect;
@@ -49,6 +52,7 @@ pub struct Guards {
     request: Vec<Hook>,
     response: Vec<Hook>,
     skips_streams: bool,
+    config: PromptGuard,
 }
 
 /// Why a request does not go on, or its answer does not go out.
@@ -75,6 +79,7 @@ impl Guards {
             request: hooks(&guard.request, Phase::Request),
             response: hooks(&guard.response, Phase::Response),
             skips_streams: guard.streaming == GuardStreaming::Skip,
+            config: guard.clone(),
         }
     }
 
@@ -88,6 +93,11 @@ impl Guards {
     /// Is there anything to ask about answers?
     pub fn checks_answers(&self) -> bool {
         !self.response.is_empty()
+    }
+
+    /// May what this route carries not pass, because no guard would see it?
+    pub fn bar(&self, route: Option<UnguardedRoute>) -> bool {
+        route.is_some_and(|route| self.config.bars(route))
     }
 
     /// Has a stream to be held until it is complete?
@@ -174,6 +184,21 @@ pub fn rejection(reject: &Reject) -> Response {
     *response.status_mut() = StatusCode::from_u16(reject.status_code()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
+}
+
+/// What a provider keeps is what its model said, before any guard had seen it.
+pub fn kept() -> Fault {
+    let text = "responses that the provider keeps cannot be read here: prompt guards check answers on this gateway, and have not checked those";
+    Fault::new(FaultKind::Permission, text).with_code("guarded")
+}
+
+/// No guard sees what passes there.
+pub fn barred(route: &str) -> Fault {
+    let text = format!(
+        "prompt guards check what passes this gateway, and cannot see into a route of the type `{route}`, so it is off. Use another API, or ask whoever \
+         runs the gateway to name `{route}` in ai.promptGuard.unguardedRoutes"
+    );
+    Fault::new(FaultKind::Permission, text).with_code("guarded")
 }
 
 /// More of a stream came than is held.

@@ -34,7 +34,12 @@ pub async fn start() -> std::io::Result<SocketAddr> {
         .route("/demo/v1/chat/completions", post(chat))
         .route("/demo-claude/v1/messages", post(messages))
         .fallback(any(down));
-    tokio::spawn(crate::host::native::serve(listener, routes, std::future::pending()));
+    tokio::spawn(crate::host::native::serve(
+        listener,
+        routes,
+        crate::host::native::MAX_CONNECTIONS,
+        std::future::pending(),
+    ));
     Ok(address)
 }
 

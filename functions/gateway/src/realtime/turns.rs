@@ -269,6 +269,7 @@ impl Turns {
             output: sum(ours.output, usage.output),
             audio_input: sum(ours.audio_input, usage.audio_input),
             audio_output: sum(ours.audio_output, usage.audio_output),
+            seconds: sum(ours.seconds, usage.seconds),
             ..ours
         };
     }

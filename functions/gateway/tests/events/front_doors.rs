@@ -40,7 +40,7 @@ impl Upstream {
             .route("/hang/v1/chat/completions", post(std::future::pending::<Response>))
             .route("/hang/v1/messages", post(std::future::pending::<Response>))
             .with_state(Shared { text, seen: Arc::clone(&seen) });
-        tokio::spawn(native::serve(listener, routes, std::future::pending()));
+        tokio::spawn(native::serve(listener, routes, 100, std::future::pending()));
         Self { base, seen }
     }
 

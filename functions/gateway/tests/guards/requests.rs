@@ -134,3 +134,24 @@ async fn a_path_prefix_and_a_url_say_where_to_post() {
     let paths: Vec<String> = hook.seen().into_iter().map(|(path, ..)| path).collect();
     assert_eq!(paths, ["/v1/guardrails/budget/request", "/a/b/request", "/v1/guardrails/budget/response"]);
 }
+
+#[tokio::test]
+async fn what_no_guard_sees_does_not_pass_unless_the_configuration_says_so() {
+    let (model, hook) = (Server::model().await, Server::hook(200, PASS).await);
+    let guards = |more: &str| format!("{{request: [{}]{more}}}", webhook(&hook, ""));
+    let router = guarded(&model, &guards(""));
+    let (status, _, body) = ask(&router, "/v1/realtime/calls", &hi()).await;
+    assert_eq!((status, json_of(&body)["error"]["code"].as_str()), (403, Some("guarded")));
+    let realtime = http::Request::get("/v1/realtime?model=m")
+        .header("authorization", format!("Bearer {}", super::support::token()))
+        .body(axum::body::Body::empty())
+        .unwrap();
+    let response = tower::ServiceExt::oneshot(router.clone(), realtime).await.unwrap();
+    assert_eq!(response.status(), 403);
+    assert_eq!(ask(&router, CHAT, &hi()).await.0, 200);
+    assert_eq!((hook.seen().len(), model.seen().len()), (1, 1));
+
+    let router = guarded(&model, &guards(", unguardedRoutes: [passthrough]"));
+    assert_eq!(ask(&router, "/v1/realtime/calls", &hi()).await.0, 200);
+    assert_eq!((hook.seen().len(), model.seen().len()), (1, 2));
+}

@@ -133,3 +133,13 @@ async fn a_wrong_request_is_a_400_in_the_clients_words() {
     assert_eq!(answer.status, 400);
     assert_eq!(answer.json().await["message"], "query: required: a text");
 }
+
+#[tokio::test]
+async fn a_transcription_is_charged_by_the_second_and_its_recording_is_not_taken_for_text() {
+    let world = World::new(&["ok"], "").await;
+    // As text this would be more than the day's million tokens.
+    let answer = world.transcribe(4_000_000).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json().await["text"], "hello");
+    assert_eq!(world.charged(|_, _| true).await, (0, 90 * 100_000));
+}

@@ -50,7 +50,7 @@ impl World {
             })
             .collect();
         let yaml = format!(
-            "ai:\n  groups:\n{groups}limits:\n  timeoutMs: 10000\n  ledger: {{endpoint: '{endpoint}'}}\n  prices: {{m0: {{input: 1, output: 10, search: 2000}}, m1: {{input: 2, output: \
+            "ai:\n  routes: {{/v1/audio/transcriptions: detect}}\n  groups:\n{groups}limits:\n  timeoutMs: 10000\n  ledger: {{endpoint: '{endpoint}'}}\n  prices: {{m0: {{input: 1, output: 10, search: 2000, second: 100}}, m1: {{input: 2, output: \
              20}}}}\n  tiers: {{standard: {{requestsPerMinute: 1000, tokensPerDay: 1000000, usdPerMonth: 1}}}}\n{limits}"
         );
         Self { router: gateway(&yaml), ledger }
@@ -61,6 +61,22 @@ impl World {
             .header("authorization", format!("Bearer {}", token()))
             .header("content-type", "application/json")
             .body(Body::from(body.to_string()))
+            .unwrap();
+        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    /// A form with a recording of so many bytes, to be transcribed.
+    pub(crate) async fn transcribe(&self, bytes: usize) -> Answer {
+        let sound = "x".repeat(bytes);
+        let form = format!(
+            "--b\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\nany\r\n--b\r\ncontent-disposition: form-data; name=\"file\"; \
+             filename=\"a.mp3\"\r\n\r\n{sound}\r\n--b--\r\n"
+        );
+        let request = http::Request::post("/v1/audio/transcriptions")
+            .header("authorization", format!("Bearer {}", token()))
+            .header("content-type", "multipart/form-data; boundary=b")
+            .body(Body::from(form))
             .unwrap();
         let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
         Answer { status: parts.status.as_u16(), headers: parts.headers, body }
@@ -125,6 +141,9 @@ pub(crate) async fn serve(router: Router) -> std::net::SocketAddr {
 async fn behave(request: Request) -> Response {
     let behaviour = request.uri().path().split('/').nth(1).unwrap().to_owned();
     let asked = request.uri().path().rsplit('/').next().unwrap().to_owned();
+    if asked == "transcriptions" {
+        return json_answer(200, json!({"text": "hello", "usage": {"type": "duration", "seconds": 90}}));
+    }
     let body =
         json_of(std::str::from_utf8(&axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap()).unwrap());
     let (input, output) = USED;

@@ -84,3 +84,21 @@ async fn a_response_that_begins_by_itself_over_a_limit_is_cancelled_charged_and_
     let expected = (input + output, cost(input, output));
     assert_eq!(world.charged(TOKENS, |tokens, money| (tokens, money) == expected).await, expected);
 }
+
+#[tokio::test]
+async fn a_transcription_that_is_paid_by_the_second_is_charged_by_it_once() {
+    let world = World::limited(&roomy()).await;
+    let mut socket = world.open().await;
+    let transcription = json!({"audio": {"input": {"transcription": {"model": "whisper-1"}}}});
+    say(&mut socket, json!({"type": "session.update", "session": transcription})).await;
+    for _ in 0..2 {
+        // The same item again: what was booked is booked.
+        say(&mut socket, json!({"type": "test.spoken", "seconds": 59.2})).await;
+        hear_of(&mut socket, "conversation.item.input_audio_transcription.completed").await;
+    }
+    say(&mut socket, json!({"type": "response.create"})).await;
+    hear_of(&mut socket, "response.done").await;
+    let (input, output) = USED;
+    let expected = (input + output, cost(input, output) + 60 * 100_000);
+    assert_eq!(world.charged(TOKENS, |tokens, money| (tokens, money) == expected).await, expected);
+}

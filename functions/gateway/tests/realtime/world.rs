@@ -50,7 +50,7 @@ impl World {
     pub(crate) async fn limited(tier: &str) -> Self {
         let (endpoint, ledger) = ledger().await;
         let limits = format!(
-            "limits:\n  timeoutMs: 10000\n  ledger: {{endpoint: '{endpoint}'}}\n  prices: {{theirs: {{input: 1, output: 10}}}}\n  tiers: {{standard: {tier}}}\n"
+            "limits:\n  timeoutMs: 10000\n  ledger: {{endpoint: '{endpoint}'}}\n  prices: {{theirs: {{input: 1, output: 10}}, whisper-1: {{input: 0, output: 0, second: 100}}}}\n  tiers: {{standard: {tier}}}\n"
         );
         Self::with(&limits, Some(ledger)).await
     }
@@ -72,7 +72,7 @@ impl World {
         ));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(tollgate_gateway::host::native::serve(listener, router, std::future::pending()));
+        tokio::spawn(tollgate_gateway::host::native::serve(listener, router, 100, std::future::pending()));
         Self { address, provider, ledger }
     }
 
@@ -182,6 +182,11 @@ impl Provider {
                     return;
                 }
                 "test.break" => return,
+                // The user has spoken for this long.
+                "test.spoken" => vec![
+                    json!({"type": "conversation.item.input_audio_transcription.completed", "item_id": "item_1", "content_index": 0,
+                    "transcript": "hello", "usage": {"type": "duration", "seconds": event["seconds"]}}),
+                ],
                 _ => Vec::new(),
             };
             for answer in answers {

@@ -1,9 +1,11 @@
 //! Checks of `promptGuard`.
 
+use std::collections::BTreeMap;
+
 use super::{MAX_TIMEOUT_MS, Report};
 use crate::address::{Address, host_and_port};
 use crate::tree::Path;
-use crate::{GuardTarget, PromptGuard, Webhook};
+use crate::{GuardTarget, PromptGuard, RouteType, UnguardedRoute, Webhook};
 
 /// Of one phase; each is a call, and they run one after the other.
 const MAX_GUARDS: usize = 16;
@@ -30,6 +32,18 @@ pub(super) fn check(guard: &PromptGuard, path: &Path, report: &mut Report<'_>) {
         for (index, guard) in guards.iter().enumerate() {
             check_webhook(&guard.webhook, &path.index(index).key("webhook"), report);
         }
+    }
+}
+
+/// Nobody should believe in a guard that is not there.
+pub(super) fn check_routes(guard: &PromptGuard, routes: &BTreeMap<String, RouteType>, report: &mut Report<'_>) {
+    for (suffix, kind) in routes {
+        let Some(route) = UnguardedRoute::of(*kind).filter(|route| guard.bars(*route)) else { continue };
+        report.add(
+            &Path::of("ai.routes").key(suffix),
+            format!("is `{}`, which no guard of promptGuard sees", route.name()),
+            "remove it, or say that this is meant: add the route type to promptGuard.unguardedRoutes",
+        );
     }
 }
 

@@ -5,8 +5,8 @@ use super::{MAX_TIMEOUT_MS, Report};
 use crate::address::{Address, host_and_port, no_variables};
 use crate::tree::Path;
 use crate::{
-    Azure, AzureAuth, AzureCredentials, AzureResourceType, BackendAuth, Bedrock, Config, Custom, Provider,
-    ProviderEntry, Vertex,
+    AssignedIdentity, Azure, AzureAuth, AzureCredentials, AzureResourceType, BackendAuth, Bedrock, Config, Custom,
+    Provider, ProviderEntry, Vertex, WorkloadToken,
 };
 
 const MAX_WEIGHT: u32 = 1_000_000;
@@ -182,14 +182,68 @@ fn check_auth(entry: &ProviderEntry, path: &Path, report: &mut Report<'_>) {
 }
 
 fn check_entra(auth: &AzureAuth, path: &Path, report: &mut Report<'_>) {
-    let AzureAuth::ExplicitConfig(AzureCredentials::ClientSecret(client)) = auth;
-    let path = path.key("explicitConfig").key("clientSecret");
-    check_part(Some(&client.tenant_id), &path.key("tenantId"), report);
-    check_part(Some(&client.client_id), &path.key("clientId"), report);
-    if let Some(scope) = &client.scope {
-        report.not_blank(&path.key("scope"), scope);
+    let credentials = match auth {
+        AzureAuth::Implicit(token) => {
+            check_token(&token.scope, &token.token_url, &path.key("implicit"), report);
+            return;
+        }
+        AzureAuth::ExplicitConfig(credentials) => credentials,
+    };
+    let path = path.key("explicitConfig");
+    match credentials {
+        AzureCredentials::ClientSecret(client) => {
+            let path = path.key("clientSecret");
+            check_part(Some(&client.tenant_id), &path.key("tenantId"), report);
+            check_part(Some(&client.client_id), &path.key("clientId"), report);
+            check_token(&client.scope, &client.token_url, &path, report);
+        }
+        AzureCredentials::ManagedIdentity(identity) => {
+            let path = path.key("managedIdentity");
+            report_blank(identity.scope.as_deref(), &path.key("scope"), report);
+            // Nothing secret goes there, and the metadata service has no certificate.
+            if let Some(Err(error)) = identity.token_url.as_deref().map(Address::parse) {
+                report.add(
+                    &path.key("tokenUrl"),
+                    error,
+                    "write a URL such as http://169.254.169.254/metadata/identity/oauth2/token",
+                );
+            }
+            let assigned = identity.user_assigned_identity.as_ref().map(|assigned| match assigned {
+                AssignedIdentity::ClientId(id) => ("clientId", id),
+                AssignedIdentity::ObjectId(id) => ("objectId", id),
+                AssignedIdentity::ResourceId(id) => ("resourceId", id),
+            });
+            if let Some((key, id)) = assigned {
+                report.not_blank(&path.key("userAssignedIdentity").key(key), id);
+            }
+        }
+        AzureCredentials::WorkloadIdentity(workload) => {
+            let path = path.key("workloadIdentity");
+            check_part(workload.tenant_id.as_deref(), &path.key("tenantId"), report);
+            check_part(workload.client_id.as_deref(), &path.key("clientId"), report);
+            match &workload.token {
+                Some(WorkloadToken::File(file)) => report.not_blank(&path.key("token").key("file"), file),
+                Some(WorkloadToken::Aws(aws)) => {
+                    let path = path.key("token").key("aws");
+                    report_blank(aws.audience.as_deref(), &path.key("audience"), report);
+                    check_part(aws.region.as_deref(), &path.key("region"), report);
+                }
+                None => {}
+            }
+            check_token(&workload.scope, &workload.token_url, &path, report);
+        }
     }
-    check_token_url(client.token_url.as_deref(), &path.key("tokenUrl"), report);
+}
+
+fn check_token(scope: &Option<String>, url: &Option<String>, path: &Path, report: &mut Report<'_>) {
+    report_blank(scope.as_deref(), &path.key("scope"), report);
+    check_token_url(url.as_deref(), &path.key("tokenUrl"), report);
+}
+
+fn report_blank(text: Option<&str>, path: &Path, report: &mut Report<'_>) {
+    if let Some(text) = text {
+        report.not_blank(path, text);
+    }
 }
 
 /// Secrets go there: never in the clear, but to this machine.

@@ -324,6 +324,7 @@ fn names_weights_models_and_timeouts_are_sane() {
             "ai: {groups: [{providers: [{name: a, provider: {openAI: {}}, weight: 0}]}]}",
             "ai.groups[0].providers: every weight is 0",
         ),
+        ("maxConnections: 0", "maxConnections: must be more than 0"),
         ("request: {timeoutMs: 0}", "request.timeoutMs: must be more than 0"),
         ("request: {maxBodyBytes: 0}", "request.maxBodyBytes: must be more than 0"),
         ("request: {maxBodyBytes: 9999999999}", "request.maxBodyBytes: 9999999999 is more than"),

@@ -159,11 +159,8 @@ fn agentgateways_words_that_are_not_served_are_errors() {
         let policy = format!("provider: {{openAI: {{}}}}, policies: {{backendAuth: {{{word}: {{}}}}}}");
         assert_says(&entry(&policy), &[word, unserved, "use `key`, `aws`, `azure` or `gcp`"]);
     }
-    for auth in ["implicit: {}", "developerImplicit: {}", "explicitConfig: {managedIdentity: {}}"] {
-        let policy =
-            format!("provider: {{azure: {{resourceName: r}}}}, policies: {{backendAuth: {{azure: {{{auth}}}}}}}");
-        assert_says(&entry(&policy), &[unserved, "use {azure: {explicitConfig: {clientSecret:"]);
-    }
+    let policy = "provider: {azure: {resourceName: r}}, policies: {backendAuth: {azure: {developerImplicit: {}}}}";
+    assert_says(&entry(policy), &[unserved, "use {azure: {implicit: {}}}, or"]);
     assert_says("binds: []", &["binds", unserved, "only the `ai` block"]);
     assert_says("cache: {}", &["`cache` is not served by this version yet"]);
 }

@@ -124,3 +124,19 @@ fn the_place_of_a_problem_is_the_files_own() {
     let places: Vec<_> = error.problems.iter().map(|problem| (problem.path.as_str(), problem.line)).collect();
     assert_eq!(places, [("ai.policies.ai.promptGuard.request[0].webhook.target.host", Some(7))]);
 }
+
+#[test]
+fn routes_that_no_guard_sees_have_to_be_meant() {
+    let hook = "{webhook: {target: {host: 'h:1'}}}";
+    let file = |guard: &str, routes: &str| format!("ai: {{promptGuard: {{{guard}}}, routes: {{{routes}}}}}");
+    for (route, kind) in [("/v1/files", "passthrough"), ("'*'", "detect"), ("/live", "realtime")] {
+        let (routes, reason) = (format!("{route}: {kind}"), format!("is `{kind}`, which no guard of promptGuard sees"));
+        for guards in [format!("request: [{hook}]"), format!("response: [{hook}]")] {
+            assert_says(&file(&guards, &routes), &["ai.routes", &reason, "promptGuard.unguardedRoutes"]);
+            guard(&file(&format!("{guards}, unguardedRoutes: [{kind}]"), &routes));
+        }
+        guard(&file("request: []", &routes));
+    }
+    guard(&file(&format!("request: [{hook}]"), "/chat: completions"));
+    assert_says(&file("unguardedRoutes: [completions]", ""), &["known: passthrough, detect, realtime"]);
+}

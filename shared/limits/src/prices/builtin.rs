@@ -26,6 +26,7 @@ struct Row {
     image_input: Option<UsdPerMillion>,
     image_output: Option<UsdPerMillion>,
     search: Option<UsdPerMillion>,
+    second: Option<UsdPerMillion>,
     max_output_tokens: Option<u64>,
     #[serde(default)]
     above: Vec<PriceAbove>,
@@ -101,6 +102,7 @@ impl From<Row> for Priced {
             image_input: row.image_input,
             image_output: row.image_output,
             search: row.search,
+            second: row.second,
             max_output_tokens: row.max_output_tokens,
             above: row.above,
         };

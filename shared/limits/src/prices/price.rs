@@ -16,6 +16,8 @@ pub struct Price {
     image_output: Option<u64>,
     /// Pico-dollars per search unit of a rerank.
     search: u64,
+    /// Pico-dollars per second of sound; none: the model is not paid by them.
+    second: Option<u64>,
     /// The most output tokens that the model gives, where that is known.
     pub max_output_tokens: Option<u64>,
 }
@@ -61,7 +63,14 @@ impl Price {
             (reasoning, self.reasoning.unwrap_or(rates.output)),
             (audio_output, self.audio_output.unwrap_or(rates.output)),
             (tokens(usage.searches), self.search),
+            (tokens(usage.seconds), self.second.unwrap_or(0)),
         ])
+    }
+
+    /// Is there a rate for all that was used? Without one for seconds, sound would be free.
+    #[must_use]
+    pub fn covers(&self, usage: &Usage) -> bool {
+        usage.seconds.is_none() || self.second.is_some()
     }
 
     /// The most that a call with at most so many prompt tokens (cached ones included) and output tokens can cost, in nano-dollars, rounded up:
@@ -79,10 +88,10 @@ impl Price {
         nano([(prompt_tokens, input), (output_tokens, output)])
     }
 
-    /// What so many search units cost, in nano-dollars, rounded up.
+    /// What so many search units and seconds of sound cost beside tokens, in nano-dollars, rounded up.
     #[must_use]
-    pub fn search_nano_usd(&self, searches: u64) -> u64 {
-        nano([(searches, self.search)])
+    pub fn beside_tokens_nano_usd(&self, searches: u64, seconds: u64) -> u64 {
+        nano([(searches, self.search), (seconds, self.second.unwrap_or(0))])
     }
 
     /// The rates of a call with so much input. Exactly at a size the smaller tier still holds.
@@ -132,6 +141,7 @@ impl From<&PriceEntry> for Price {
             image_input: entry.image_input.map(|rate| rate.0),
             image_output: entry.image_output.map(|rate| rate.0),
             search: entry.search.map_or(0, |rate| rate.0),
+            second: entry.second.map(|rate| rate.0),
             max_output_tokens: entry.max_output_tokens,
         }
     }
@@ -167,6 +177,7 @@ impl From<&Price> for PriceEntry {
             image_input: price.image_input.map(UsdPerMillion),
             image_output: price.image_output.map(UsdPerMillion),
             search: (price.search > 0).then_some(UsdPerMillion(price.search)),
+            second: price.second.map(UsdPerMillion),
             max_output_tokens: price.max_output_tokens,
             above: price.tiers.iter().map(PriceAbove::from).collect(),
         }

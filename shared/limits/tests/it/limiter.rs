@@ -16,7 +16,7 @@ pub(crate) fn ask<'a>(team: &'a str, tier: &'a str) -> Ask<'a> {
         user: None,
         model: "m",
         calls: CALLS,
-        prompt: Prompt { tokens: 10, bound: 30, searches: 0 },
+        prompt: Prompt { tokens: 10, bound: 30, ..Prompt::default() },
         max_output_tokens: Some(100),
         choices: 1,
         deadline: now() + Duration::from_secs(600),

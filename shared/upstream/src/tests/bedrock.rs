@@ -57,3 +57,23 @@ async fn a_bedrock_api_key_is_a_bearer_token_and_nothing_is_signed() {
     assert_eq!(seen.target, "/anthropic/v1/messages");
     assert_eq!((seen.header("authorization"), seen.header("x-amz-date")), ("Bearer bedrock-key", ""));
 }
+
+#[tokio::test]
+async fn a_model_that_mantle_has_in_the_responses_api_only_is_asked_there_and_signed() {
+    let server = Server::start(|_, _| Say::ok(RESPONSE)).await;
+    let chains = chains(&format!(
+        "provider: {{bedrock: {{openAIEndpoint: mantle, region: us-east-2}}}}, baseUrl: '{}'",
+        server.url
+    ));
+    let answer = body(ask(&chains, Dialect::Chat, "openai.gpt-5.5", "").await);
+    assert_eq!(answer["choices"][0]["message"]["content"], "hi");
+    let inbound =
+        Inbound::decode(Dialect::Responses, r#"{"model":"openai.gpt-oss-20b","input":"hello"}"#.into(), Vec::new());
+    body(ask_with(&chains, Dialect::Responses, "openai.gpt-oss-20b", &inbound.unwrap()).await);
+    let seen = server.seen("/");
+    let targets: Vec<&str> = seen.iter().map(|seen| seen.target.as_str()).collect();
+    assert_eq!(targets, ["/openai/v1/responses", "/v1/responses"]);
+    for seen in seen {
+        assert!(seen.header("authorization").contains("/us-east-2/bedrock-mantle/aws4_request"), "{seen:?}");
+    }
+}

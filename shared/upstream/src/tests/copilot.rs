@@ -43,3 +43,26 @@ async fn a_host_that_is_configured_stays() {
     body(ask(&copilot(&github, &token, &format!(", baseUrl: '{}'", api.url)), Dialect::Chat, "gpt-4.1", "").await);
     assert_eq!(api.seen("/").len(), 1);
 }
+
+#[tokio::test]
+async fn a_newer_model_is_asked_in_the_responses_api_whatever_the_client_speaks() {
+    let api = Server::start(|_, _| Say::ok(RESPONSE)).await;
+    let github = Server::start(|_, _| Say::ok(r#"{"token":"t","expires_at":4102444800}"#)).await;
+    let token = Secret::new("gho_secret");
+    let chains = copilot(&github, &token, &format!(", baseUrl: '{}'", api.url));
+    let answer = body(ask(&chains, Dialect::Chat, "gpt-5.4", "").await);
+    assert_eq!(answer["choices"][0]["message"]["content"], "hi");
+    let answer = body(ask(&chains, Dialect::Messages, "gpt-5.1-codex", "").await);
+    assert_eq!(answer["content"][0]["text"], "hi");
+    let inbound = Inbound::decode(Dialect::Responses, r#"{"model":"gpt-5.4","input":"hello"}"#.into(), Vec::new());
+    let answer = body(ask_with(&chains, Dialect::Responses, "gpt-5.4", &inbound.unwrap()).await);
+    assert_eq!(answer["output"][0]["content"][0]["text"], "hi");
+    let seen = api.seen("/");
+    assert!(
+        seen.iter().all(|seen| seen.target == "/responses" && !seen.header("editor-version").is_empty()),
+        "{seen:?}"
+    );
+    // Translated, nothing is to be kept; a client's own request stays as it is.
+    assert_eq!((&seen[0].json()["store"], &seen[0].json()["model"]), (&false.into(), &"gpt-5.4".into()));
+    assert_eq!(seen[2].body, r#"{"model":"gpt-5.4","input":"hello"}"#);
+}

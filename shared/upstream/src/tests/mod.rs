@@ -23,19 +23,29 @@ use crate::{Answer, Base, Chains, Job, Outcome, Work, dispatch};
 /// A whole answer of each dialect.
 const CHAT: &str = r#"{"id":"c","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}"#;
 const MESSAGE: &str = r#"{"id":"m","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"hi"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1}}"#;
+const RESPONSE: &str = r#"{"id":"resp_1","object":"response","status":"completed","model":"m","output":[{"type":"message","id":"msg_1","status":"completed","role":"assistant","content":[{"type":"output_text","text":"hi","annotations":[]}]}],"usage":{"input_tokens":1,"output_tokens":1,"total_tokens":2}}"#;
 const CONTENT: &str = r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"hi"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":1,"candidatesTokenCount":1}}"#;
 
 /// Connections and secrets, with AWS as the tests have it.
 fn base() -> Base {
+    base_at(None)
+}
+
+/// The same, with AWS at an address of its own.
+fn base_at(aws: Option<&str>) -> Base {
     let base = Base::new().unwrap();
     let credentials = Credentials::new("AKIDEXAMPLE", "aws-secret", Some("aws-session".to_owned()), None, "test");
-    Base { aws: Aws::fixed(base.aws.client().clone(), credentials, "eu-west-1"), ..base }
+    Base { aws: Aws::fixed(base.aws.client().clone(), credentials, "eu-west-1", aws), ..base }
 }
 
 /// A chain of one provider.
 fn chains(provider: &str) -> Chains {
+    chains_on(base(), provider)
+}
+
+fn chains_on(base: Base, provider: &str) -> Chains {
     let yaml = format!("ai: {{groups: [{{providers: [{{name: p, {provider}}}]}}]}}");
-    Chains::on(base(), &tollgate_config::parse(&yaml, "test").unwrap()).unwrap()
+    Chains::on(base, &tollgate_config::parse(&yaml, "test").unwrap()).unwrap()
 }
 
 /// One request for a model, in the client's dialect.

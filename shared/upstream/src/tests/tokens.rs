@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use tollgate_config::{EntraClient, SecretRef};
+use tollgate_config::{AzureAuth, AzureCredentials, EntraClient, SecretRef};
 
 use super::server::{Say, Server};
 use super::*;
@@ -16,7 +16,9 @@ fn tokens(server: &Server) -> Tokens {
         token_url: Some(format!("{}/token", server.url)),
     };
     let base = base();
-    Tokens::new(Exchange::Entra(Entra::new(entra)), base.client, base.secrets)
+    let auth = AzureAuth::ExplicitConfig(AzureCredentials::ClientSecret(entra));
+    let entra = Entra::new(auth, false, base.aws.clone());
+    Tokens::new(Exchange::Entra(Box::new(entra)), base.client, base.secrets)
 }
 
 /// A token that is numbered, and lasts so long.

@@ -1,6 +1,6 @@
 //! Calls of token endpoints, and their answers.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use ::http::{HeaderValue, Method};
@@ -25,11 +25,9 @@ pub(super) struct Call {
 impl Call {
     /// A form, as OAuth's endpoints take it.
     pub(super) fn form(url: &str, fields: &[(&str, &str)]) -> Result<Self, String> {
-        let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
         let mut call = Self::new(Method::POST, url)?;
         call.set(CONTENT_TYPE, "application/x-www-form-urlencoded")?;
-        *call.request.body_mut() = Some(body.join("&").into());
+        *call.request.body_mut() = Some(form(fields).into());
         Ok(call)
     }
 
@@ -87,6 +85,13 @@ impl Call {
     }
 }
 
+/// Fields, as a form writes them.
+pub(super) fn form(fields: &[(&str, &str)]) -> String {
+    let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+    let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
+    pairs.join("&")
+}
+
 /// OAuth's `error` and `error_description` (RFC 6749, section 5.2), Google's `error.status`, GitHub's `message`.
 fn reason(body: Option<&Value>) -> String {
     let Some(body) = body else { return String::new() };
@@ -95,10 +100,15 @@ fn reason(body: Option<&Value>) -> String {
     found.fold(String::new(), |said, text| format!("{said}, {text:.200}"))
 }
 
-/// OAuth's token answer: <https://datatracker.ietf.org/doc/html/rfc6749#section-5.1>.
+/// OAuth's token answer: <https://datatracker.ietf.org/doc/html/rfc6749#section-5.1>. A managed identity's has the end of the token (`expires_on`, Unix time), and may
+/// have nothing else.
 pub(super) fn grant(answer: &Value) -> Result<Grant, String> {
     let seconds = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
-    let lifetime = answer.get("expires_in").and_then(seconds).unwrap_or(3_600);
+    let left = || {
+        let ends_at = Duration::from_secs(answer.get("expires_on").and_then(seconds)?);
+        Some(ends_at.saturating_sub(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()).as_secs())
+    };
+    let lifetime = answer.get("expires_in").and_then(seconds).or_else(left).unwrap_or(3_600);
     Ok(Grant { token: text(answer, "access_token")?, lifetime: lifetime_of(lifetime), renew_in: None, base: None })
 }
 

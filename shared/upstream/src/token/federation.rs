@@ -63,8 +63,7 @@ async fn impersonated(url: &str, federated: &Grant, http: &reqwest::Client) -> R
 
 /// The signed request, as Google wants it told.
 async fn subject_token(verification: &str, audience: &str, aws: &Aws) -> Result<String, String> {
-    let region = aws.config().await.region().map(ToString::to_string);
-    let region = region.ok_or("the environment names no AWS region; set AWS_REGION")?;
+    let region = aws.region().await?;
     let url = verification.replace("{region}", &region);
     let host = Url::parse(&url).ok().and_then(|url| url.host_str().map(str::to_owned));
     let host = host.ok_or("its `regional_cred_verification_url` is not a URL")?;

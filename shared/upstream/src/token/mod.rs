@@ -6,6 +6,7 @@
 //! 3. Without a usable token one request fetches it, and the others wait for that. A failure is kept for a moment, so that they share it, too.
 
 mod answer;
+mod aws_identity;
 mod copilot;
 mod entra;
 mod federation;
@@ -41,7 +42,7 @@ const LAST: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) enum Exchange {
     /// Microsoft Entra ID.
-    Entra(Entra),
+    Entra(Box<Entra>),
     /// Google Cloud.
     Google(Google),
     /// GitHub Copilot.

@@ -26,6 +26,10 @@ fn entry(name: &str, value: &Value) -> Read {
     if fields.fields.get("mode").and_then(Value::as_str) == Some("rerank") {
         return rerank(name, &fields);
     }
+    if let Some(second) = by_second(&fields)? {
+        let Some(key) = key(provider(name, &fields)?, name) else { return Ok(None) };
+        return Ok(Some((key, PriceEntry { second: Some(second), ..PriceEntry::default() })));
+    }
     let Some(input) = fields.price("input_cost_per_token")? else { return Ok(None) };
     let Some(output) = output(&fields)? else { return Ok(None) };
     // Prices per page, query or second stand beside zeros for tokens: an overlay with them would make the model free.
@@ -46,10 +50,20 @@ fn entry(name: &str, value: &Value) -> Read {
         image_input: fields.price("input_cost_per_image_token")?.filter(|price| *price != input),
         image_output: fields.price("output_cost_per_image_token")?.filter(|price| *price != output),
         search: None,
+        second: None,
         max_output_tokens: fields.tokens("max_output_tokens")?,
         above: tiers(&fields, input, output)?,
     };
     Ok(Some((key, price)))
+}
+
+/// A transcription that is priced by the length of the sound, and by nothing else.
+fn by_second(fields: &Fields<'_>) -> Result<Option<UsdPerMillion>, ImportError> {
+    if fields.fields.get("mode").and_then(Value::as_str) != Some("audio_transcription") {
+        return Ok(None);
+    }
+    let by_token = fields.price("input_cost_per_token")?.is_some_and(|price| price.0 > 0);
+    Ok(fields.price("input_cost_per_second")?.filter(|price| price.0 > 0 && !by_token))
 }
 
 /// A rerank is priced by query, by token, or by both. One without either is not priced.
