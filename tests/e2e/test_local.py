@@ -120,6 +120,14 @@ def test_tools(sdk, model, mode):
     assert sdk.ask(model, ask, mode).text.strip()
 
 
+def test_a_conversation_goes_on_by_the_id_of_its_last_response(local):
+    sdk = local.client("responses").sdk
+    first = sdk.responses.create(model="demo", input=f"Hello {nonce()}")
+    second = sdk.responses.create(model="demo-claude", input="And?", previous_response_id=first.id)
+    assert sdk.responses.retrieve(second.id).previous_response_id == first.id
+    assert second.usage.input_tokens > first.usage.input_tokens, "the demo counts what it is sent"
+
+
 def test_failover_can_be_tried(local):
     """One of the offered models fails over before our eyes, the first time: then its ill provider is left alone."""
     client = local.client("messages")

@@ -30,6 +30,18 @@ def test_a_binary_takes_the_configuration(tmp_path, teams, binary):
     assert checked.stdout.strip().endswith(": ok")
 
 
+def test_kept_responses_are_configured_where_they_are_asked_for(tmp_path):
+    assert yaml.safe_load(configuration())["responses"] == {}
+    kept = configuration(KeepResponsesDays="7")
+    responses = yaml.safe_load(kept)["responses"]
+    assert responses == {"state": {"table": Stack(KeepResponsesDays="7").child("Data").output("ResponsesName")}, "keepDays": 7}
+    file = tmp_path / "tollgate.yaml"
+    file.write_text(kept)
+    for binary in ("gateway", "rate-limiter", "budget"):
+        checked = subprocess.run([rust.binary(binary), "check", file], capture_output=True, text=True, timeout=60, env={"AWS_REGION": "us-east-1"})
+        assert checked.returncode == 0, checked.stderr
+
+
 def test_the_check_finds_what_is_wrong(tmp_path):
     file = tmp_path / "tollgate.yaml"
     file.write_text(configuration() + "surplus: true\n")

@@ -11,7 +11,7 @@ from cfn import Stack, templates, walk
 ALL = dict(CertificateArn="arn:aws:acm:us-east-1:123456789012:certificate/a", RestApi="true", ContainerImage="image", Tracing="Active",
            KmsKeyArn="arn:aws:kms:us-east-1:123456789012:key/k", WebhookAuth="NONE",
            GuardrailArns="arn:aws:bedrock:us-east-1:123456789012:guardrail/g", GuardFunctionArns="arn:aws:lambda:us-east-1:123456789012:function:f",
-           MantleProjectArns="arn:aws:bedrock-mantle:us-east-1:123456789012:project/p", ConfigSource="s3://bucket/tollgate.yaml")
+           MantleProjectArns="arn:aws:bedrock-mantle:us-east-1:123456789012:project/p", ConfigSource="s3://bucket/tollgate.yaml", KeepResponsesDays="30")
 # What a role needs for what AWS does in its name, not for a call of ours.
 ON_BEHALF = {
     "kms:Decrypt": "DynamoDB and Secrets Manager, with a key of one's own",
@@ -127,6 +127,16 @@ def test_a_configuration_elsewhere_may_be_read_and_nothing_beside_it():
     (agent,) = read(ConfigSource="appconfig:abc123/env4567/prof890", AppConfigExtensionArn="arn:aws:lambda:us-east-1:027255383542:layer:AWS-AppConfig-Extension:207")
     assert agent["Action"] == ["appconfig:GetLatestConfiguration", "appconfig:StartConfigurationSession"]
     assert agent["Resource"] == "arn:aws:appconfig:us-east-1:123456789012:application/abc123/environment/env4567/configuration/prof890"
+
+
+def test_only_the_gateway_may_read_kept_responses_and_only_where_there_are_any():
+    root = Stack(KeepResponsesDays="30")
+    table = root.child("Data").output("ResponsesArn")
+    of = lambda statements: [s for s in statements if s["Resource"] == table]
+    (kept,) = of(root.properties("GatewayPolicy")["PolicyDocument"]["Statement"])
+    assert kept["Action"] == ["dynamodb:GetItem", "dynamodb:UpdateItem"]
+    assert not any(of(statements(root.child("Webhooks"), role)) for role in ("RateLimiterRole", "BudgetRole", "SweepRole"))
+    assert not [s for s in Stack().properties("GatewayPolicy")["PolicyDocument"]["Statement"] if s["Sid"] == "Responses"]
 
 
 def test_models_are_named_by_pattern_or_by_arn():

@@ -21,7 +21,7 @@ OPTIONS = {
     "configured by AppConfig": dict(ConfigSource="appconfig:abc123/env4567/prof890", AppConfigExtensionArn="arn:aws:lambda:us-east-1:027255383542:layer:AWS-AppConfig-Extension:207"),
     "everything": dict(ConfigSource="s3://bucket/tollgate.yaml", SecretArns="arn:aws:secretsmanager:us-east-1:123456789012:secret:s-AbCdEf",
                        CertificateArn="arn:aws:acm:us-east-1:123456789012:certificate/a", RestApi="true", ContainerImage="image", WebhookAuth="NONE",
-                       KmsKeyArn="arn:aws:kms:us-east-1:123456789012:key/k", Tracing="Active", JwtAtListener="true", AlbAccessLogsBucket="logs",
+                       KmsKeyArn="arn:aws:kms:us-east-1:123456789012:key/k", Tracing="Active", JwtAtListener="true", AlbAccessLogsBucket="logs", KeepResponsesDays="30",
                        GatewayConcurrency="50", StreamConcurrency="50", WebhookConcurrency="5", AlarmEmail="a@example.com", Protect="true"),
 }
 
@@ -146,6 +146,18 @@ def test_the_table_is_the_one_that_the_code_makes():
     assert table["TimeToLiveSpecification"]["AttributeName"] == "expires"
     written = [path for path in (ROOT / "shared/limits/src").rglob("*.rs") if re.search(r'"expires"', path.read_text())]
     assert written, "nothing writes what the table expires by"
+
+
+def test_kept_responses_have_a_table_of_their_own_if_they_are_asked_for():
+    assert not Stack().child("Data").has("Responses")
+    (name, table), = [(n, r) for n, r in load("data.yaml")["Resources"].items() if n == "Responses"]
+    assert Stack(KeepResponsesDays="30").child("Data").has(name)
+    keys = [(each["AttributeName"], each["KeyType"]) for each in table["Properties"]["KeySchema"]]
+    assert keys == [("pk", "HASH"), ("sk", "RANGE")]
+    assert table["Properties"]["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+    assert 'set("expires"' in (ROOT / "shared/limits/src/kept.rs").read_text()
+    # What people said goes when it is deleted: nothing else has a copy.
+    assert table["DeletionPolicy"] == "Delete" and "PointInTimeRecoverySpecification" not in table["Properties"]
 
 
 def test_the_ledger_outlives_the_stack():

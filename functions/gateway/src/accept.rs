@@ -54,7 +54,7 @@ fn healthy(headers: &HeaderMap, body: String) -> Response {
 }
 
 /// What the paths of kept responses begin with, behind a prefix.
-const KEPT: &str = "/v1/responses/";
+pub(crate) const KEPT: &str = "/v1/responses/";
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub enum Route<'a> {
         /// Is it?
         detect: bool,
     },
-    /// A response that its provider keeps, with the methods of this path.
+    /// A response that its provider keeps, or the gateway, with the methods of this path.
     Kept(&'static str),
     /// A WebSocket.
     Realtime,

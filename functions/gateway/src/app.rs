@@ -7,7 +7,7 @@ use tokio_util::task::TaskTracker;
 use tollgate_auth::{Authenticator, Options};
 use tollgate_config::Config;
 pub use tollgate_limits::unix_s;
-use tollgate_limits::{Limiter, SdkSource};
+use tollgate_limits::{KeptTable, Limiter, SdkSource};
 use tollgate_upstream::{Base, Chains, SetupError};
 
 use crate::guard::Guards;
@@ -35,6 +35,8 @@ pub struct Shared {
     pub guards: Arc<Guards>,
     /// Rate limits and budgets; `None`: there are none.
     pub limiter: Option<Arc<Limiter>>,
+    /// Responses that are kept here; `None`: none are.
+    pub kept: Option<Arc<KeptTable>>,
     /// Access log, metrics and traces.
     pub recorder: Recorder,
     /// Settlements that are being written.
@@ -46,6 +48,12 @@ pub struct Shared {
 /// What the ledger asks AWS with.
 fn sdk_for(config: &Config, chains: &Chains) -> SdkSource {
     chains.aws().source(config.limits.as_ref().is_some_and(|limits| limits.ledger.is_emulator()))
+}
+
+/// The table of kept responses.
+fn kept(config: &Config, chains: &Chains) -> Option<Arc<KeptTable>> {
+    let state = config.responses.state.as_ref()?;
+    KeptTable::new(&config.responses, chains.aws().source(state.is_emulator())).map(Arc::new)
 }
 
 impl std::ops::Deref for App {
@@ -68,13 +76,25 @@ impl App {
         let auth = Authenticator::new(&config.auth, chains.client().clone(), Options::default());
         let guards = Arc::new(Guards::new(&config, &chains));
         let limiter = Limiter::new(config.limits.as_ref(), sdk_for(&config, &chains)).map(Arc::new);
+        let kept = kept(&config, &chains);
         let recorder = Recorder::new(&config.telemetry, version, chains.base(), None);
         let settlements = TaskTracker::new();
         let started_unix_s = unix_s(SystemTime::now());
-        Ok(Self(Arc::new(Shared { config, chains, auth, guards, limiter, recorder, settlements, started_unix_s })))
+        Ok(Self(Arc::new(Shared {
+            config,
+            chains,
+            auth,
+            guards,
+            limiter,
+            kept,
+            recorder,
+            settlements,
+            started_unix_s,
+        })))
     }
 
-    /// The next configuration, with what of this one does not change: connections, health, keys, secrets, the ledger.
+    /// The next configuration, with what of this one does not change: connections, health, keys, secrets, the ledger,
+    /// the table of kept responses.
     pub fn succeeded_by(&self, config: Config, version: Arc<str>) -> Result<Self, SetupError> {
         let chains = self.chains.succeeded_by(&config)?;
         let auth = if config.auth == self.config.auth {
@@ -92,9 +112,23 @@ impl App {
             Some(limiter) => limiter.succeeded_by(config.limits.as_ref(), sdk_for(&config, &chains)).map(Arc::new),
             None => Limiter::new(config.limits.as_ref(), sdk_for(&config, &chains)).map(Arc::new),
         };
+        let kept = match &self.kept {
+            Some(kept) if kept.is_asked_by(&config.responses) => Some(Arc::clone(kept)),
+            _ => kept(&config, &chains),
+        };
         let recorder = Recorder::new(&config.telemetry, Some(version), chains.base(), Some(&self.recorder));
         let (settlements, started_unix_s) = (self.settlements.clone(), self.started_unix_s);
-        Ok(Self(Arc::new(Shared { config, chains, auth, guards, limiter, recorder, settlements, started_unix_s })))
+        Ok(Self(Arc::new(Shared {
+            config,
+            chains,
+            auth,
+            guards,
+            limiter,
+            kept,
+            recorder,
+            settlements,
+            started_unix_s,
+        })))
     }
 
     /// The version of its configuration.
@@ -113,6 +147,9 @@ impl App {
         tokio::spawn(async move {
             if let Some(limiter) = &app.limiter {
                 limiter.ledger().warm().await;
+            }
+            if let Some(kept) = &app.kept {
+                kept.warm().await;
             }
         });
     }

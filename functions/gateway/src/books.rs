@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use tollgate_auth::Identity;
 use tollgate_limits::{Bill, timestamp};
 use tollgate_telemetry::otlp::Trace;
@@ -12,6 +13,7 @@ use tollgate_wire::envelope::Envelope;
 use tollgate_wire::exchange::State;
 use tollgate_wire::ir::Fault;
 
+use crate::kept::{Ended, Keeping};
 use crate::meter::{Meter, Use};
 use crate::record::Recorder;
 
@@ -43,6 +45,8 @@ struct Parts {
     uses: Vec<Use>,
     /// What was seen of the answer.
     state: Option<State>,
+    /// Its answer, if it may be the gateway's to keep.
+    keeping: Option<Box<Keeping>>,
     recorder: Recorder,
     trace: Option<Trace>,
     begun: Instant,
@@ -70,6 +74,7 @@ impl Books {
             meter: None,
             uses: Vec::new(),
             state: None,
+            keeping: None,
             recorder: recorder.clone(),
             trace: None,
             begun: Instant::now(),
@@ -113,6 +118,27 @@ impl Books {
             self.0.access.limits = Some("degraded");
         }
         self.0.meter = Some(meter);
+    }
+
+    /// Its answer may be the gateway's to keep.
+    pub fn keeping(&mut self, keeping: Option<Box<Keeping>>) {
+        self.0.keeping = keeping;
+    }
+
+    /// Bytes that may have the end of its answer, on their way to the client: what is the gateway's to keep is kept first.
+    pub async fn kept(&mut self, bytes: Bytes) -> Bytes {
+        let Some(keeping) = self.0.keeping.take() else { return bytes };
+        // In a box: other requests should not have to carry the room for it.
+        let (state, bytes) = match Box::pin(keeping.keep(&bytes)).await {
+            Ended::Passed(keeping) => {
+                self.0.keeping = keeping;
+                return bytes;
+            }
+            Ended::Kept => ("kept", bytes),
+            Ended::Lost(bytes) => ("lost", bytes),
+        };
+        self.0.access.state = Some(state);
+        bytes
     }
 
     /// It is over a limit.

@@ -9,7 +9,8 @@
 //! 4. [`books`]: what is known of the request so far; hands it to [`record`] (access log, metrics, traces) when the request is over, however it ended.
 //! 5. [`guard`]: webhooks that see requests and answers.
 //! 6. [`meter`]: limits, reserved before the attempts and settled after them.
-//! 7. [`error`]: the one place that turns a fault into an HTTP answer.
+//! 7. [`kept`]: responses that the gateway keeps for providers that keep none.
+//! 8. [`error`]: the one place that turns a fault into an HTTP answer.
 //!
 //! [`reload`] puts another configuration under the requests that come, and leaves those that run alone.
 //!
@@ -23,6 +24,7 @@ pub mod error;
 pub mod export;
 pub mod guard;
 pub mod host;
+pub mod kept;
 #[cfg(feature = "local")]
 pub mod local;
 #[cfg(not(feature = "local"))]

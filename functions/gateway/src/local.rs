@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::Router;
-use tollgate_config::{Config, Team};
+use tollgate_config::{Config, LedgerTable, Team};
 
 use crate::app::App;
 use crate::reload::Live;
@@ -21,7 +21,7 @@ const ANTHROPIC: &str = "claude-*";
 const BEDROCK: &str = "'*anthropic.*', 'amazon.*', 'us.*', 'eu.*', 'apac.*', 'global.*', 'meta.*', 'mistral.*', 'cohere.*', 'deepseek.*', \
                        'openai.*', 'qwen.*', 'arn:aws:bedrock:*'";
 
-/// Where a laptop keeps its ledger; `TOLLGATE_DATA` names another folder.
+/// Where a laptop keeps its ledger and its responses; `TOLLGATE_DATA` names another folder.
 const DATA: &str = ".tollgate";
 /// The team of the local issuer's client, whose id is another at every start.
 const TEAM: &str = "local";
@@ -30,13 +30,14 @@ const TEAM: &str = "local";
 async fn embedded_config() -> Result<Config, String> {
     let demo = demo::start().await.map_err(|e| format!("the demo provider could not be started: {e}"))?;
     let data = std::env::var_os("TOLLGATE_DATA").map_or_else(|| PathBuf::from(DATA), PathBuf::from);
-    let yaml = embedded_yaml(demo, &data.join("ledger.sqlite").display().to_string(), |name| {
-        std::env::var_os(name).is_some_and(|value| !value.is_empty())
-    });
+    let file = |name: &str| data.join(name).display().to_string();
+    let files = [file("ledger.sqlite"), file("responses.sqlite")];
+    let yaml = embedded_yaml(demo, &files, |name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
     tollgate_config::parse(&yaml, "embedded default").map_err(|e| e.to_string())
 }
 
-fn embedded_yaml(demo: SocketAddr, ledger: &str, has: impl Fn(&str) -> bool) -> String {
+/// `files`: for the ledger, and for responses.
+fn embedded_yaml(demo: SocketAddr, files: &[String; 2], has: impl Fn(&str) -> bool) -> String {
     let mut providers = Vec::new();
     if has("OPENAI_API_KEY") {
         let entry = "{name: openai, provider: {openAI: {}}, policies: {backendAuth: {key: 'env:OPENAI_API_KEY'}}}";
@@ -72,27 +73,41 @@ fn embedded_yaml(demo: SocketAddr, ledger: &str, has: impl Fn(&str) -> bool) -> 
     if providers.is_empty() {
         let _ = write!(yaml, "  groups:\n{}", demo_chat.replace("    - ", "  - "));
     }
+    let [ledger, responses] = files.each_ref().map(|file| file.replace('\'', "''"));
     // `demo-budget` is for trying a budget out: it costs much, and may cost two cents a month.
     let _ = write!(
         yaml,
-        "limits:\n  ledger: {{file: '{}'}}\n  unknownModelPrice: {{input: 5, output: 25}}\n  prices:\n    demo*: {{input: 1, output: 5}}\n    \
+        "limits:\n  ledger: {{file: '{ledger}'}}\n  unknownModelPrice: {{input: 5, output: 25}}\n  prices:\n    demo*: {{input: 1, output: 5}}\n    \
          demo-budget: {{input: 100, output: 100}}\n  teams:\n    {TEAM}:\n      requestsPerMinute: 600\n      tokensPerDay: 50000000\n      usdPerMonth: 100\n      \
-         models: {{demo-budget: {{usdPerMonth: 0.02}}}}\n",
-        ledger.replace('\'', "''")
+         models: {{demo-budget: {{usdPerMonth: 0.02}}}}\nresponses:\n  state: {{file: \
+         '{responses}'}}\n",
     );
     yaml
 }
 
-/// Starts the ledger of a laptop where the configuration has one.
-async fn embedded_ledger(config: &Config) -> Result<Option<EmbeddedLedger>, String> {
-    let limits = config.limits.as_ref().filter(|limits| limits.quota == tollgate_config::Quota::On);
-    let Some(file) = limits.and_then(|limits| limits.ledger.file.clone()) else { return Ok(None) };
-    let endpoint = ledger::start(file.as_ref()).await?;
-    Ok(Some(EmbeddedLedger { file, endpoint }))
+/// The tables of a configuration, by the keys that name them.
+fn tables(config: &mut Config) -> impl Iterator<Item = (&'static str, &mut LedgerTable)> {
+    let limits = config.limits.as_mut().filter(|limits| limits.quota == tollgate_config::Quota::On);
+    let ledger = limits.map(|limits| ("limits.ledger", &mut limits.ledger));
+    let state = config.responses.state.as_mut().map(|state| ("responses.state", state));
+    ledger.into_iter().chain(state)
+}
+
+/// Starts the tables of a laptop where the configuration has files for them.
+async fn embedded_tables(config: &mut Config) -> Result<Vec<EmbeddedTable>, String> {
+    let mut started: Vec<EmbeddedTable> = Vec::new();
+    for (key, table) in tables(config) {
+        let Some(file) = table.file.clone().filter(|file| started.iter().all(|known| known.file != *file)) else {
+            continue;
+        };
+        let endpoint = ledger::start(key, file.as_ref()).await?;
+        started.push(EmbeddedTable { file, endpoint });
+    }
+    Ok(started)
 }
 
 #[derive(Debug, Clone)]
-struct EmbeddedLedger {
+struct EmbeddedTable {
     file: String,
     endpoint: String,
 }
@@ -101,26 +116,26 @@ struct EmbeddedLedger {
 #[derive(Clone)]
 pub struct Local {
     issuer: Option<issuer::Issuer>,
-    ledger: Option<EmbeddedLedger>,
+    tables: Vec<EmbeddedTable>,
 }
 
-/// The configuration with what a laptop adds: without one, the embedded default; then the local issuer, and the ledger in a file.
+/// The configuration with what a laptop adds: without one, the embedded default; then the local issuer, and the tables in files.
 pub async fn complete(
     config: Option<Config>,
     bound: SocketAddr,
     local_issuer: bool,
 ) -> Result<(Config, Local), String> {
     let issuer = (config.is_none() || local_issuer).then(|| issuer::Issuer::start(bound)).transpose()?;
-    let config = match config {
+    let mut config = match config {
         Some(config) => config,
         None => embedded_config().await?,
     };
-    let local = Local { issuer, ledger: embedded_ledger(&config).await? };
+    let local = Local { issuer, tables: embedded_tables(&mut config).await? };
     Ok((local.adapt(config)?, local))
 }
 
 impl Local {
-    /// A configuration with what is there already: the issuer, and where the ledger is.
+    /// A configuration with what is there already: the issuer, and where the tables are.
     pub fn adapt(&self, mut config: Config) -> Result<Config, String> {
         if let Some(issuer) = &self.issuer {
             config.auth.issuers.push(issuer.config());
@@ -128,13 +143,13 @@ impl Local {
             let team = Team { team: TEAM.to_owned(), tier: None };
             config.auth.teams.insert(issuer.client_id().to_owned(), team);
         }
-        let Some(limits) = config.limits.as_mut().filter(|limits| limits.quota == tollgate_config::Quota::On) else {
-            return Ok(config);
-        };
-        if let Some(file) = &limits.ledger.file {
-            let known = self.ledger.as_ref().filter(|ledger| ledger.file == *file);
-            let known = known.ok_or_else(|| format!("limits.ledger.file: {file}: another file takes a restart"))?;
-            limits.ledger.endpoint = Some(known.endpoint.clone());
+        for (key, table) in tables(&mut config) {
+            let Some(file) = &table.file else { continue };
+            let known = self.tables.iter().find(|known| known.file == *file);
+            let known = known.ok_or_else(|| format!("{key}.file: {file}: another file takes a restart"))?;
+            table.endpoint = Some(known.endpoint.clone());
+        }
+        if let Some(limits) = config.limits.as_mut().filter(|limits| limits.ledger.file.is_some()) {
             // A file on a laptop's disk: DynamoDB is faster.
             limits.timeout_ms = limits.timeout_ms.or(Some(2_000));
         }
@@ -149,14 +164,17 @@ impl Local {
         }
     }
 
-    /// Makes the table of a ledger in a file, and sweeps it every minute, as a deployment's schedule does.
-    pub async fn keep_ledger(&self, live: &Live) -> Result<(), String> {
-        if self.ledger.is_none() {
-            return Ok(());
+    /// Makes the tables that are in files, and sweeps the ledger every minute, as a deployment's schedule does.
+    pub async fn keep_tables(&self, live: &Live) -> Result<(), String> {
+        let app = live.app();
+        let in_file = |table: &LedgerTable| table.file.is_some();
+        if let Some(kept) = app.kept.as_ref().filter(|_| app.config.responses.state.as_ref().is_some_and(in_file)) {
+            kept.create_table().await.map_err(|error| error.to_string())?;
         }
-        if let Some(limiter) = &live.app().limiter {
-            limiter.ledger().create_table().await.map_err(|error| error.to_string())?;
-        }
+        let limiter = app.limiter.as_ref();
+        let limiter = limiter.filter(|_| app.config.limits.as_ref().is_some_and(|limits| in_file(&limits.ledger)));
+        let Some(limiter) = limiter else { return Ok(()) };
+        limiter.ledger().create_table().await.map_err(|error| error.to_string())?;
         let live = live.clone();
         tokio::spawn(async move {
             let mut minutes = tokio::time::interval(Duration::from_secs(60));
@@ -205,7 +223,8 @@ mod tests {
     use super::*;
 
     fn config(variables: &[&str]) -> Config {
-        let yaml = embedded_yaml("127.0.0.1:1".parse().unwrap(), "it's/here", |name| variables.contains(&name));
+        let files = ["it's/here".to_owned(), "there".to_owned()];
+        let yaml = embedded_yaml("127.0.0.1:1".parse().unwrap(), &files, |name| variables.contains(&name));
         tollgate_config::parse(&yaml, "test").unwrap_or_else(|e| panic!("{e}\n{yaml}"))
     }
 

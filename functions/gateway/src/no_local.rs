@@ -27,6 +27,11 @@ impl Local {
         if config.limits.as_ref().is_some_and(|limits| limits.ledger.file.is_some()) {
             return Err("limits.ledger.file: this build keeps no table of its own; name a table of DynamoDB".to_owned());
         }
+        if config.responses.state.as_ref().is_some_and(|state| state.file.is_some()) {
+            return Err(
+                "responses.state.file: this build keeps no table of its own; name a table of DynamoDB".to_owned()
+            );
+        }
         Ok(config)
     }
 
@@ -36,7 +41,7 @@ impl Local {
     }
 
     /// There is none.
-    pub async fn keep_ledger(&self, _: &Live) -> Result<(), String> {
+    pub async fn keep_tables(&self, _: &Live) -> Result<(), String> {
         Ok(())
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! 1. accept: route type, method, headers (`accept`)
 //! 2. authenticate: token -> team (`tollgate_auth`)
-//! 3. decode: model, streamed? (`tollgate_wire`)
+//! 3. decode: model, streamed? (`tollgate_wire`); what a request of the Responses API goes on with is put into it first (`kept`)
 //! 4. route: alias -> chain (`tollgate_config`, `tollgate_upstream`)
 //! 5. guard: webhooks see the request (`guard`)
 //! 6. reserve: request, tokens and money at once (`meter`)
 //! 7. attempt: provider after provider until one answers (`tollgate_upstream::dispatch`)
-//! 8. relay: the answer in the client's dialect (`relay`), past the guards that want to see it
+//! 8. relay: the answer in the client's dialect (`relay`), past the guards that want to see it, and kept if that is the gateway's to do (`kept`)
 //! 9. close the books: settlement, access log (`books`)
 //!
 //! What is no conversation (embeddings, rerank, token counts) takes the same way with fewer steps: `unary`.
@@ -39,6 +39,7 @@ use crate::accept::{self, Generate, Route};
 use crate::app::{App, unix_s};
 use crate::books::Books;
 use crate::guard::{self, Facts, Stop};
+use crate::kept::{self, Continued, Keeping};
 use crate::meter::{self, Denied};
 use crate::passthrough::{self, Asked};
 use crate::relay::{Collected, Form};
@@ -98,6 +99,12 @@ async fn respond(
                 Err(fault) => refuse(books, &fault, client, request_id).await,
             },
             Route::Conversation(_) => converse(app, parts, body, client, request_id, books, &identity).await,
+            // What the gateway keeps has passed the guards.
+            Route::Kept(_) if kept::is_ours(app, path) => {
+                accept::drain_refused(parts, body).await;
+                // In a box, as below.
+                Box::pin(kept::respond(app, parts, request_id, books, &identity)).await
+            }
             Route::Kept(_) if app.guards.checks_answers() => {
                 accept::drain_refused(parts, body).await;
                 refuse(books, &guard::kept(), client, request_id).await
@@ -183,6 +190,7 @@ async fn converse(
     let waiting = std::time::Instant::now();
     let body = accept::body(parts, body, app.config.request.max_body_bytes(), deadline).await;
     books.received(waiting);
+    let (body, continued) = resolved(app, client, identity, body).await;
     let inbound = body.and_then(|body| inbound(app, parts, client, body));
     let (inbound, form) = match inbound {
         Ok(inbound) => inbound,
@@ -209,6 +217,9 @@ async fn converse(
         Err(stop) => return stopped(books, stop, &facts).await,
     };
     let inbound = masked.as_ref().unwrap_or(&inbound);
+    if let Some(continued) = continued {
+        books.keeping(Keeping::of(app, identity, inbound, continued));
+    }
     let work = Work::Conversation(inbound);
     let standings = match meter::admit(app, work, identity, model, deadline).await {
         Ok(None) => Vec::new(),
@@ -226,6 +237,24 @@ async fn converse(
     let mut response = answer(app, outcome, books, &facts, form).await;
     meter::headers(&mut response, client, &standings, SystemTime::now());
     response
+}
+
+/// The body with everything that it goes on with, if that is kept here. `Some`: its answer may have to be kept, too.
+async fn resolved(
+    app: &App,
+    client: Dialect,
+    identity: &Identity,
+    body: Result<Bytes, Fault>,
+) -> (Result<Bytes, Fault>, Option<Continued>) {
+    match body {
+        Ok(body) if client == Dialect::Responses && app.kept.is_some() => {
+            match kept::resolve(app, identity, body).await {
+                Ok((body, continued)) => (Ok(body), Some(continued)),
+                Err(fault) => (Err(fault), None),
+            }
+        }
+        body => (body, None),
+    }
 }
 
 /// The request, and how its stream is to be written.
@@ -288,7 +317,7 @@ async fn answer(app: &App, outcome: Outcome, mut books: Books, facts: &Facts<'_>
             books.used(&state);
             match app.guards.answer(facts, body).await {
                 Ok(body) => {
-                    let mut response = Response::new(Body::from(body));
+                    let mut response = Response::new(Body::from(books.kept(body).await));
                     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                     with(books, response).await
                 }
@@ -328,7 +357,10 @@ async fn held(app: &App, live: Box<LiveStream>, mut books: Books, facts: &Facts<
         Collected::Failed(fault) => Err(Stop::Failed(fault)),
     };
     match checked {
-        Ok(bytes) => with(books, form.whole(bytes)).await,
+        Ok(bytes) => {
+            let bytes = books.kept(bytes).await;
+            with(books, form.whole(bytes)).await
+        }
         Err(stop) => stopped(books, stop, facts).await,
     }
 }

@@ -145,8 +145,9 @@ async fn step(mut state: Box<Streaming>) -> Stepped {
         match state.live.step(&state.request_id).await {
             Step::Bytes(bytes) => {
                 // Settled before the last byte goes out: afterwards Lambda may freeze us, and the client be gone.
+                let mut bytes = bytes;
                 if state.live.state().done {
-                    close(&mut state, None).await;
+                    bytes = close(&mut state, bytes, None).await;
                 }
                 let bytes = state.formed(bytes, false);
                 if !bytes.is_empty() {
@@ -154,23 +155,28 @@ async fn step(mut state: Box<Streaming>) -> Stepped {
                 }
             }
             Step::Last(bytes) => {
-                close(&mut state, None).await;
+                let bytes = close(&mut state, bytes, None).await;
                 return (Ok(state.formed(bytes, true)), None);
             }
             Step::Failed(bytes, fault) => {
-                close(&mut state, Some(&fault)).await;
+                let bytes = close(&mut state, bytes, Some(&fault)).await;
                 return (Ok(state.formed(bytes, true)), None);
             }
         }
     }
 }
 
-async fn close(state: &mut Streaming, fault: Option<&Fault>) {
-    if let Some(mut books) = state.books.take() {
-        books.used(state.live.state());
-        if let Some(fault) = fault {
+/// `bytes`: the last ones, or almost.
+async fn close(state: &mut Streaming, bytes: Bytes, fault: Option<&Fault>) -> Bytes {
+    let Some(mut books) = state.books.take() else { return bytes };
+    books.used(state.live.state());
+    let bytes = match fault {
+        None => books.kept(bytes).await,
+        Some(fault) => {
             books.broken(fault);
+            bytes
         }
-        books.close(200).await;
-    }
+    };
+    books.close(200).await;
+    bytes
 }

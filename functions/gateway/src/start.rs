@@ -84,6 +84,9 @@ fn for_lambda(config: Config) -> Result<Config, String> {
     if config.limits.as_ref().is_some_and(|limits| limits.ledger.file.is_some()) {
         return Err("limits.ledger.file: not on Lambda, where no file stays; name a table".to_owned());
     }
+    if config.responses.state.as_ref().is_some_and(|state| state.file.is_some()) {
+        return Err("responses.state.file: not on Lambda, where no file stays; name a table".to_owned());
+    }
     Ok(config)
 }
 
@@ -129,7 +132,7 @@ pub async fn natively(
         None => Live::fixed(app.clone()),
     };
     let (routes, banner) = local.routes(router::router(live.clone()), bound, &app);
-    local.keep_ledger(&live).await?;
+    local.keep_tables(&live).await?;
     live.keep_settling();
     live.keep_fresh();
     if let Some(banner) = banner {

@@ -70,12 +70,12 @@ pub enum FailureMode {
     Closed,
 }
 
-/// A DynamoDB table. `docs/limits.md` has its keys; `infra/` makes it.
+/// A DynamoDB table. `docs/limits.md` and `docs/responses.md` have its keys; `infra/` makes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct LedgerTable {
-    /// Its name or ARN. Default `tollgate-ledger`.
+    /// Its name or ARN. Default `tollgate-ledger`, of responses `tollgate-responses`.
     pub table: Option<String>,
     /// Instead of DynamoDB's own address: an emulator's.
     pub endpoint: Option<String>,

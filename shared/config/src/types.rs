@@ -13,6 +13,7 @@ use crate::limits::Limits;
 use crate::presets::Preset;
 use crate::prompts::{PromptCaching, Prompts};
 use crate::providers::{Azure, AzureAuth, BedrockOpenAi, Copilot, GcpAuth, Vertex};
+use crate::responses::Responses;
 use crate::telemetry::Telemetry;
 use crate::webhooks::Webhooks;
 
@@ -33,6 +34,8 @@ pub struct Config {
     pub request: RequestBounds,
     /// Rate limits and budgets. Left out: there are none.
     pub limits: Option<Limits>,
+    /// Responses that the gateway keeps.
+    pub responses: Responses,
     /// Metrics and traces.
     pub telemetry: Telemetry,
     /// How another configuration is found.

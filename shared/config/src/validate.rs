@@ -10,7 +10,7 @@ mod webhooks;
 
 use crate::fold::Folded;
 use crate::tree::{Node, Path, Step};
-use crate::{Config, ConfigError, Problem, RequestBounds};
+use crate::{Config, ConfigError, Problem, RequestBounds, Responses};
 
 /// An hour: longer than any answer, and than Lambda allows.
 const MAX_TIMEOUT_MS: u64 = 3_600_000;
@@ -38,6 +38,7 @@ pub(crate) fn check(config: &Config, folded: &Folded, tree: &Node) -> Vec<Proble
     if let Some(limits) = &config.limits {
         limits::check(limits, &mut report);
     }
+    check_responses(&config.responses, &mut report);
     telemetry::check(&config.telemetry, &mut report);
     webhooks::check(&config.webhooks, &mut report);
     report.problems
@@ -64,6 +65,18 @@ fn check_request(request: &RequestBounds, report: &mut Report<'_>) {
     report.in_range(&path.key("maxBodyBytes"), request.max_body_bytes, MAX_BODY_BYTES);
     report.in_range(&path.key("timeoutMs"), request.timeout_ms, MAX_TIMEOUT_MS);
     report.in_range(&path.key("maxAttempts"), request.max_attempts.map(u64::from), u64::from(MAX_ATTEMPTS));
+}
+
+/// Ten years.
+const MAX_KEEP_DAYS: u64 = 3_653;
+
+fn check_responses(responses: &Responses, report: &mut Report<'_>) {
+    let path = Path::of("responses");
+    if let Some(state) = &responses.state {
+        limits::check_table(state, &path.key("state"), report);
+    }
+    report.in_range(&path.key("keepDays"), responses.keep_days.map(u64::from), MAX_KEEP_DAYS);
+    report.in_range(&path.key("timeoutMs"), responses.timeout_ms, MAX_TIMEOUT_MS);
 }
 
 /// Collects problems and finds their places in the file.

@@ -1,4 +1,4 @@
-//! A ledger that fails is not asked by every request.
+//! A table that fails is not asked by every request.
 //!
 //! ```text
 //! Closed -> Open      FAILURES failures in a row
@@ -25,7 +25,7 @@ struct State {
 }
 
 impl Breaker {
-    /// May the ledger be asked now?
+    /// May the table be asked now?
     pub(crate) fn lets_through(&self) -> bool {
         self.lets_through_at(Instant::now())
     }
@@ -63,7 +63,7 @@ impl Breaker {
         if state.failures == FAILURES {
             tracing::error!(
                 breaker.pause_s = PAUSE.as_secs(),
-                "the ledger failed {FAILURES} times in a row: it is left alone for a moment, and failureMode decides"
+                "a table failed {FAILURES} times in a row: it is left alone for a moment. Of the ledger, failureMode decides"
             );
         }
         if state.failures >= FAILURES {

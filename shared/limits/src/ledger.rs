@@ -17,6 +17,8 @@ use crate::table::{LedgerError, SdkSource, Table, Updated, lane};
 use crate::warning::Told;
 use crate::window::{Windows, unix_s};
 
+/// The name of its table where the configuration has none.
+const TABLE: &str = "tollgate-ledger";
 /// The sort key of a state item.
 pub(crate) const STATE: &str = "state";
 /// The sweep comes by an item with open reservations at least so often. With a run per minute, one of which may fail, that is within five minutes.
@@ -102,7 +104,7 @@ impl Ledger {
     /// Touches no network. `warn_at`: shares of a budget, in per cent.
     pub fn new(settings: &LedgerTable, timeout: Duration, warn_at: Vec<u32>, sdk: SdkSource) -> Self {
         Self {
-            table: Table::new(settings, timeout, sdk),
+            table: Table::new(settings, TABLE, timeout, sdk),
             told: Told::new(warn_at),
             timeout,
             breaker: Breaker::default(),

@@ -39,12 +39,18 @@
 //!
 //! The ledger answers late or not at all: [`Admission::Unknown`], and `failureMode` decides. A breaker keeps the next requests from waiting, too. A settlement
 //! that cannot be written is kept and tried again with the next; its figures are in the log.
+//!
+//! # Beside it
+//!
+//! [`KeptTable`]: the responses that the gateway keeps for providers that keep none. It is here because it asks DynamoDB by the same few operations, which are
+//! a large part of a Lambda function's binary; it has a table of its own, and nothing to do with limits.
 
 mod breaker;
 mod estimate;
 mod expression;
 mod history;
 mod item;
+mod kept;
 mod ledger;
 mod limiter;
 mod overrides;
@@ -61,6 +67,7 @@ mod window;
 
 pub use estimate::Prompt;
 pub use history::Record;
+pub use kept::{Home, KeepError, KeptTable, KeptTurn};
 pub use ledger::{Admission, Ledger, Order, Reservation};
 pub use limiter::{Ask, Bill, Call, Limiter, Spent, Verdict, What};
 pub use refusal::{Refusal, Standing};

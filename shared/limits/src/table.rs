@@ -1,6 +1,6 @@
-//! The table: calls to DynamoDB and what their failures mean. Knows nothing of limits.
+//! A table: calls to DynamoDB and what their failures mean. Knows nothing of limits; the ledger has one, the kept responses another.
 //!
-//! Keys are `pk` and `sk`; the index `due` (`lane`, `due`) holds what the sweep has to look at, and nothing else.
+//! Keys are `pk` and `sk`; in the ledger's the index `due` (`lane`, `due`) holds what the sweep has to look at, and nothing else.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -33,8 +33,6 @@ use crate::item::{Item, n};
 /// Gives the AWS configuration and its HTTP client, when something first needs them.
 pub type SdkSource = Arc<dyn Fn() -> BoxFuture<'static, SdkConfig> + Send + Sync>;
 
-/// The name of the table where the configuration has none.
-const DEFAULT_TABLE: &str = "tollgate-ledger";
 /// The index of what is due, and the one value of its partition key: few items are in it at a time.
 const DUE: &str = "due";
 /// Attempts of one call, within its timeout.
@@ -42,23 +40,23 @@ const ATTEMPTS: u32 = 3;
 /// Attempts of a transaction that meets others.
 const CONFLICTS: u64 = 6;
 
-/// The ledger could not be asked, or not in time.
+/// The ledger, or the table of kept responses, could not be asked, or not in time.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LedgerError {
     /// No answer in time.
-    #[error("the ledger did not answer within {0:?}")]
+    #[error("the table did not answer within {0:?}")]
     TimedOut(Duration),
     /// It answered with an error, or could not be reached.
-    #[error("the ledger could not be asked: {0}")]
+    #[error("the table could not be asked: {0}")]
     Failed(String),
     /// It is there, and cannot do this one thing to this one item.
-    #[error("the ledger refused a call: {0}")]
+    #[error("the table refused a call: {0}")]
     Refused(String),
     /// It is there, and takes no more writes of this one item for a moment.
-    #[error("the ledger takes no more writes of one item for a moment: {0}")]
+    #[error("the table takes no more writes of one item for a moment: {0}")]
     Throttled(String),
     /// It failed so often of late that it is not asked for a moment.
-    #[error("the ledger is not asked for a moment, because it failed several times in a row")]
+    #[error("the table is not asked for a moment, because it failed several times in a row")]
     BreakerOpen,
 }
 
@@ -158,8 +156,9 @@ impl std::fmt::Debug for Table {
 }
 
 impl Table {
-    pub(crate) fn new(settings: &LedgerTable, timeout: Duration, sdk: SdkSource) -> Self {
-        let name = settings.table.clone().unwrap_or_else(|| DEFAULT_TABLE.to_owned());
+    /// `name`: where the configuration has none.
+    pub(crate) fn new(settings: &LedgerTable, name: &str, timeout: Duration, sdk: SdkSource) -> Self {
+        let name = settings.table.clone().unwrap_or_else(|| name.to_owned());
         // Room for a second attempt within the timeout.
         let attempt_timeout = timeout.mul_f64(0.6);
         Self { name, settings: settings.clone(), attempt_timeout, sdk, client: OnceCell::new() }
@@ -203,6 +202,30 @@ impl Table {
         sk: &'a str,
         expression: Expression,
     ) -> BoxFuture<'a, Result<Updated, LedgerError>> {
+        self.updating(pk, sk, expression, true)
+    }
+
+    /// The same for an item that nobody wants to see, because it is large.
+    pub(crate) fn update_unseen<'a>(
+        &'a self,
+        pk: &'a str,
+        sk: &'a str,
+        expression: Expression,
+    ) -> BoxFuture<'a, Result<Updated, LedgerError>> {
+        self.updating(pk, sk, expression, false)
+    }
+
+    fn updating<'a>(
+        &'a self,
+        pk: &'a str,
+        sk: &'a str,
+        expression: Expression,
+        seen: bool,
+    ) -> BoxFuture<'a, Result<Updated, LedgerError>> {
+        let (after, before) = match seen {
+            true => (ReturnValue::AllNew, ReturnValuesOnConditionCheckFailure::AllOld),
+            false => (ReturnValue::None, ReturnValuesOnConditionCheckFailure::None),
+        };
         Box::pin(async move {
             let Parts { update, condition, names, values } = expression.parts();
             let call = self
@@ -215,8 +238,8 @@ impl Table {
                 .set_condition_expression(condition)
                 .set_expression_attribute_names(names)
                 .set_expression_attribute_values(values)
-                .return_values(ReturnValue::AllNew)
-                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+                .return_values(after)
+                .return_values_on_condition_check_failure(before);
             for attempt in 1..=CONFLICTS {
                 match call.clone().send().await {
                     Ok(output) => return Ok(Updated::Done(output.attributes.unwrap_or_default())),

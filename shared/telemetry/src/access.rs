@@ -114,6 +114,9 @@ pub struct Access {
     /// Which limit, and where it stood.
     #[serde(rename = "tollgate.limits.reason", skip_serializing_if = "Option::is_none")]
     pub limit_reason: Option<String>,
+    /// `kept`: the gateway keeps the response; `lost`: it was to be kept, and could not be.
+    #[serde(rename = "tollgate.state", skip_serializing_if = "Option::is_none")]
+    pub state: Option<&'static str>,
     /// Paths that the translation could not carry.
     #[serde(rename = "tollgate.dropped", skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<String>,
@@ -265,6 +268,7 @@ pub(crate) mod tests {
             unpriced: true,
             limits: Some("refused"),
             limit_reason: Some("RPM limit exceeded".to_owned()),
+            state: Some("lost"),
             dropped: vec!["seed".to_owned()],
             error: Some("rate_limit_exceeded".to_owned()),
             guard_reason: Some("no".to_owned()),

@@ -84,6 +84,7 @@ pub const METRICS: &[Metric] = &[
     served("CostUsd", "None", |a| Figure::Amount(dollars(a.cost_nano_usd.unwrap_or_default()))),
     rare("LimitRefusals", |a| a.limits == Some("refused")),
     rare("UnpricedRequests", |a| a.unpriced),
+    rare("ResponsesLost", |a| a.state == Some("lost")),
     rare("ClientGone", |a| a.client_gone),
     UPSTREAM_FAULTS,
     DEGRADED_ADMISSION,

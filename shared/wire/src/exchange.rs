@@ -18,8 +18,18 @@ pub struct Inbound {
     body: Bytes,
     envelope: Envelope,
     betas: Vec<String>,
+    kept: OnceLock<Box<Kept>>,
     /// In a box: it is large, and the same dialect never looks at it.
     tree: OnceLock<Box<Result<ir::Request, WireError>>>,
+}
+
+/// A request's place among the responses that the gateway keeps itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Its answer is kept under this id; `None`: it is not.
+    pub id: Option<String>,
+    /// It goes on with this response.
+    pub previous: Option<String>,
 }
 
 /// An attempt, ready to be sent.
@@ -39,13 +49,20 @@ impl Inbound {
     /// Looks at a body: is it JSON, which model, streamed? `betas`: the flags of the client's `anthropic-beta` headers.
     pub fn decode(dialect: Dialect, body: Bytes, betas: Vec<String>) -> Result<Self, WireError> {
         let envelope = Envelope::decode(dialect, &body)?;
-        Ok(Self { dialect, body, envelope, betas, tree: OnceLock::new() })
+        Ok(Self { dialect, body, envelope, betas, kept: OnceLock::new(), tree: OnceLock::new() })
     }
 
     /// A request of Gemini's, whose model and streaming stand in its path.
     pub fn by_path(body: Bytes, model: String, stream: bool) -> Result<Self, WireError> {
         let envelope = Envelope::by_path(&body, model, stream)?;
-        Ok(Self { dialect: Dialect::GenerateContent, body, envelope, betas: Vec::new(), tree: OnceLock::new() })
+        Ok(Self {
+            dialect: Dialect::GenerateContent,
+            body,
+            envelope,
+            betas: Vec::new(),
+            kept: OnceLock::new(),
+            tree: OnceLock::new(),
+        })
     }
 
     /// The body as the client sent it.
@@ -73,8 +90,15 @@ impl Inbound {
             body: self.body.clone(),
             envelope: self.envelope.clone(),
             betas: self.betas.clone(),
+            kept: self.kept.clone(),
             tree: OnceLock::from(Box::new(Ok(request))),
         })
+    }
+
+    /// Says where its answer is kept, if another dialect's provider answers it. One of the client's own dialect keeps its answers itself. Once, and before it is
+    /// first asked for as a tree.
+    pub fn keep(&self, kept: Kept) {
+        let _ = self.kept.set(Box::new(kept));
     }
 
     /// What routing and limits need.
@@ -94,6 +118,13 @@ impl Inbound {
             request.model.clone_from(&self.envelope.model);
             request.stream = self.envelope.stream;
         }
+        if let Some(Kept { id, previous }) = self.kept.get().map(AsRef::as_ref) {
+            let mut echo = ir::Echo::clone(&request.echo);
+            echo.kept.clone_from(id);
+            echo.fields.insert("store".to_owned(), id.is_some().into());
+            echo.fields.insert("previous_response_id".to_owned(), previous.as_deref().into());
+            request.echo = Arc::new(echo);
+        }
         Ok(request)
     }
 
@@ -112,6 +143,9 @@ impl Inbound {
             let request = self.request()?;
             let encoded = codec::encode_request(request, target)?;
             dropped = encoded.dropped;
+            if request.echo.kept.is_some() {
+                dropped.retain(|dropped| dropped.path != "store");
+            }
             let writer = codec::stream_writer(self.dialect, seed, self.envelope.include_usage, &request.echo);
             let translation = Translation {
                 client: self.dialect,

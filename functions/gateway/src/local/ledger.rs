@@ -1,13 +1,13 @@
-//! DynamoDB's API over a file, for a laptop: limits and budgets work without an account, and survive a restart.
+//! DynamoDB's API over a file, for a laptop: limits, budgets and kept responses work without an account, and survive a restart.
 
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use tollgate_limits::{LedgerError, Limiter};
 
-/// Starts it on a free port of this machine; answers the address for `limits.ledger.endpoint`.
-pub async fn start(file: &Path) -> Result<String, String> {
-    let failed = |error: &dyn std::fmt::Display| format!("limits.ledger.file: {}: {error}", file.display());
+/// Starts it on a free port of this machine; answers the address for the `endpoint` of the table. `key`: where the configuration names it.
+pub async fn start(key: &str, file: &Path) -> Result<String, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("{key}.file: {}: {error}", file.display());
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
     }

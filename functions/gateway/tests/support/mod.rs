@@ -16,7 +16,7 @@ use tollgate_gateway::reload::Live;
 use tollgate_gateway::router;
 
 const ISSUER: &str = "https://issuer.test";
-const SCOPE: &str = "https://gateway.internal/invoke";
+pub(crate) const SCOPE: &str = "https://gateway.internal/invoke";
 
 /// A key that is new at every run; its public half is a file.
 pub(crate) struct Issuer {
@@ -38,10 +38,15 @@ pub(crate) static ISSUER_OF_THE_RUN: LazyLock<Issuer> = LazyLock::new(|| {
 impl Issuer {
     /// A token with these scopes.
     pub(crate) fn token_with(&self, scope: &str) -> String {
+        self.token_of("search", scope)
+    }
+
+    /// A token of another team.
+    pub(crate) fn token_of(&self, team: &str, scope: &str) -> String {
         let now = unix_s(SystemTime::now());
         let claims = json!({
             "sub": "client", "client_id": "client", "token_use": "access", "scope": scope, "iss": ISSUER,
-            "iat": now, "exp": now + 3_600, "custom:team": "search",
+            "iat": now, "exp": now + 3_600, "custom:team": team,
         });
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", part(&json!({"alg": "RS256", "kid": "k"})), part(&claims));

@@ -13,7 +13,7 @@ const TIERS: [&str; 4] = ["sandbox", "standard", "premium", "enterprise"];
 
 pub(super) fn check(limits: &Limits, report: &mut Report<'_>) {
     let path = Path::of("limits");
-    check_ledger(&limits.ledger, &path.key("ledger"), report);
+    check_table(&limits.ledger, &path.key("ledger"), report);
     for (key, value, max) in [
         ("timeoutMs", limits.timeout_ms, MAX_LEDGER_MS),
         ("promptBytesPerToken", limits.prompt_bytes_per_token, 100),
@@ -45,7 +45,8 @@ pub(super) fn check(limits: &Limits, report: &mut Report<'_>) {
     }
 }
 
-fn check_ledger(ledger: &LedgerTable, path: &Path, report: &mut Report<'_>) {
+/// A table of DynamoDB's, or what stands in for it.
+pub(super) fn check_table(ledger: &LedgerTable, path: &Path, report: &mut Report<'_>) {
     if ledger.file.is_some() && ledger.endpoint.is_some() {
         report.add(
             &path.key("file"),
@@ -154,6 +155,24 @@ mod tests {
             let error = parse(&format!("limits:\n  {yaml}\n"), "f").unwrap_err().to_string();
             assert!(error.contains(says), "{yaml}: {error}");
         }
+    }
+
+    #[test]
+    fn a_place_for_responses_that_makes_no_sense_is_refused() {
+        for (yaml, says) in [
+            ("state: {file: a, endpoint: 'http://127.0.0.1:1'}", "responses.state.file: stands beside"),
+            ("state: {endpoint: 'localhost:8000'}", "is no address"),
+            ("state: {tabel: a}", "did you mean `table`"),
+            ("keepDays: 0", "more than 0"),
+            ("keepDays: 10000", "more than 3653"),
+            ("timeoutMs: 0", "more than 0"),
+        ] {
+            let error = parse(&format!("responses:\n  {yaml}\n"), "f").unwrap_err().to_string();
+            assert!(error.contains(says), "{yaml}: {error}");
+        }
+        let config = parse("responses: {state: {}}", "f").unwrap();
+        assert_eq!(config.responses.keep_for().as_secs(), 30 * 86_400);
+        assert_eq!(parse("{}", "f").unwrap().responses.state, None);
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod cases;
 #[cfg(test)]
 mod faulty;
 #[cfg(test)]
+mod kept;
+#[cfg(test)]
 mod ledger;
 #[cfg(test)]
 mod limiter;

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 const TABLE: &str = "tollgate-ledger";
+const RESPONSES: &str = "tollgate-responses";
 
 /// A client that knows nothing of the ledger.
 #[derive(Clone)]
@@ -63,6 +64,20 @@ impl Raw {
             }
         }
         state
+    }
+
+    /// A part of a kept response.
+    pub(crate) async fn part(&self, pk: &str, sk: &str) -> Option<HashMap<String, AttributeValue>> {
+        let text = |value: &str| AttributeValue::S(value.to_owned());
+        let call = self.0.get_item().table_name(RESPONSES).key("pk", text(pk)).key("sk", text(sk));
+        call.consistent_read(true).send().await.unwrap().item
+    }
+
+    /// Takes a part of a kept response away.
+    pub(crate) async fn lose(&self, pk: &str, sk: &str) {
+        let text = |value: &str| AttributeValue::S(value.to_owned());
+        let call = self.0.delete_item().table_name(RESPONSES).key("pk", text(pk)).key("sk", text(sk));
+        call.send().await.unwrap();
     }
 
     pub(crate) async fn ids(&self, pk: &str) -> Vec<String> {

@@ -13,6 +13,8 @@ pub struct Echo {
     pub tools: BTreeMap<String, ToolForm>,
     /// The client wants the model's reasoning as summaries.
     pub summaries: bool,
+    /// The gateway keeps the answer, under this id (Responses).
+    pub kept: Option<String>,
 }
 
 /// What a function is for the client.

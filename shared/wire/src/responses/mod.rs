@@ -4,6 +4,7 @@ mod error;
 mod reasoning;
 mod request;
 mod response;
+pub mod state;
 mod stream;
 mod types;
 

@@ -90,7 +90,7 @@ fn with_content(mut stop: Stop, blocks: &[Block]) -> Stop {
 
 /// Writes an answer for a client.
 pub fn encode_response(response: &ir::Response, seed: &Seed, echo: &Echo) -> Bytes {
-    let id = answer_id(response.id.as_deref(), seed);
+    let id = answer_id(response.id.as_deref(), seed, echo);
     let mut items = Vec::new();
     for block in &response.blocks {
         let kind = match block {
@@ -134,8 +134,11 @@ pub fn encode_response(response: &ir::Response, seed: &Seed, echo: &Echo) -> Byt
     answer.ended(ending, &items).to_string().into()
 }
 
-/// `resp_` and the upstream's id, or the request's.
-pub(super) fn answer_id(upstream: Option<&str>, seed: &Seed) -> String {
+/// The id under which the gateway keeps it; else `resp_` and the upstream's id, or the request's.
+pub(super) fn answer_id(upstream: Option<&str>, seed: &Seed, echo: &Echo) -> String {
+    if let Some(id) = &echo.kept {
+        return id.clone();
+    }
     match upstream.filter(|id| !id.is_empty()) {
         Some(id) if id.starts_with("resp_") => id.to_owned(),
         id => format!("resp_{}", id.unwrap_or(&seed.request_id)),
@@ -210,8 +213,8 @@ impl Answer<'_> {
         self.object("failed", &output, &[("error", error), ("usage", usage_json(self.usage))])
     }
 
-    /// Every field that the official SDKs' types require; settings as the client gave them, else as OpenAI's defaults are. It is not kept, so it
-    /// says `store: false`.
+    /// Every field that the official SDKs' types require; settings as the client gave them, else as OpenAI's defaults are. `store` is no
+    /// setting: it says whether the answer is kept.
     fn object(&self, status: &str, output: &[Value], more: &[(&str, Value)]) -> Value {
         let object = json!({
             "id": self.id, "object": "response", "created_at": self.created, "status": status, "background": false,

@@ -52,7 +52,7 @@ impl Writer {
     /// At the start of a stream.
     pub fn new(seed: Seed, echo: Arc<Echo>) -> Self {
         Self {
-            id: answer_id(None, &seed),
+            id: answer_id(None, &seed, &echo),
             seed,
             echo,
             model: String::new(),
@@ -186,7 +186,7 @@ impl StreamWriter for Writer {
             return;
         }
         self.started = true;
-        self.id = answer_id(id, &self.seed);
+        self.id = answer_id(id, &self.seed, &self.echo);
         self.model = model.unwrap_or_default().to_owned();
         for kind in ["response.created", "response.in_progress"] {
             let response = self.answer().begun();
