@@ -1,5 +1,6 @@
 //! What the gateway has to know of a request before it chooses an upstream, read without a tree.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::codec::Dialect;
@@ -166,7 +167,8 @@ fn include_usage(member: &Member<'_>) -> Result<bool, WireError> {
 
 pub(crate) fn model_name(member: &Member<'_>) -> Result<String, WireError> {
     expect(member, "a string", member.value.starts_with('"'))?;
-    checked_name(serde_json::from_str(member.value).map_err(|e| WireError::NotJson { message: e.to_string() })?)
+    let name = json::string(member.value).map(Cow::into_owned);
+    checked_name(name.ok_or_else(|| WireError::invalid("model", "expected a text; an escape in it means nothing"))?)
 }
 
 fn checked_name(name: String) -> Result<String, WireError> {

@@ -18,6 +18,7 @@ mod responses;
 
 pub(crate) use foreign::is_not_claudes;
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
@@ -195,19 +196,15 @@ pub struct Sniffer {
     pub relayed: Relayed,
 }
 
-/// What all answers, and the events of Chat and Messages, may hold, as far as it is looked at.
+/// What the events of Chat and Messages may hold, as far as it is looked at.
 #[derive(Deserialize)]
 struct Sniffed<'a> {
     #[serde(rename = "type", borrow, default)]
-    kind: Option<std::borrow::Cow<'a, str>>,
+    kind: Option<Cow<'a, str>>,
     #[serde(default)]
     model: Option<String>,
     #[serde(borrow, default)]
     choices: Option<Vec<Choice<'a>>>,
-    #[serde(borrow, default)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    output: Option<&'a RawValue>,
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -259,20 +256,24 @@ impl Sniffer {
             (self.content, self.done) = (true, true);
             return if sniffed { Ok(()) } else { Err(bad("it has no `candidates`")) };
         }
-        let sniffed: Sniffed<'_> = serde_json::from_slice(body).map_err(|e| WireError::BadAnswer(e.to_string()))?;
+        let members = json::members_of_answer(body).map_err(|e| WireError::BadAnswer(e.to_string()))?;
+        let find = |key: &str| members.iter().find(|m| m.key == key && m.value != "null").map(|m| m.value);
+        let has_list = |key: &str| find(key).is_some_and(|value| value.starts_with('['));
         match self.dialect {
-            Dialect::Chat if sniffed.choices.is_none() => return Err(bad("it has no `choices`")),
-            Dialect::Messages if sniffed.content.is_none() => return Err(bad("it has no `content`")),
-            Dialect::Responses if sniffed.error.is_some_and(|e| e.get() != "null") => {
+            Dialect::Chat if !has_list("choices") => return Err(bad("it has no `choices`")),
+            Dialect::Messages if !has_list("content") => return Err(bad("it has no `content`")),
+            Dialect::Responses if find("error").is_some() => {
                 return Err(WireError::BadAnswer(responses_dialect::fault_of_event(body).message));
             }
-            Dialect::Responses if sniffed.output.is_none() => return Err(bad("it has no `output`")),
+            Dialect::Responses if !has_list("output") => return Err(bad("it has no `output`")),
             _ => {}
         }
         self.content = true;
         self.done = true;
-        self.model = sniffed.model;
-        self.take_usage(sniffed.usage);
+        self.model = find("model").and_then(json::string).map(Cow::into_owned);
+        if let Some(usage) = find("usage") {
+            self.take_usage(usage);
+        }
         Ok(())
     }
 
@@ -365,7 +366,7 @@ impl Sniffer {
         if sniffed.error.is_some_and(|e| e.get() != "null") {
             return Err(self.fault_event(data));
         }
-        self.take_usage(sniffed.usage);
+        self.take_raw_usage(sniffed.usage);
         self.model = self.model.take().or(sniffed.model);
         let choices = sniffed.choices.unwrap_or_default();
         for choice in &choices {
@@ -409,14 +410,14 @@ impl Sniffer {
             "message_start" => {
                 let start = sniffed.message.and_then(|m| serde_json::from_str::<Sniffed<'_>>(m.get()).ok());
                 if let Some(start) = start {
-                    self.take_usage(start.usage);
+                    self.take_raw_usage(start.usage);
                     self.model = start.model;
                 }
             }
             "content_block_delta" => self.content = true,
             "message_delta" => {
                 self.content = true;
-                self.take_usage(sniffed.usage);
+                self.take_raw_usage(sniffed.usage);
             }
             "message_stop" => {
                 self.done = true;
@@ -435,13 +436,16 @@ impl Sniffer {
         Fault { status: None, ..codec::decode_fault(self.dialect, status, &headers, data) }
     }
 
-    fn take_usage(&mut self, usage: Option<&RawValue>) {
-        let Some(usage) = usage.filter(|usage| usage.get() != "null") else { return };
+    fn take_raw_usage(&mut self, usage: Option<&RawValue>) {
+        if let Some(usage) = usage.filter(|usage| usage.get() != "null") {
+            self.take_usage(usage.get());
+        }
+    }
+
+    fn take_usage(&mut self, usage: &str) {
         match self.dialect {
-            Dialect::Chat | Dialect::Responses | Dialect::Rerank => {
-                openai::usage::merge_usage(usage.get(), &mut self.usage);
-            }
-            Dialect::Messages | Dialect::Converse => messages::merge_usage(usage.get(), &mut self.usage),
+            Dialect::Chat | Dialect::Responses | Dialect::Rerank => openai::usage::merge_usage(usage, &mut self.usage),
+            Dialect::Messages | Dialect::Converse => messages::merge_usage(usage, &mut self.usage),
             // Its counts stand elsewhere: see `gemini_answer`.
             Dialect::GenerateContent => {}
         }

@@ -30,36 +30,42 @@ pub struct Member<'a> {
     pub value: &'a str,
 }
 
-/// Checks that `body` is one JSON object, no key twice, not too deep; and says where its members are.
+/// Checks that `body` is one JSON object, no key twice, not too deep, of a bearable number of values; and says where its members are.
+///
+/// # Errors
+///
+/// It is something else. The words are `serde_json`'s, where it is no JSON.
 pub fn members(body: &[u8]) -> Result<Vec<Member<'_>>, WireError> {
-    let not_json = |message: String| WireError::NotJson { message };
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Err(not_json("it is empty".to_owned()));
-    }
+    members_within(body, MAX_VALUES)
+}
+
+/// The same of what an upstream answered: it may have as many values as it likes.
+pub(crate) fn members_of_answer(body: &[u8]) -> Result<Vec<Member<'_>>, WireError> {
+    members_within(body, usize::MAX)
+}
+
+fn members_within(body: &[u8], max_values: usize) -> Result<Vec<Member<'_>>, WireError> {
     let text = std::str::from_utf8(body).map_err(|e| not_json(format!("invalid UTF-8 at byte {}", e.valid_up_to())))?;
-    check_shape(body)?;
-    serde_json::from_str::<IgnoredAny>(text).map_err(|e| not_json(e.to_string()))?;
-    let mut scanner = Scanner { text, at: 0 };
-    scanner.skip_whitespace();
-    if scanner.peek() != Some(b'{') {
-        return Err(not_json("expected an object".to_owned()));
+    let mut walker = Walker { text, at: 0, values_left: max_values };
+    walker.object()?.ok_or_else(|| why_not(text, max_values))
+}
+
+fn not_json(message: String) -> WireError {
+    WireError::NotJson { message }
+}
+
+/// What is wrong with a text that is no object. Walked again: only the few that are wrong have to be explained.
+fn why_not(text: &str, max_values: usize) -> WireError {
+    if text.bytes().all(|byte| byte.is_ascii_whitespace()) {
+        return not_json("it is empty".to_owned());
     }
-    scanner.at += 1;
-    let mut members: Vec<Member<'_>> = Vec::with_capacity(12);
-    while let Some(member) = scanner.member() {
-        if members.len() == MAX_MEMBERS {
-            return Err(not_json(format!("its object has more than {MAX_MEMBERS} members")));
-        }
-        if members.iter().any(|m| m.key == member.key) {
-            return Err(WireError::invalid(member.key, "the key stands twice in the object; send it once"));
-        }
-        members.push(member);
-    }
-    Ok(members)
+    let wrong = check_shape(text.as_bytes(), max_values).err();
+    let wrong = wrong.or_else(|| serde_json::from_str::<IgnoredAny>(text).err().map(|e| not_json(e.to_string())));
+    wrong.unwrap_or_else(|| not_json("expected an object".to_owned()))
 }
 
 /// Depth and number of values.
-fn check_shape(body: &[u8]) -> Result<(), WireError> {
+fn check_shape(body: &[u8], max_values: usize) -> Result<(), WireError> {
     let (mut depth, mut commas, mut at) = (0usize, 0usize, 0usize);
     while let Some(byte) = body.get(at) {
         match byte {
@@ -70,7 +76,7 @@ fn check_shape(body: &[u8]) -> Result<(), WireError> {
             b'{' | b'[' => {
                 depth += 1;
                 if depth > MAX_DEPTH {
-                    return Err(WireError::NotJson { message: format!("it is nested deeper than {MAX_DEPTH} levels") });
+                    return Err(not_json(format!("it is nested deeper than {MAX_DEPTH} levels")));
                 }
             }
             b'}' | b']' => depth = depth.saturating_sub(1),
@@ -79,8 +85,8 @@ fn check_shape(body: &[u8]) -> Result<(), WireError> {
         }
         at += 1;
     }
-    if commas >= MAX_VALUES {
-        return Err(WireError::NotJson { message: format!("it has more than {MAX_VALUES} values") });
+    if commas >= max_values {
+        return Err(not_json(format!("it has more than {max_values} values")));
     }
     Ok(())
 }
@@ -98,85 +104,242 @@ fn string_end(text: &[u8], start: usize) -> usize {
     text.len()
 }
 
-/// Walks text that is already known to be valid JSON.
-struct Scanner<'a> {
+/// Walks a text once, by JSON's grammar (RFC 8259). `None` everywhere: here it is no JSON, or too much of it.
+struct Walker<'a> {
     text: &'a str,
     at: usize,
+    values_left: usize,
 }
 
-impl<'a> Scanner<'a> {
+impl<'a> Walker<'a> {
+    /// All of the text, as one object.
+    fn object(&mut self) -> Result<Option<Vec<Member<'a>>>, WireError> {
+        let mut members: Vec<Member<'a>> = Vec::new();
+        self.skip_whitespace();
+        if self.take(b'{').is_none() {
+            return Ok(None);
+        }
+        self.skip_whitespace();
+        if self.take(b'}').is_none() {
+            members.reserve(12);
+            loop {
+                let Some(member) = self.member() else { return Ok(None) };
+                if members.len() == MAX_MEMBERS {
+                    return Err(not_json(format!("its object has more than {MAX_MEMBERS} members")));
+                }
+                if members.iter().any(|m| m.key == member.key) {
+                    return Err(WireError::invalid(member.key, "the key stands twice in the object; send it once"));
+                }
+                members.push(member);
+                self.skip_whitespace();
+                if self.comma().is_some() {
+                    continue;
+                }
+                if self.take(b'}').is_none() {
+                    return Ok(None);
+                }
+                break;
+            }
+        }
+        self.skip_whitespace();
+        Ok((self.at == self.text.len()).then_some(members))
+    }
+
+    fn member(&mut self) -> Option<Member<'a>> {
+        let start = self.at;
+        let escaped = self.string()?;
+        let key_span = start..self.at;
+        let raw = self.slice(&(key_span.start + 1..key_span.end.saturating_sub(1)));
+        let unescaped = escaped.then(|| serde_json::from_str::<String>(self.slice(&key_span)).ok()).flatten();
+        let key = unescaped.map_or(Cow::Borrowed(raw), Cow::Owned);
+        self.colon()?;
+        let start = self.at;
+        self.value()?;
+        let value_span = start..self.at;
+        Some(Member { key, key_span, value: self.slice(&value_span), value_span })
+    }
+
+    /// A value inside the object, with all that is in it.
+    fn value(&mut self) -> Option<()> {
+        // What is open: one bit per level, set where it is an object. The object around it is the first level.
+        let (mut objects, mut depth) = (0u128, 1usize);
+        loop {
+            match self.peek()? {
+                b'"' => {
+                    self.string()?;
+                }
+                open @ (b'{' | b'[') => {
+                    self.at += 1;
+                    self.skip_whitespace();
+                    let is_object = open == b'{';
+                    if self.take(if is_object { b'}' } else { b']' }).is_none() {
+                        depth += 1;
+                        if depth > MAX_DEPTH {
+                            return None;
+                        }
+                        objects = objects << 1 | u128::from(is_object);
+                        if is_object {
+                            self.string()?;
+                            self.colon()?;
+                        }
+                        continue;
+                    }
+                    if depth == MAX_DEPTH {
+                        return None;
+                    }
+                }
+                b't' => self.literal("true")?,
+                b'f' => self.literal("false")?,
+                b'n' => self.literal("null")?,
+                _ => self.number()?,
+            }
+            loop {
+                if depth == 1 {
+                    return Some(());
+                }
+                self.skip_whitespace();
+                let in_object = objects & 1 == 1;
+                if self.comma().is_some() {
+                    if in_object {
+                        self.string()?;
+                        self.colon()?;
+                    }
+                    break;
+                }
+                self.take(if in_object { b'}' } else { b']' })?;
+                depth -= 1;
+                objects >>= 1;
+            }
+        }
+    }
+
+    #[inline(always)]
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    #[inline(always)]
+    fn take(&mut self, byte: u8) -> Option<()> {
+        (self.peek() == Some(byte)).then(|| self.at += 1)
+    }
+
+    #[inline(always)]
     fn skip_whitespace(&mut self) {
-        while self.peek().is_some_and(|b| b.is_ascii_whitespace()) {
+        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
             self.at += 1;
         }
     }
 
+    #[inline(always)]
+    fn comma(&mut self) -> Option<()> {
+        self.take(b',')?;
+        self.values_left = self.values_left.checked_sub(1).filter(|left| *left > 0)?;
+        self.skip_whitespace();
+        Some(())
+    }
+
+    #[inline(always)]
+    fn colon(&mut self) -> Option<()> {
+        self.skip_whitespace();
+        self.take(b':')?;
+        self.skip_whitespace();
+        Some(())
+    }
+
+    #[inline(always)]
     fn slice(&self, span: &Range<usize>) -> &'a str {
         self.text.get(span.clone()).unwrap_or_default()
     }
 
-    fn member(&mut self) -> Option<Member<'a>> {
-        self.skip_whitespace();
-        if self.peek() == Some(b',') {
-            self.at += 1;
-            self.skip_whitespace();
-        }
-        if self.peek() != Some(b'"') {
-            return None;
-        }
-        let key_span = self.string();
-        let raw = self.slice(&(key_span.start + 1..key_span.end.saturating_sub(1)));
-        let key = if raw.contains('\\') {
-            serde_json::from_str::<String>(self.slice(&key_span)).map_or(Cow::Borrowed(raw), Cow::Owned)
-        } else {
-            Cow::Borrowed(raw)
-        };
-        self.skip_whitespace();
-        self.at += 1; // the colon
-        self.skip_whitespace();
-        let value_span = self.value();
-        Some(Member { key, key_span, value: self.slice(&value_span), value_span })
-    }
-
-    fn string(&mut self) -> Range<usize> {
-        let start = self.at;
-        self.at = string_end(self.text.as_bytes(), start);
-        start..self.at
-    }
-
-    fn value(&mut self) -> Range<usize> {
-        let start = self.at;
-        let mut depth = 0usize;
-        while let Some(byte) = self.peek() {
-            match byte {
+    /// A string, quotes included. Has it escapes?
+    fn string(&mut self) -> Option<bool> {
+        self.take(b'"')?;
+        let mut escaped = false;
+        loop {
+            self.at = plain_end(self.text.as_bytes(), self.at);
+            match self.peek()? {
                 b'"' => {
-                    self.string();
-                    if depth == 0 {
-                        break;
-                    }
-                    continue;
+                    self.at += 1;
+                    return Some(escaped);
                 }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' if depth == 0 => break,
-                b'}' | b']' => {
-                    depth -= 1;
-                    if depth == 0 {
-                        self.at += 1;
-                        break;
-                    }
+                b'\\' => {
+                    escaped = true;
+                    self.escape()?;
                 }
-                b',' if depth == 0 => break,
-                b if depth == 0 && b.is_ascii_whitespace() => break,
-                _ => {}
+                _ => return None,
             }
+        }
+    }
+
+    fn escape(&mut self) -> Option<()> {
+        self.at += 1;
+        match self.peek()? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 1,
+            b'u' => {
+                let digits = self.text.as_bytes().get(self.at + 1..self.at + 5)?;
+                digits.iter().all(u8::is_ascii_hexdigit).then(|| self.at += 5)?;
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn literal(&mut self, word: &str) -> Option<()> {
+        let end = self.at + word.len();
+        (self.text.as_bytes().get(self.at..end)? == word.as_bytes()).then(|| self.at = end)
+    }
+
+    fn number(&mut self) -> Option<()> {
+        let _ = self.take(b'-');
+        if self.take(b'0').is_none() {
+            self.digits()?;
+        }
+        if self.take(b'.').is_some() {
+            self.digits()?;
+        }
+        if self.take(b'e').or_else(|| self.take(b'E')).is_some() {
+            let _ = self.take(b'+').or_else(|| self.take(b'-'));
+            self.digits()?;
+        }
+        Some(())
+    }
+
+    fn digits(&mut self) -> Option<()> {
+        let start = self.at;
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;
         }
-        start..self.at
+        (self.at > start).then_some(())
     }
+}
+
+/// The next byte from `at` on that a string does not hold as it is: its quote, a backslash, a control character. Eight at a time: prompts are long.
+fn plain_end(text: &[u8], at: usize) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const TOPS: u64 = ONES << 7;
+    // Sets the top bit of the lowest byte that is less than `n`, for bytes and `n` below 0x80; above that byte there may be bits that mean nothing.
+    let below = |word: u64, n: u64| word.wrapping_sub(ONES * n) & !word;
+    let (words, rest) = text.get(at..).unwrap_or_default().as_chunks::<8>();
+    for (index, bytes) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*bytes);
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let odd = (quote | backslash | below(word, 0x20)) & TOPS;
+        if odd != 0 {
+            return at + 8 * index + odd.trailing_zeros() as usize / 8;
+        }
+    }
+    let plain = rest.iter().take_while(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20));
+    at + 8 * words.len() + plain.count()
+}
+
+/// The text of a value that is a string.
+pub(crate) fn string(value: &str) -> Option<Cow<'_, str>> {
+    let inside = value.strip_prefix('"')?.strip_suffix('"')?;
+    if plain_end(inside.as_bytes(), 0) == inside.len() {
+        return Some(Cow::Borrowed(inside));
+    }
+    serde_json::from_str(value).ok().map(Cow::Owned)
 }
 
 /// The text with another one in the place of a value.
@@ -289,6 +452,21 @@ mod tests {
             "{'a':1}",
             "{\"a\":01}",
             "{\"a\":\"\n\"}",
+            "{\"a\":1 \"b\":2}",
+            "{\"a\" 1}",
+            "{,}",
+            "{\"a\":[1,]}",
+            "{\"a\":[1}",
+            "{\"a\":{\"b\"}}",
+            "{\"a\":tru}",
+            "{\"a\":-}",
+            "{\"a\":1.}",
+            "{\"a\":1e}",
+            "{\"a\":+1}",
+            "{\"a\":\"\\x\"}",
+            "{\"a\":\"\\u12g4\"}",
+            "{\"a\":1}x",
+            "{\"a\":\u{c}1}",
         ] {
             assert!(matches!(members(body.as_bytes()), Err(WireError::NotJson { .. })), "{body:?}");
         }
@@ -330,6 +508,39 @@ mod tests {
             let back: serde_json::Map<String, serde_json::Value> =
                 found.iter().map(|m| (m.key.to_string(), serde_json::from_str(m.value).unwrap())).collect();
             prop_assert_eq!(serde_json::Value::Object(back), object);
+        }
+
+        #[test]
+        fn what_is_json_is_what_serde_json_takes(text in "[{}\\[\\]\":,0-9.eE+\\-\\\\ untrfalse\n\u{1}\u{e9}]{0,24}") {
+            let text = format!("{{\"k\":{text}}}");
+            let taken = serde_json::from_str::<IgnoredAny>(&text).is_ok();
+            match members(text.as_bytes()) {
+                Ok(_) => prop_assert!(taken, "{}", text),
+                Err(WireError::NotJson { .. }) => prop_assert!(!taken, "{}", text),
+                // A key that stands twice.
+                Err(_) => {}
+            }
+        }
+
+        #[test]
+        fn a_changed_byte_is_judged_as_serde_json_judges_it(value in json_value(), at in any::<prop::sample::Index>(), byte in 0u8..0x80) {
+            let mut text = serde_json::json!({ "first": value }).to_string().into_bytes();
+            let at = at.index(text.len());
+            text[at] = byte;
+            let taken = serde_json::from_slice::<serde_json::Map<String, Value>>(&text).is_ok();
+            // Lone surrogates: a text for the grammar, none for whoever reads it.
+            let skipped = serde_json::from_slice::<IgnoredAny>(&text).is_ok();
+            match members(&text) {
+                Ok(_) => prop_assert!(skipped),
+                Err(WireError::NotJson { .. }) => prop_assert!(!taken),
+                Err(_) => {}
+            }
+        }
+
+        #[test]
+        fn the_end_of_what_is_plain_is_found_byte_by_byte(text in "[ -~\"\\\\\u{1}\u{1f}\u{20}\u{7f}\u{e9}\u{4e2d}]{0,40}", at in 0usize..8) {
+            let expected = text.bytes().enumerate().skip(at).find(|(_, b)| *b < 0x20 || matches!(b, b'"' | b'\\'));
+            prop_assert_eq!(plain_end(text.as_bytes(), at), expected.map_or(text.len().max(at), |(at, _)| at));
         }
 
         #[test]

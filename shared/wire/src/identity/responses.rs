@@ -48,7 +48,7 @@ impl Sniffer {
         let read: Event<'_> =
             serde_json::from_slice(data).map_err(|e| WireError::BadAnswer(e.to_string()).into_fault())?;
         if let Some(response) = read.response {
-            self.take_usage(response.usage);
+            self.take_raw_usage(response.usage);
             self.model = self.model.take().or(response.model);
         }
         match read.kind.as_deref().unwrap_or_default() {
