@@ -1,7 +1,7 @@
 //! The access log: one line per request, whatever became of it. `docs/telemetry.md` has the table of its fields; a test compares the two.
 
+use std::borrow::Cow;
 use std::cell::Cell;
-use std::io::Write;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -35,7 +35,7 @@ pub struct Access {
     pub operation: Option<&'static str>,
     /// HTTP method.
     #[serde(rename = "http.request.method")]
-    pub method: String,
+    pub method: Cow<'static, str>,
     /// Path without query.
     #[serde(rename = "url.path")]
     pub path: String,
@@ -180,11 +180,11 @@ thread_local! {
 /// No more of it is kept. Most lines have one to three KiB.
 const MAX_MEMORY: usize = 16 * 1024;
 
-/// Writes the line. A log that cannot be written is no reason to fail a request.
+/// Writes the line.
 pub fn write(access: &Access, metrics: Metrics) {
     let mut line = remembered();
     if append(&mut line, access, metrics) {
-        let _ = std::io::stdout().lock().write_all(&line);
+        crate::out::line(&line);
     }
     remember(line);
 }
@@ -241,7 +241,7 @@ pub(crate) mod tests {
             trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
             route: "completions",
             operation: Some("chat"),
-            method: "POST".to_owned(),
+            method: "POST".into(),
             path: "/v1/chat/completions".to_owned(),
             status: 200,
             team: Some("search".to_owned()),

@@ -9,6 +9,7 @@ mod line;
 mod log;
 pub mod metric;
 pub mod otlp;
+mod out;
 
 pub use access::{Access, AttemptLine, Metrics, write};
 pub use log::init;
