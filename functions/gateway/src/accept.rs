@@ -240,11 +240,14 @@ pub fn request_id(headers: &HeaderMap) -> String {
 
 /// 128 random bits. By hand: every request without an id of its own gets one, and `format!` takes six times as long.
 fn new_request_id() -> String {
-    let mut id = String::with_capacity(36);
-    id.push_str("req_");
-    let bits = fastrand::u128(..);
-    id.extend((0..32).rev().filter_map(|digit| char::from_digit((bits >> (4 * digit)) as u32 & 0xf, 16)));
-    id
+    let mut id = *b"req_00000000000000000000000000000000";
+    let mut bits = fastrand::u128(..);
+    for digit in id.iter_mut().skip(4) {
+        let value = (bits & 0xf) as u8;
+        *digit = if value < 10 { b'0' + value } else { b'a' - 10 + value };
+        bits >>= 4;
+    }
+    String::from_utf8_lossy(&id).into_owned()
 }
 
 /// The flags of all `anthropic-beta` headers: repeated, comma-separated, or both.
@@ -262,11 +265,9 @@ pub fn check_headers(parts: &Parts) -> Result<(), Fault> {
         let message = format!("content-encoding {encoding:?} is not served: send the body uncompressed");
         return Err(Fault::new(FaultKind::UnsupportedMedia, message));
     }
-    let essence =
-        |value: &[u8]| value.split(|b| *b == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
-    let kind = text(CONTENT_TYPE).map(essence);
     // curl's default, a form, is let through: what matters is whether the body is JSON.
-    if kind.is_some_and(|kind| kind.starts_with(b"multipart/")) {
+    let kind = text(CONTENT_TYPE).map(<[u8]>::trim_ascii_start);
+    if kind.and_then(|kind| kind.get(..10)).is_some_and(|kind| kind.eq_ignore_ascii_case(b"multipart/")) {
         return Err(Fault::new(FaultKind::UnsupportedMedia, "expected content-type application/json"));
     }
     Ok(())

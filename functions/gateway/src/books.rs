@@ -1,6 +1,7 @@
 //! What is known of a request so far. Closing them writes the access log: at the end, or when the request is dropped in the middle because
 //! its client went away.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -38,20 +39,24 @@ pub struct Books(Box<Parts>);
 struct Parts {
     access: Access,
     /// The attempts, while they run: what is known of them if the client goes away.
-    underway: Outcome,
+    underway: Option<Outcome>,
     /// Its reservation.
-    meter: Option<Meter>,
+    meter: Option<Box<Meter>>,
     /// The attempts that are over, for the bill.
     uses: Vec<Use>,
     /// What was seen of the answer.
-    state: Option<State>,
+    state: Option<Box<State>>,
     /// Its answer, if it may be the gateway's to keep.
     keeping: Option<Box<Keeping>>,
     recorder: Recorder,
-    trace: Option<Trace>,
+    /// Where it stands in a trace.
+    trace: Option<Box<Trace>>,
     begun: Instant,
     closed: bool,
 }
+
+/// An allocator has room for what is not larger at hand: glibc's caches per thread end here.
+const _: () = assert!(size_of::<Parts>() <= 1_032);
 
 impl Books {
     /// At the first byte of a request.
@@ -64,13 +69,13 @@ impl Books {
             request_id: request_id.to_owned(),
             route,
             operation: operation(route),
-            method: logged(method.as_str()),
+            method: method_name(method),
             path: logged(path),
             ..Access::default()
         };
         Self(Box::new(Parts {
             access,
-            underway: Outcome::default(),
+            underway: None,
             meter: None,
             uses: Vec::new(),
             state: None,
@@ -84,8 +89,8 @@ impl Books {
 
     /// Where it stands in a trace, if traces are exported.
     pub fn traced(&mut self, headers: &http::HeaderMap) {
-        self.0.trace = self.0.recorder.trace(headers);
-        self.0.access.trace_id = self.0.trace.map(|trace| trace.text());
+        self.0.trace = self.0.recorder.trace(headers).map(Box::new);
+        self.0.access.trace_id = self.0.trace.as_ref().map(|trace| trace.text());
     }
 
     /// Whose request it is.
@@ -117,7 +122,7 @@ impl Books {
         if meter.degraded {
             self.0.access.limits = Some("degraded");
         }
-        self.0.meter = Some(meter);
+        self.0.meter = Some(Box::new(meter));
     }
 
     /// Its answer may be the gateway's to keep.
@@ -149,12 +154,12 @@ impl Books {
 
     /// Where the attempts are written while they run.
     pub fn underway(&mut self) -> &mut Outcome {
-        &mut self.0.underway
+        self.0.underway.get_or_insert_default()
     }
 
     /// The attempts are over.
     pub fn answered(&mut self) -> Outcome {
-        let outcome = std::mem::take(&mut self.0.underway);
+        let outcome = self.0.underway.take().unwrap_or_default();
         self.outcome(&outcome);
         outcome
     }
@@ -200,7 +205,7 @@ impl Books {
         self.0.access.audio_output_tokens = usage.audio_output;
         self.0.access.response_model.clone_from(&state.model);
         if self.0.meter.is_some() {
-            self.0.state = Some(state.clone());
+            self.0.state = Some(Box::new(state.clone()));
         }
     }
 
@@ -260,7 +265,7 @@ impl Books {
 
     fn settle(&mut self) -> Option<tokio::task::JoinHandle<()>> {
         let meter = self.0.meter.take()?;
-        let bill = meter.bill(&self.0.uses, self.0.state.as_ref());
+        let bill = meter.bill(&self.0.uses, self.0.state.as_deref());
         self.billed(&bill);
         meter.settle(bill)
     }
@@ -279,8 +284,9 @@ impl Books {
             return PANICKED;
         }
         self.0.access.client_gone = true;
-        let outcome = std::mem::take(&mut self.0.underway);
-        if let Some(running) = outcome.attempts.last() {
+        if let Some(outcome) = self.0.underway.take()
+            && let Some(running) = outcome.attempts.last()
+        {
             self.outcome(&outcome);
             if let Some(line) = self.0.access.attempts.last_mut() {
                 line.fault = Some("client_gone");
@@ -296,7 +302,7 @@ impl Books {
         self.0.access.duration_ms = ms(self.0.begun.elapsed());
         self.0.access.overhead_ms = overhead_ms(&self.0.access);
         let Parts { access, recorder, trace, .. } = &mut *self.0;
-        recorder.write(access, *trace);
+        recorder.write(access, trace.as_deref().copied());
     }
 }
 
@@ -341,6 +347,14 @@ fn otel_kind(kind: &str) -> &str {
         "vertex" => "gcp.vertex_ai",
         "azure" => "azure.ai.openai",
         other => other,
+    }
+}
+
+fn method_name(method: &http::Method) -> Cow<'static, str> {
+    match *method {
+        http::Method::POST => Cow::Borrowed("POST"),
+        http::Method::GET => Cow::Borrowed("GET"),
+        _ => Cow::Owned(logged(method.as_str())),
     }
 }
 

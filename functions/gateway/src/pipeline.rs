@@ -16,6 +16,7 @@
 //! upstream call stops with it, and the books close with what was used up to there.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -67,7 +68,8 @@ pub async fn entry(State(app): State<App>, request: Request<Body>) -> Response {
     let path = parts.uri.path();
     let route = Route::of(&app.config, path);
     let client = route.dialect(&parts.headers);
-    let answer = respond(&app, &parts, body, route, client, &request_id);
+    // Pinned here: it is large, and would be copied into what catches its panics.
+    let answer = pin!(respond(&app, &parts, body, route, client, &request_id));
     // A bug costs one request, not the connection and what else runs on it.
     let answer = AssertUnwindSafe(answer).catch_unwind().await;
     let mut response = answer.unwrap_or_else(|_| internal_error(client, &request_id));
@@ -335,7 +337,11 @@ async fn answer(app: &App, outcome: Outcome, mut books: Books, facts: &Facts<'_>
 /// How it went, in headers.
 pub(crate) fn tell(response: &mut Response, attempts: &[Attempt], served: bool, dropped: &[Dropped]) {
     let headers = response.headers_mut();
-    headers.insert(X_ATTEMPTS, HeaderValue::from(attempts.len()));
+    let number = match attempts.len() {
+        1 => HeaderValue::from_static("1"),
+        more => HeaderValue::from(more),
+    };
+    headers.insert(X_ATTEMPTS, number);
     let mut set = |name: HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
             headers.insert(name, value);

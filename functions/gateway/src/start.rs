@@ -14,8 +14,9 @@ use tollgate_upstream::Base;
 use crate::app::App;
 use crate::host::lambda::{self, Start};
 use crate::host::native;
+use crate::local;
 use crate::reload::{self, Adapt, Feed, Live, Origin, Source, version};
-use crate::{local, router};
+use crate::router::{Door, router};
 
 /// The file that serves until the first configuration has come.
 const BASE_VARIABLE: &str = "TOLLGATE_CONFIG_BASE";
@@ -131,7 +132,7 @@ pub async fn natively(
         }
         None => Live::fixed(app.clone()),
     };
-    let (routes, banner) = local.routes(router::router(live.clone()), bound, &app);
+    let (routes, banner) = local.routes(router(live.clone()), bound, &app);
     local.keep_tables(&live).await?;
     live.keep_settling();
     live.keep_fresh();
@@ -141,7 +142,8 @@ pub async fn natively(
     tracing::info!(listen = %bound, config.version = app.version().map(AsRef::as_ref), "listening");
     app.warm();
     drop(app);
-    native::serve(listener, routes, connections, native::signal()).await;
+    let door = Door::new(live.clone(), routes);
+    native::serve_by(listener, move |request| door.clone().answer(request), connections, native::signal()).await;
     live.app().settle_up().await;
     Ok(())
 }

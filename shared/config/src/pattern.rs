@@ -3,15 +3,26 @@
 /// Whether the whole of `text` matches. Neither allocates nor backtracks further than the last `*`.
 #[must_use]
 pub fn matches(pattern: &str, text: &str) -> bool {
-    let Some((head, mut pattern)) = pattern.split_once('*') else { return pattern == text };
+    // Most patterns begin with another letter: for those this is all.
+    if pattern.as_bytes().first().is_some_and(|first| *first != b'*' && text.as_bytes().first() != Some(first)) {
+        return false;
+    }
+    let Some(star) = pattern.bytes().position(|byte| byte == b'*') else { return pattern == text };
+    let (head, mut pattern) = (pattern.get(..star).unwrap_or_default(), pattern.get(star + 1..).unwrap_or_default());
     let Some(mut rest) = text.strip_prefix(head) else { return false };
     // Each literal between two stars may take its first place: that leaves the most text to those behind it.
     while let Some((literal, behind)) = pattern.split_once('*') {
-        let Some(at) = rest.find(literal) else { return false };
+        let Some(at) = place_of(literal, rest) else { return false };
         rest = rest.get(at + literal.len()..).unwrap_or_default();
         pattern = behind;
     }
     rest.ends_with(pattern)
+}
+
+/// As `str::find`, which prepares itself for texts longer than names of models.
+fn place_of(literal: &str, text: &str) -> Option<usize> {
+    let last = text.len().checked_sub(literal.len())?;
+    (0..=last).find(|at| text.as_bytes().get(*at..).is_some_and(|rest| rest.starts_with(literal.as_bytes())))
 }
 
 /// The entry that says most about `text`: the one without `*` that equals it, else the longest pattern that matches.

@@ -61,7 +61,7 @@ impl Config {
         let configured = self.ai.routes.iter().map(|(suffix, kind)| (suffix.as_str(), *kind));
         let mut found = None;
         for (suffix, kind) in configured.chain(ROUTES.iter().copied()) {
-            let length = suffix.trim_end_matches('*').len();
+            let length = suffix.len() - usize::from(suffix.ends_with('*'));
             let longer = found.is_none_or(|(best, _)| length > best);
             if longer && covers(suffix, path) {
                 found = Some((length, kind));

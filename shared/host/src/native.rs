@@ -9,16 +9,20 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::response::Response;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::ServiceExt;
 use tower::util::MapResponse;
 
 use crate::connection::{Connection, Patience};
-use crate::streams::{Streams, Watched};
+use crate::streams::Streams;
+pub use crate::streams::Watched;
 
 /// Open connections, at most, where nothing else is configured. Each may need two file descriptors: its own, and an upstream's.
 pub const MAX_CONNECTIONS: usize = 10_000;
@@ -39,19 +43,43 @@ pub async fn bind(listen: SocketAddr) -> Result<TcpListener, String> {
         .map_err(|e| format!("cannot listen on {listen}: {e}. Choose another address with --listen or `listen:`"))
 }
 
-/// Serves until `shutdown` is done, then lets the running requests end. `connections`: how many may be open at a time.
+/// Serves these routes until `shutdown` is done, then lets the running requests end. `connections`: how many may be open at a time.
 pub async fn serve(listener: TcpListener, router: Router, connections: usize, shutdown: impl Future<Output = ()>) {
-    serve_with(listener, router, connections, PATIENCE, shutdown).await;
+    serve_with(listener, answers_of(router), connections, PATIENCE, shutdown).await;
 }
 
-async fn serve_with(
+/// The same with a function that answers every request. Nothing is put around its future: that may be large, and would be copied into whatever is.
+pub async fn serve_by<A, F>(listener: TcpListener, answer: A, connections: usize, shutdown: impl Future<Output = ()>)
+where
+    A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Answered> + Send + 'static,
+{
+    serve_with(listener, answer, connections, PATIENCE, shutdown).await;
+}
+
+/// What a request gets.
+pub type Answered = Result<http::Response<Watched>, Infallible>;
+
+fn answers_of(router: Router) -> impl Fn(Request<Incoming>) -> RouterAnswer + Clone {
+    let watched: fn(Response) -> http::Response<Watched> = |response| response.map(Watched::new);
+    let service = MapResponse::new(router, watched);
+    move |request| service.clone().oneshot(request)
+}
+
+type RouterAnswer =
+    tower::util::Oneshot<MapResponse<Router, fn(Response) -> http::Response<Watched>>, Request<Incoming>>;
+
+async fn serve_with<A, F>(
     listener: TcpListener,
-    router: Router,
+    answer: A,
     connections: usize,
     patience: Patience,
     shutdown: impl Future<Output = ()>,
-) {
-    let service = MapResponse::new(router, |response: Response| response.map(Watched::new));
+) where
+    A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Answered> + Send + 'static,
+{
+    let service = service_fn(answer);
     let places = Arc::new(Semaphore::new(connections.clamp(1, Semaphore::MAX_PERMITS)));
     let graceful = GracefulShutdown::new();
     tokio::pin!(shutdown);
@@ -72,15 +100,17 @@ async fn serve_with(
         let _ = stream.set_nodelay(true);
         let streams = Streams::new(patience);
         let stream = TokioIo::new(Connection::new(stream, patience, streams.marks_http2(), place));
-        let service = TowerToHyperService::new(service.clone());
         let mut builder = Builder::new(streams.clone());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
         builder.http2().timer(TokioTimer::new()).keep_alive_interval(Duration::from_secs(30));
-        let connection = graceful.watch(builder.serve_connection_with_upgrades(stream, service).into_owned());
+        let connection = builder.serve_connection_with_upgrades(stream, service.clone());
+        let connection = tokio::spawn(graceful.watch(connection.into_owned()));
+        // In a task of its own: the connection's is woken with every piece that comes.
         tokio::spawn(async move {
+            let ends = connection.abort_handle();
             tokio::select! {
                 _ = connection => {}
-                () = streams.idle() => {}
+                () = streams.idle() => ends.abort(),
             }
         });
     }
@@ -140,7 +170,7 @@ mod tests {
     async fn server(router: Router, connections: usize, patience: Patience) -> SocketAddr {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve_with(listener, router, connections, patience, std::future::pending()));
+        tokio::spawn(serve_with(listener, answers_of(router), connections, patience, std::future::pending()));
         address
     }
 

@@ -124,10 +124,11 @@ where
 
 /// An answer's body that notes what is asked of it.
 #[derive(Debug)]
-pub(crate) struct Watched(Body);
+pub struct Watched(Body);
 
 impl Watched {
-    pub(crate) fn new(body: Body) -> Self {
+    /// Watches it.
+    pub fn new(body: Body) -> Self {
         Self(body)
     }
 }

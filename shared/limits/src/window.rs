@@ -3,6 +3,8 @@
 //! A counter's attribute is named after its window (`tpd#20261122`), so a new window begins with an attribute that is not there yet. Nothing is
 //! reset: the first write of a month costs what every other does, and a settlement that comes late finds the window of its admission.
 
+use std::cell::Cell;
+use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 const MINUTE_S: u64 = 60;
@@ -113,25 +115,41 @@ pub fn unix_s(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// RFC 3339, UTC, to the millisecond. Before 1970 it is 1970, after 9999 the year's last digits. Every request has one: without the machinery of `format!`.
+thread_local! {
+    /// The last second that this thread wrote, and its text.
+    static WRITTEN: Cell<(u64, [u8; 24])> = const { Cell::new((u64::MAX, *b"1970-01-01T00:00:00.000Z")) };
+}
+
+/// RFC 3339, UTC, to the millisecond. Before 1970 it is 1970, after 9999 the year's last digits. Every request has one: without the machinery of `format!`, and
+/// once a second.
 pub fn timestamp(time: SystemTime) -> String {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let (year, month, day) = Windows::at(time).date();
-    let of_day = since.as_secs() % DAY_S;
-    let (hour, minute, second) = (of_day / 3_600, of_day / MINUTE_S % 60, of_day % MINUTE_S);
-    let mut text = String::with_capacity("1970-01-01T00:00:00.000Z".len());
-    let parts = [(year, 1_000, '-'), (month, 10, '-'), (day, 10, 'T'), (hour, 10, ':'), (minute, 10, ':')];
-    for (number, first, behind) in
-        parts.into_iter().chain([(second, 10, '.'), (since.subsec_millis().into(), 100, 'Z')])
-    {
-        let mut place = first;
-        while place > 0 {
-            text.push(char::from(b'0' + (number / place % 10) as u8));
-            place /= 10;
-        }
-        text.push(behind);
+    let (second, mut text) = WRITTEN.get();
+    if second != since.as_secs() {
+        write_second(time, since.as_secs(), &mut text);
     }
-    text
+    put(&mut text, 20..23, since.subsec_millis().into());
+    WRITTEN.set((since.as_secs(), text));
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn write_second(time: SystemTime, since: u64, text: &mut [u8; 24]) {
+    let (year, month, day) = Windows::at(time).date();
+    let of_day = since % DAY_S;
+    let (hour, minute, second) = (of_day / 3_600, of_day / MINUTE_S % 60, of_day % MINUTE_S);
+    for (place, number) in
+        [(0..4, year), (5..7, month), (8..10, day), (11..13, hour), (14..16, minute), (17..19, second)]
+    {
+        put(text, place, number);
+    }
+}
+
+/// The last digits of a number.
+fn put(text: &mut [u8; 24], place: Range<usize>, mut number: u64) {
+    for digit in text.get_mut(place).unwrap_or_default().iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 fn left(now: SystemTime, seconds: u64) -> Duration {

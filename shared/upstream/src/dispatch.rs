@@ -2,6 +2,7 @@
 
 mod parts;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -200,7 +201,8 @@ async fn attempt(
     let until = Instant::now().checked_add(first_byte).map_or(job.deadline, |until| until.min(job.deadline));
     let late =
         || if until == job.deadline { TransportError::Deadline } else { TransportError::FirstByteTimeout(first_byte) };
-    let sent = tokio::time::timeout_at(until, provider.send(&call)).await;
+    // Pinned here: it is large, and would be moved into the timeout.
+    let sent = tokio::time::timeout_at(until, pin!(provider.send(&call))).await;
     let mut reply = match sent.unwrap_or_else(|_| Err(late())) {
         Ok(reply) => reply,
         Err(error) => return Ended { status: None, usage: Usage::default(), result: Err(error.into()) },

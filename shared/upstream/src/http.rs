@@ -143,7 +143,8 @@ impl HttpTransport {
 
 /// What stands in every request of its kind.
 fn headers(call: &Call<'_>) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(8);
+    // With those that the client and the credentials add most requests have six. The next size of a map is too large for what an allocator has at hand.
+    let mut headers = HeaderMap::with_capacity(6);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let accept = if call.stream { "text/event-stream" } else { "application/json" };
     headers.insert(ACCEPT, HeaderValue::from_static(accept));

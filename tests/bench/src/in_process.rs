@@ -1,4 +1,4 @@
-//! What runs under callgrind: the gateway's router in this process, against an upstream in another. `bench in-process WHAT COUNT FOLDER UPSTREAM`.
+//! What runs under callgrind: what the native server calls, in this process, against an upstream in another. `bench in-process WHAT COUNT FOLDER UPSTREAM`.
 //! Standard output is the access log.
 
 use axum::body::Body;
@@ -8,8 +8,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http_body_util::BodyExt as _;
 use tollgate_gateway::app::App;
 use tollgate_gateway::reload::Live;
-use tollgate_gateway::router::router;
-use tower::ServiceExt as _;
+use tollgate_gateway::router::{Door, router};
 
 use crate::Result;
 use crate::fixtures::{self, Api};
@@ -72,7 +71,8 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
 }
 
 async fn gateway(scenario: Scenario, client: Api, count: usize, tokens: &[&str], config: &str) -> Result<()> {
-    let router = router(Live::fixed(App::new(tollgate_config::load(config)?)?));
+    let live = Live::fixed(App::new(tollgate_config::load(config)?)?);
+    let door = Door::new(live.clone(), router(live));
     let body = fixtures::request(client, scenario.upstream, scenario.stream);
     for number in 0..count {
         let token = if scenario.fresh { tokens.get(number) } else { tokens.first() };
@@ -83,7 +83,7 @@ async fn gateway(scenario: Scenario, client: Api, count: usize, tokens: &[&str],
             .header(ACCEPT, "*/*")
             .header(USER_AGENT, "bench")
             .body(Body::from(body.clone()))?;
-        let response = router.clone().oneshot(request).await?;
+        let response = door.clone().answer(request).await?;
         if !response.status().is_success() {
             return Err(format!("{}: {}", scenario.code(), response.status()).into());
         }
