@@ -409,7 +409,7 @@ fn asks_for_strict(parts: &Parts) -> bool {
 }
 
 fn seed_id(request_id: &str) -> String {
-    let id = request_id.trim_start_matches("req_");
+    let id = request_id.strip_prefix("req_").unwrap_or(request_id);
     if id.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return id.to_owned();
     }

@@ -22,7 +22,11 @@ pub fn matches(pattern: &str, text: &str) -> bool {
 /// As `str::find`, which prepares itself for texts longer than names of models.
 fn place_of(literal: &str, text: &str) -> Option<usize> {
     let last = text.len().checked_sub(literal.len())?;
-    (0..=last).find(|at| text.as_bytes().get(*at..).is_some_and(|rest| rest.starts_with(literal.as_bytes())))
+    let Some(first) = literal.bytes().next() else { return Some(0) };
+    let begins = text.bytes().take(last + 1).enumerate().filter(|(_, byte)| *byte == first);
+    begins
+        .map(|(at, _)| at)
+        .find(|at| text.as_bytes().get(*at..).is_some_and(|rest| rest.starts_with(literal.as_bytes())))
 }
 
 /// The entry that says most about `text`: the one without `*` that equals it, else the longest pattern that matches.
