@@ -12,6 +12,10 @@ use tollgate_gateway::cli::{self, Command};
 use tollgate_gateway::reload::Origin;
 use tollgate_gateway::start;
 
+/// A request makes a hundred small allocations, on as many threads as there are cores.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let command = match cli::parse(std::env::args_os().skip(1)) {
         Ok(command) => command,

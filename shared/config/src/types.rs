@@ -204,7 +204,7 @@ pub struct Ai {
     pub policies: Option<Policies>,
 }
 
-/// What an endpoint is for. Those that this build does not serve yet answer 501.
+/// What an endpoint is for. One that this build does not serve (`realtime` on Lambda) answers 501.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
