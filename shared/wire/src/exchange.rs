@@ -128,7 +128,8 @@ impl Inbound {
         Ok(request)
     }
 
-    /// Makes the request of one attempt. `strict`: an error instead of a loss.
+    /// Makes the request of one attempt. `strict`: an error instead of a loss. The flags of `anthropic-beta`, which a translation leaves out, are
+    /// reported and never a reason to refuse: SDKs send them with every request, and what they allow in a body is judged there.
     pub fn start(&self, target: &Target<'_>, seed: &Seed, strict: bool) -> Result<Started, WireError> {
         let mut dropped = Vec::new();
         let (body, betas, kind) = if target.dialect == self.dialect {
@@ -160,6 +161,10 @@ impl Inbound {
         };
         if strict && !dropped.is_empty() {
             return Err(WireError::lossy(&dropped));
+        }
+        if matches!(kind, Kind::Translated(_)) {
+            let reason = "the request was translated; the flags of its header are not sent on";
+            dropped.extend(self.betas.iter().map(|flag| Dropped::new(format!("anthropic-beta: {flag}"), reason)));
         }
         Ok(Started { body, betas, dropped, relay: Relay { kind, state: State::default() } })
     }
@@ -356,5 +361,29 @@ impl Translation {
             self.writer.finish(out);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Carrier;
+
+    #[test]
+    fn beta_flags_that_a_translation_leaves_out_are_reported_and_not_refused() {
+        let body = r#"{"model":"claude-sonnet-4-5","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#;
+        let flags = ["context-1m-2025-08-07", "a-flag-of-tomorrow"].map(str::to_owned).to_vec();
+        let inbound = Inbound::decode(Dialect::Messages, Bytes::from_static(body.as_bytes()), flags.clone()).unwrap();
+        let seed = Seed { created_unix_s: 0, request_id: "r".to_owned() };
+        for dialect in [Dialect::Chat, Dialect::Responses, Dialect::Converse, Dialect::GenerateContent] {
+            let target = Target { dialect, carrier: Carrier::Direct, model: "gemini-3-flash-preview" };
+            let started = inbound.start(&target, &seed, true).unwrap();
+            let paths: Vec<&str> = started.dropped.iter().map(|dropped| dropped.path.as_str()).collect();
+            let expected = ["anthropic-beta: context-1m-2025-08-07", "anthropic-beta: a-flag-of-tomorrow"];
+            assert_eq!((paths, started.betas), (expected.to_vec(), Vec::new()), "{dialect:?}");
+        }
+        let target = Target { dialect: Dialect::Messages, carrier: Carrier::Direct, model: "claude-sonnet-4-5" };
+        let started = inbound.start(&target, &seed, true).unwrap();
+        assert_eq!((started.dropped, started.betas), (Vec::new(), flags), "sent on");
     }
 }

@@ -9,12 +9,14 @@
 //! | beta flags that Bedrock refuses, and the fields that they gate, out (reported) | Claude on Bedrock |
 //! | blank text blocks out (reported) | Claude on Bedrock |
 //! | reasoning of another provider's model out (reported): `foreign` | Messages, Responses, Gemini |
+//! | `thinking` off in a tool loop that came back without its thinking (reported): `thinking` | Messages |
 //! | `model` out, `anthropic_version` in | Claude on Vertex |
 //!
 //! Gemini's body has neither model nor `stream`, so it goes as it came, but for that.
 
 mod foreign;
 mod responses;
+mod thinking;
 
 pub(crate) use foreign::is_not_claudes;
 
@@ -43,7 +45,11 @@ pub fn edit_request(
     target: &Target<'_>,
     dropped: &mut Vec<Dropped>,
 ) -> Result<Bytes, WireError> {
-    let Some(edited) = foreign::without(target, body, dropped) else {
+    let mut edited = foreign::without(target, body, dropped);
+    if target.dialect == Dialect::Messages {
+        edited = thinking::off(edited.as_deref().unwrap_or(body), dropped).or(edited);
+    }
+    let Some(edited) = edited else {
         return edit(body, envelope, betas, target, dropped);
     };
     let edited = Bytes::from(edited);

@@ -169,8 +169,8 @@ fn edited(client: Dialect, carrier: Carrier, body: &[u8]) {
             after.remove(key);
         }
     } else {
-        // Reasoning of another provider's model is taken out of a history, and that is said.
-        if client == Dialect::Responses && !started.dropped.is_empty() {
+        // Reasoning of another provider's model is taken out of a history, thinking is off in a loop that lost its own, and that is said.
+        if client != Dialect::Chat && !started.dropped.is_empty() {
             return;
         }
         assert_eq!(after["model"], target.model);

@@ -15,7 +15,7 @@
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::codec::{Dialect, Target};
 use crate::ir::Dropped;
@@ -77,16 +77,7 @@ pub(super) fn without(target: &Target<'_>, body: &[u8], dropped: &mut Vec<Droppe
     if dropped.len() == before {
         return None;
     }
-    let mut cuts = Vec::new();
-    // With a budget, the API refuses a loop of tools that does not begin with a thinking block (case 12).
-    let thinking = members.iter().find(|member| dialect == Dialect::Messages && member.key == "thinking");
-    if let Some(thinking) = thinking.filter(|thinking| thinking.value.contains("\"enabled\"") && is_bare_loop(&turns)) {
-        let reason = "the tool loop began at another provider; thinking is off for this call";
-        dropped.push(Dropped::new("thinking", reason));
-        cuts.push((thinking.value_span.clone(), json!({"type": "disabled"}).to_string()));
-    }
-    cuts.push((member.value_span.clone(), Value::Array(turns).to_string()));
-    Some(text::spliced(body, cuts))
+    Some(text::spliced(body, vec![(member.value_span.clone(), Value::Array(turns).to_string())]))
 }
 
 fn starts(part: &Value, key: &str, mark: &str) -> bool {
@@ -135,19 +126,6 @@ fn each_part(
         index += 1;
         !(is_empty && dropped.len() > before)
     });
-}
-
-/// Does the last turn of the model call tools without having thought first?
-fn is_bare_loop(turns: &[Value]) -> bool {
-    let last = turns.iter().rev().find(|turn| turn.get("role").is_some_and(|role| role == "assistant"));
-    let blocks = last.and_then(|turn| turn.get("content")).and_then(Value::as_array);
-    let kind = |block: &Value, wanted: &str| {
-        block.get("type").and_then(Value::as_str).is_some_and(|kind| kind.ends_with(wanted))
-    };
-    blocks.is_some_and(|blocks| {
-        blocks.iter().any(|block| kind(block, "tool_use"))
-            && !blocks.first().is_some_and(|block| kind(block, "thinking"))
-    })
 }
 
 const PROOFS: [&str; 2] = ["thoughtSignature", "thought_signature"];
@@ -208,14 +186,6 @@ mod tests {
             r#"{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":[{"type":"tool_use","id":"c","name":"f","input":{}}]},{"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"EqQ="},{"type":"text","text":"ok"}]}], "x":1.0}"#
         );
         assert_eq!(paths(&dropped), ["messages[1].content[0]", "messages[2].content[0]"]);
-    }
-
-    #[test]
-    fn a_tool_loop_that_lost_its_thinking_runs_without_thinking() {
-        let body = r#"{"thinking": {"type":"enabled","budget_tokens":2048},"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"","signature":"gemini-call:AA"},{"type":"tool_use","id":"c","name":"f","input":{}}]}]}"#;
-        let (edited, dropped) = edited(Dialect::Messages, body).unwrap();
-        assert!(edited.starts_with(r#"{"thinking": {"type":"disabled"},"messages":[{"#), "{edited}");
-        assert_eq!(paths(&dropped), ["messages[0].content[0]", "thinking"]);
     }
 
     #[test]
