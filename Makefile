@@ -52,6 +52,8 @@ infra: ## Check the templates and test them against the code, without an AWS acc
 	tests/infra/run.sh
 
 bench: ## Instructions per request, throughput beside a bare proxy, cold start (figures: docs/performance.md); needs valgrind
+	cargo build --release --locked -p tollgate-gateway --no-default-features --features realtime,mimalloc
+	cp target/release/gateway target/release/gateway-native
 	cargo build --release --locked -p tollgate-gateway --no-default-features
 	cargo build --release --locked -p tollgate-bench-hello
 	cargo build --release --locked -p tollgate-bench

@@ -13,6 +13,7 @@ use tollgate_gateway::reload::Origin;
 use tollgate_gateway::start;
 
 /// A request makes a hundred small allocations, on as many threads as there are cores.
+#[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -9,8 +9,8 @@
 //! - `bench profile WHAT FILE`: callgrind's output for one scenario of `instructions`
 //! - `bench upstream`, `bench proxy`, `bench dynamodb`, `bench in-process`: what the others start as processes of their own
 //!
-//! It prints Markdown on standard output, and what it is doing on standard error. Options: `--gateway FILE` and
-//! `--hello FILE` for other binaries than those beside `bench` itself; `--quick` for a look; `--no-valgrind` leaves out of `ledger` what callgrind counts.
+//! It prints Markdown on standard output, and what it is doing on standard error. Options: `--gateway FILE` (the Lambda build),
+//! `--native FILE` (the container's, for throughput and overspend) and `--hello FILE` for other binaries than those beside `bench` itself; `--quick` for a look; `--no-valgrind` leaves out of `ledger` what callgrind counts.
 
 mod coldstart;
 mod dynamo;
@@ -40,7 +40,10 @@ pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + S
 
 /// What to measure, and how thoroughly.
 pub(crate) struct Options {
+    /// The Lambda build.
     pub(crate) gateway: PathBuf,
+    /// The build of the container.
+    pub(crate) native: PathBuf,
     pub(crate) hello: PathBuf,
     pub(crate) quick: bool,
     pub(crate) valgrind: bool,
@@ -49,7 +52,7 @@ pub(crate) struct Options {
 /// Measures, and answers Markdown.
 type Section = fn(&Options) -> Result<String>;
 
-const USAGE: &str = "bench instructions|throughput|coldstart|ledger|overspend|all [--gateway FILE] [--hello FILE] [--quick] [--no-valgrind]";
+const USAGE: &str = "bench instructions|throughput|coldstart|ledger|overspend|all [--gateway FILE] [--native FILE] [--hello FILE] [--quick] [--no-valgrind]";
 
 fn main() -> ExitCode {
     match run() {
@@ -99,14 +102,20 @@ fn run() -> Result<()> {
 
 fn options(args: &[String]) -> Result<Options> {
     let beside = |name: &str| Ok::<_, std::io::Error>(std::env::current_exe()?.with_file_name(name));
-    let mut options =
-        Options { gateway: beside("gateway")?, hello: beside("hello-lambda")?, quick: false, valgrind: true };
+    let mut options = Options {
+        gateway: beside("gateway")?,
+        native: beside("gateway-native")?,
+        hello: beside("hello-lambda")?,
+        quick: false,
+        valgrind: true,
+    };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--quick" => options.quick = true,
             "--no-valgrind" => options.valgrind = false,
             "--gateway" => options.gateway = args.next().ok_or(USAGE)?.into(),
+            "--native" => options.native = args.next().ok_or(USAGE)?.into(),
             "--hello" => options.hello = args.next().ok_or(USAGE)?.into(),
             _ => return Err(USAGE.into()),
         }

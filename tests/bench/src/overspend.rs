@@ -87,7 +87,7 @@ pub(crate) fn run(options: &Options) -> Result<String> {
     ]);
     let mut wrong = String::new();
     for case in &CASES {
-        let outcome = runtime.block_on(measure(case, &options.gateway))?;
+        let outcome = runtime.block_on(measure(case, &options.native))?;
         note(&format!("overspend: {}: {outcome:?}", case.what));
         let of = |status| outcome.statuses.get(&status).copied().unwrap_or_default();
         let other: u64 =

@@ -65,7 +65,7 @@ async fn measure(options: &Options) -> Result<String> {
     let (proxy, proxy_address) = start_announcing(&["proxy", &url])?;
     let jwks = scratch.write("jwks.json", &signer.jwks())?;
     let config = scratch.write("gateway.yaml", &fixtures::config(&url, &format!("{{file: \"{jwks}\"}}"), false))?;
-    let (gateway, gateway_address) = start_gateway(&options.gateway, &config, &[(KEY_VARIABLE, "sk-bench")]).await?;
+    let (gateway, gateway_address) = start_gateway(&options.native, &config, &[(KEY_VARIABLE, "sk-bench")]).await?;
     let servers = [
         Server { name: "direct", address, process: upstream },
         Server { name: "bare proxy", address: proxy_address, process: proxy },
