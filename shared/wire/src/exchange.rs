@@ -371,7 +371,7 @@ mod tests {
 
     #[test]
     fn beta_flags_that_a_translation_leaves_out_are_reported_and_not_refused() {
-        let body = r#"{"model":"claude-sonnet-4-5","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#;
+        let body = r#"{"model":"claude-sonnet-4-5","max_tokens":64,"messages":[{"role":"user","content":"Hi"}]}"#;
         let flags = ["context-1m-2025-08-07", "a-flag-of-tomorrow"].map(str::to_owned).to_vec();
         let inbound = Inbound::decode(Dialect::Messages, Bytes::from_static(body.as_bytes()), flags.clone()).unwrap();
         let seed = Seed { created_unix_s: 0, request_id: "r".to_owned() };
