@@ -97,6 +97,22 @@ def new_ledger(request, world):
     return lambda: dynamodb.ledger(dynamodb.table())
 
 
+@pytest.fixture(scope="module")
+def bedrock(world):
+    """boto3's client of the fake Bedrock."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "bedrock-runtime",
+        region_name="us-east-1",
+        endpoint_url=world.at.bedrock,
+        aws_access_key_id="AKIAE2E",
+        aws_secret_access_key="x",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+
 @pytest.fixture(scope="session")
 def secrets_manager():
     """Secrets Manager by somebody else (moto): boto3's client of it, with its `url`."""

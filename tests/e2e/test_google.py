@@ -3,8 +3,6 @@ server that only writes down what arrives."""
 
 import functools
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import anthropic
 import httpx
@@ -18,6 +16,7 @@ from google.oauth2.credentials import Credentials
 
 from harness.clients import HELLO
 from harness.config import Providers, rule
+from harness.serving import serve, url_of
 from harness.world import nonce
 
 GEMINI, CLAUDE, PROJECT, REGION = "gemini-3-flash-preview", "claude-sonnet-4-5@20250929", "e2e-project", "us-east5"
@@ -31,29 +30,16 @@ class Recorder:
 
     def __init__(self, say):
         self.asked = []
-        recorder = self
+        self._say = say
+        self._server = serve(self._answer)
+        self.url = url_of(self._server)
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                text = self.rfile.read(int(self.headers["content-length"])).decode()
-                body = json.loads(text) if text.startswith("{") else text
-                recorder.asked.append((self.path, body))
-                status, answer = say(self.path, body)
-                answer = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_):
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+    def _answer(self, path, _headers, raw):
+        text = raw.decode()
+        body = json.loads(text) if text.startswith("{") else text
+        self.asked.append((path, body))
+        status, answer = self._say(path, body)
+        return status, [("content-type", "application/json")], json.dumps(answer).encode()
 
     def with_word(self, word: str) -> list:
         """Paths and bodies of the requests that hold this word."""

@@ -2,8 +2,6 @@
 exchanged. aimock enforces its key in each of these headers, so an answer proves that it arrived."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
 import jwt
@@ -14,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from harness.clients import HELLO, Ask, Chat, Messages
 from harness.config import GATEWAY_ENV, OPENAI_KEY
 from harness.process import listen_address
+from harness.serving import serve, url_of
 from harness.world import nonce
 
 ENTRA_SECRET = "entra-application-secret"
@@ -25,25 +24,13 @@ class TokenServer:
     def __init__(self):
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.granted = []
-        tokens = self
+        self.server = serve(self._answer)
+        self.url = url_of(self.server)
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                form = parse_qs(self.rfile.read(int(self.headers["content-length"])).decode())
-                status, answer = tokens.answer({name: values[0] for name, values in form.items()})
-                body = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+    def _answer(self, _path, _headers, body):
+        form = parse_qs(body.decode())
+        status, answer = self.answer({name: values[0] for name, values in form.items()})
+        return status, [("content-type", "application/json")], json.dumps(answer).encode()
 
     def answer(self, form: dict) -> tuple[int, dict]:
         granted = {"access_token": OPENAI_KEY, "expires_in": 3599, "token_type": "Bearer"}

@@ -7,12 +7,10 @@ import textwrap
 import threading
 
 import anthropic
-import boto3
 import httpx
 import jwt
 import openai
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError, EventStreamError
 
 from harness.clients import HELLO, PNG, REPORT, SIGNATURE, THOUGHT, WEATHER, Ask, Chat, Messages
@@ -22,18 +20,6 @@ from harness.tokens import AUDIENCE, SCOPE
 from harness.world import nonce
 
 pytestmark = pytest.mark.native("no gateway runs")
-
-
-@pytest.fixture(scope="module")
-def bedrock(world):
-    return boto3.client(
-        "bedrock-runtime",
-        region_name="us-east-1",
-        endpoint_url=world.at.bedrock,
-        aws_access_key_id="AKIAE2E",
-        aws_secret_access_key="x",
-        config=Config(retries={"total_max_attempts": 1}),
-    )
 
 
 def converse(bedrock, prompt: str, stream: bool = False, **more):

@@ -5,11 +5,9 @@ import json
 import re
 
 import anthropic
-import boto3
 import openai
 import pytest
 import tiktoken
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from langchain_openai import OpenAIEmbeddings
 
@@ -203,18 +201,6 @@ COUNTED = {
 
 def counted(kind: str, word: str) -> dict:
     return json.loads(json.dumps(COUNTED[kind]).replace("%s", word))
-
-
-@pytest.fixture(scope="module")
-def bedrock(world):
-    return boto3.client(
-        "bedrock-runtime",
-        region_name="us-east-1",
-        endpoint_url=world.at.bedrock,
-        aws_access_key_id="AKIAE2E",
-        aws_secret_access_key="x",
-        config=Config(retries={"total_max_attempts": 1}),
-    )
 
 
 class TestCounts:

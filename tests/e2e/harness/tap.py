@@ -5,10 +5,10 @@ import http.client
 import json
 import re
 import struct
-import threading
 import zlib
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from harness.serving import serve, url_of
 
 TURNS = 10
 
@@ -34,30 +34,15 @@ class Tap:
     def __init__(self, upstream: str):
         self.host = upstream.removeprefix("http://")
         self.passed: list[Passed] = []
-        tap = self
+        self._server = serve(self._pass)
+        self.url = url_of(self._server)
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["content-length"]))
-                request = Passed(self.path, dict(self.headers), body, json.loads(body))
-                tap.passed.append(request)
-                status, headers, answer = tap.answer(request)
-                self.send_response(status)
-                for name, value in headers:
-                    if name.lower() not in ("transfer-encoding", "content-length", "connection", "date", "server"):
-                        self.send_header(name, value)
-                self.send_header("content-length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_):
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+    def _pass(self, path, headers, body):
+        request = Passed(path, dict(headers), body, json.loads(body))
+        self.passed.append(request)
+        status, answered, answer = self.answer(request)
+        ours = ("transfer-encoding", "content-length", "connection", "date", "server")
+        return status, [(name, value) for name, value in answered if name.lower() not in ours], answer
 
     def stop(self) -> None:
         self._server.shutdown()
