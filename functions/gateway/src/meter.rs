@@ -26,6 +26,8 @@ pub struct Meter {
     team: String,
     reservation: Option<Reservation>,
     prompt: Prompt,
+    /// The output cap of an answer that goes on without the client.
+    background: Option<u64>,
     free: bool,
     /// The ledger did not say.
     pub degraded: bool,
@@ -87,6 +89,8 @@ pub struct Request {
     pub choices: u64,
     /// When it is over at the latest.
     pub deadline: Instant,
+    /// It is answered in the background.
+    pub background: bool,
     /// What of it is limited.
     pub what: What,
     /// It costs nothing, whoever serves it.
@@ -103,6 +107,7 @@ impl Request {
             max_output_tokens: Some(0),
             choices: 1,
             deadline,
+            background: false,
             what: What::All,
             free: false,
         };
@@ -110,7 +115,8 @@ impl Request {
             Work::Conversation(inbound) => {
                 let envelope = inbound.envelope();
                 let (max_output_tokens, choices) = (envelope.max_output_tokens, envelope.choices);
-                Self { prompt: limiter.prompt(inbound.body()), max_output_tokens, choices, ..request }
+                let background = envelope.background.is_some();
+                Self { prompt: limiter.prompt(inbound.body()), max_output_tokens, choices, background, ..request }
             }
             // No provider takes money for a count.
             Work::Unary(Unary::Count(_)) => Self { what: What::Request, free: true, ..request },
@@ -132,6 +138,11 @@ pub async fn admit(
     deadline: Instant,
 ) -> Result<Option<Meter>, Denied> {
     let Some(limiter) = &app.limiter else { return Ok(None) };
+    if let Work::Conversation(inbound) = work
+        && let Some(field) = inbound.envelope().background.and_then(|background| background.unbounded)
+    {
+        return Err(Denied::Fault(unbounded(field)));
+    }
     let request = Request::of(limiter, work, identity, model, deadline);
     reserved(app, request).await
 }
@@ -167,6 +178,7 @@ async fn reserve(app: App, request: Request) -> Result<Option<Meter>, Denied> {
         team: request.identity.team.clone(),
         reservation: Some(reservation),
         prompt: ask.prompt,
+        background: request.max_output_tokens.filter(|_| request.background),
         free: request.free,
         degraded,
         standings,
@@ -195,14 +207,30 @@ fn unpriced(model: &str) -> Fault {
     Fault::new(FaultKind::InvalidRequest, text).with_param("model").with_code("model_not_priced")
 }
 
+/// Nothing will say what an answer in the background has used: it is charged with the most that it can come to.
+fn unbounded(field: &'static str) -> Fault {
+    let text = match field {
+        "max_output_tokens" => {
+            "limits apply to this request, and an answer in the background is charged with its whole output cap, because its usage comes when nobody waits for it. \
+             Set max_output_tokens, or leave background out"
+        }
+        _ => {
+            "limits apply to this request, and nothing tells in advance how much input this field adds; what an answer in the background has used, nobody here \
+             sees. Leave the field or background out"
+        }
+    };
+    Fault::new(FaultKind::InvalidRequest, text).with_param(field).with_code("unbounded_background")
+}
+
 impl Meter {
     /// What the calls came to. `last`: what was seen of the answer that the client got.
     pub fn bill(&self, uses: &[Use], last: Option<&State>) -> Bill {
         if self.free {
             return Bill::default();
         }
-        let spent = uses.iter().filter_map(|one| spent(one, last, self.prompt)).collect();
-        self.app.limiter.as_ref().map(|limiter| limiter.bill(spent)).unwrap_or_default()
+        let Some(limiter) = &self.app.limiter else { return Bill::default() };
+        let unseen = |one: &Use| self.background.map_or(0, |cap| limiter.most_output(&one.kind, &one.model, Some(cap)));
+        limiter.bill(uses.iter().filter_map(|one| spent(one, last, self.prompt, unseen(one))).collect())
     }
 
     /// Settles in a task of its own: a client that goes away now does not stop it. Wait for it where the process may freeze afterwards. `None`: there is no
@@ -237,8 +265,9 @@ impl Drop for Meter {
     }
 }
 
-/// A failed call has used what it reported. An answer that was cut off, or whose upstream counts nothing, is estimated from what was relayed.
-fn spent(one: &Use, last: Option<&State>, prompt: Prompt) -> Option<Spent> {
+/// A failed call has used what it reported. An answer that was cut off, or whose upstream counts nothing, is estimated from what was relayed. `unseen`:
+/// output tokens that it may come to although nobody sees them.
+fn spent(one: &Use, last: Option<&State>, prompt: Prompt, unseen: u64) -> Option<Spent> {
     let (mut usage, mut estimated) = (one.usage, false);
     match (one.fate, last) {
         (Fate::Failed, _) if !usage.is_reported() => return None,
@@ -246,6 +275,7 @@ fn spent(one: &Use, last: Option<&State>, prompt: Prompt) -> Option<Spent> {
         // The client went away before anything came: the provider had the prompt.
         (Fate::Running, _) | (Fate::Served, None) => {
             usage.input = usage.input.or(Some(prompt.tokens));
+            usage.output = usage.output.or((unseen > 0).then_some(unseen));
             estimated = true;
         }
         (Fate::Served, Some(state)) => {
@@ -255,7 +285,7 @@ fn spent(one: &Use, last: Option<&State>, prompt: Prompt) -> Option<Spent> {
                 estimated = true;
             }
             if usage.output.is_none() || !state.done {
-                let relayed = state.relayed.tokens();
+                let relayed = state.relayed.tokens().max(unseen);
                 estimated |= relayed > usage.output.unwrap_or_default() || usage.output.is_none();
                 usage.output = Some(usage.output.unwrap_or_default().max(relayed));
             }
@@ -318,8 +348,17 @@ mod tests {
     }
 
     fn of(fate: Fate, reported: Usage, last: Option<&State>) -> Option<(Option<u64>, Option<u64>, bool)> {
+        charged(fate, reported, last, 0)
+    }
+
+    fn charged(
+        fate: Fate,
+        reported: Usage,
+        last: Option<&State>,
+        unseen: u64,
+    ) -> Option<(Option<u64>, Option<u64>, bool)> {
         let one = Use { kind: "custom".into(), model: "m".into(), usage: reported, fate };
-        spent(&one, last, Prompt::counted(7)).map(|spent| (spent.usage.input, spent.usage.output, spent.estimated))
+        spent(&one, last, Prompt::counted(7), unseen).map(|spent| (spent.usage.input, spent.usage.output, spent.estimated))
     }
 
     #[test]
@@ -337,6 +376,16 @@ mod tests {
         let cut = State { usage: usage(Some(3), None), ..State::default() };
         assert_eq!(of(Fate::Served, Usage::default(), Some(&cut)), Some((Some(3), Some(0), true)));
         assert_eq!(of(Fate::Running, Usage::default(), None), Some((Some(7), None, true)), "it had the prompt");
+    }
+
+    #[test]
+    fn what_goes_on_unseen_is_charged_with_all_that_it_may_come_to() {
+        let queued = State { done: true, ..State::default() };
+        assert_eq!(charged(Fate::Served, Usage::default(), Some(&queued), 500), Some((Some(7), Some(500), true)));
+        assert_eq!(charged(Fate::Running, Usage::default(), None, 500), Some((Some(7), Some(500), true)));
+        let watched = State { usage: usage(Some(3), Some(20)), done: true, ..State::default() };
+        assert_eq!(charged(Fate::Served, Usage::default(), Some(&watched), 500), Some((Some(3), Some(20), false)));
+        assert_eq!(charged(Fate::Failed, Usage::default(), None, 500), None, "it never began");
     }
 
     #[test]

@@ -204,6 +204,9 @@ async fn converse(
     let Some(chain) = app.chains.of(model) else {
         return refuse(books, &unknown_model(asked), client, request_id).await;
     };
+    if inbound.envelope().background.is_some() && app.guards.checks_answers() {
+        return refuse(books, &guard::in_background(), client, request_id).await;
+    }
     let facts = Facts {
         client,
         identity,

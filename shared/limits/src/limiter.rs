@@ -236,9 +236,7 @@ impl Limiter {
         for call in calls {
             let known = if call.model.is_empty() { None } else { book.find(call.kind, call.model) };
             let price = known.or(self.unknown_price.as_ref());
-            let ceiling = price.and_then(|price| price.max_output_tokens).unwrap_or(MAX_OUTPUT_TOKENS);
-            let cap = ask.max_output_tokens.unwrap_or(self.limits.default_output_tokens()).min(ceiling);
-            let output = cap.saturating_mul(ask.choices.max(1));
+            let output = self.output_cap(price, ask.max_output_tokens).saturating_mul(ask.choices.max(1));
             costs.tokens = costs.tokens.max(ask.prompt.tokens.saturating_add(output));
             match price {
                 Some(price) => {
@@ -252,6 +250,17 @@ impl Limiter {
             }
         }
         costs
+    }
+
+    fn output_cap(&self, price: Option<&Price>, asked: Option<u64>) -> u64 {
+        let ceiling = price.and_then(|price| price.max_output_tokens).unwrap_or(MAX_OUTPUT_TOKENS);
+        asked.unwrap_or(self.limits.default_output_tokens()).min(ceiling)
+    }
+
+    /// The most output tokens that a call with this cap can come to, as far as anybody knows.
+    pub fn most_output(&self, kind: &str, model: &str, asked: Option<u64>) -> u64 {
+        let book = self.overrides.current_prices();
+        self.output_cap(book.find(kind, model).or(self.unknown_price.as_ref()), asked)
     }
 
     /// What calls came to, at the prices of now.

@@ -24,10 +24,19 @@ pub struct Envelope {
     pub max_output_tokens: Option<u64>,
     /// How many answers it wants (OpenAI's `n`); at least 1.
     pub choices: u64,
+    /// It is answered while nobody waits (`background` of the Responses API).
+    pub background: Option<Background>,
     /// Where the model's value stands.
     pub(crate) model_span: Range<usize>,
     /// Where the value of `stream_options` stands.
     pub(crate) stream_options_span: Option<Range<usize>>,
+}
+
+/// A request that goes on at its provider without the client: <https://platform.openai.com/docs/guides/background>. Its answer says nothing of usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Background {
+    /// The field for which what it costs has no bound that can be told from the request.
+    pub unbounded: Option<&'static str>,
 }
 
 impl Envelope {
@@ -48,6 +57,7 @@ impl Envelope {
             include_usage: true,
             max_output_tokens: config.max_output_tokens,
             choices: config.candidates.max(1),
+            background: None,
             model_span: 0..0,
             stream_options_span: None,
         })
@@ -86,12 +96,17 @@ impl Envelope {
             max_output_tokens = max_output_tokens.or(Some(value));
         }
         let choices = find("n").filter(|_| dialect == Dialect::Chat).map(unsigned).transpose()?.unwrap_or(1).max(1);
+        let background = match find("background").filter(|_| dialect == Dialect::Responses) {
+            Some(member) if boolean(member)? => Some(Background::of(find, max_output_tokens)),
+            _ => None,
+        };
         Ok(Self {
             model: model_name(model_member)?,
             stream,
             include_usage,
             max_output_tokens,
             choices,
+            background,
             model_span: model_member.value_span.clone(),
             stream_options_span: stream_options.map(|m| m.value_span.clone()),
         })
@@ -103,14 +118,31 @@ fn check_messages<'a>(find: impl Fn(&str) -> Option<&'a Member<'a>>) -> Result<(
     filled(messages, "message")
 }
 
-/// The input may be elsewhere: in the response that it continues, in a conversation or a template of the upstream's. An answer that nobody waits for
-/// is not served: nobody would see what it cost.
-fn check_input<'a>(find: impl Fn(&str) -> Option<&'a Member<'a>>) -> Result<(), WireError> {
-    if find("background").is_some_and(|member| member.value != "false") {
-        let message = "answers in the background are not served, because nothing says what they cost; leave it out";
-        return Err(WireError::invalid("background", message));
+/// Fields by which the input is elsewhere: in the response that it continues, in a conversation or a template of the upstream's.
+const ELSEWHERE: [&str; 3] = ["previous_response_id", "conversation", "prompt"];
+
+impl Background {
+    fn of<'a>(find: impl Fn(&str) -> Option<&'a Member<'a>>, max_output_tokens: Option<u64>) -> Self {
+        let elsewhere = ELSEWHERE.into_iter().find(|key| find(key).is_some());
+        let hosted = || find("tools").filter(|tools| !runs_at_the_client(tools.value)).map(|_| "tools");
+        let uncapped = || max_output_tokens.is_none().then_some("max_output_tokens");
+        Self { unbounded: elsewhere.or_else(hosted).or_else(uncapped) }
     }
-    let elsewhere = ["previous_response_id", "conversation", "prompt"].iter().any(|key| find(key).is_some());
+}
+
+/// Are these tools that the provider does not run itself? What its own tools find is input that the request does not have.
+fn runs_at_the_client(tools: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Tool<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: Cow<'a, str>,
+    }
+    let tools: Result<Vec<Tool<'_>>, _> = serde_json::from_str(tools);
+    tools.is_ok_and(|tools| tools.iter().all(|tool| matches!(tool.kind.as_ref(), "function" | "custom")))
+}
+
+fn check_input<'a>(find: impl Fn(&str) -> Option<&'a Member<'a>>) -> Result<(), WireError> {
+    let elsewhere = ELSEWHERE.iter().any(|key| find(key).is_some());
     let Some(input) = find("input") else {
         let missing = || WireError::invalid("input", "required: a text or an array of items");
         return if elsewhere { Ok(()) } else { Err(missing()) };
@@ -232,6 +264,26 @@ mod tests {
         ] {
             assert_eq!(chat(body).unwrap_err().to_string(), message, "{body}");
         }
+    }
+
+    #[test]
+    fn what_an_answer_in_the_background_costs_may_have_no_bound() {
+        for (more, unbounded) in [
+            (r#""max_output_tokens":9,"tools":[{"type":"function","name":"f"},{"name":"c","type":"custom"}]"#, None),
+            (r#""max_output_tokens":9,"tools":[{"type":"web_search"}]"#, Some("tools")),
+            (r#""max_output_tokens":9,"tools":[7]"#, Some("tools")),
+            (r#""max_output_tokens":9,"conversation":"c""#, Some("conversation")),
+            (r#""tools":null"#, Some("max_output_tokens")),
+        ] {
+            let body = format!(r#"{{"model":"m","input":"i","background":true,{more}}}"#);
+            let envelope = Envelope::decode(Dialect::Responses, body.as_bytes()).unwrap();
+            assert_eq!(envelope.background, Some(Background { unbounded }), "{more}");
+            let waited_for = body.replace("true", "false");
+            assert_eq!(Envelope::decode(Dialect::Responses, waited_for.as_bytes()).unwrap().background, None);
+        }
+        let text = r#"{"model":"m","input":"i","background":"yes"}"#;
+        let error = Envelope::decode(Dialect::Responses, text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(error, "background: expected true or false, got a string");
     }
 
     #[test]

@@ -192,6 +192,12 @@ pub fn kept() -> Fault {
     Fault::new(FaultKind::Permission, text).with_code("guarded")
 }
 
+/// Its answer could be read only where nothing has checked it.
+pub fn in_background() -> Fault {
+    let text = "answers in the background are not served here: prompt guards check answers on this gateway, and would not see this one; leave it out";
+    Fault::new(FaultKind::InvalidRequest, text).with_param("background").with_code("guarded")
+}
+
 /// No guard sees what passes there.
 pub fn barred(route: &str) -> Fault {
     let text = format!(

@@ -204,6 +204,7 @@ impl Turns {
             },
             choices: 1,
             deadline: tokio::time::Instant::now() + RESPONSE,
+            background: false,
             what: What::All,
             free: false,
         };

@@ -108,3 +108,14 @@ async fn a_stream_that_breaks_while_it_is_held_is_a_fault_with_a_status() {
     assert!(!body.contains("the sec"), "{body}");
     assert_eq!(hook.seen().len(), 0);
 }
+
+#[tokio::test]
+async fn an_answer_in_the_background_would_be_seen_by_no_guard() {
+    let (model, hook) = (Server::model().await, Server::hook(200, PASS).await);
+    let router = guarded(&model, &format!("{{response: [{}]}}", webhook(&hook, "")));
+    let body = json!({"model": "any", "input": "Hi", "background": true});
+    let (status, _, said) = ask(&router, "/v1/responses", &body).await;
+    let error = &json_of(&said)["error"];
+    assert_eq!((status, &error["param"], &error["code"]), (400, &json!("background"), &json!("guarded")));
+    assert!(model.seen().is_empty() && hook.seen().is_empty());
+}

@@ -1,9 +1,10 @@
 //! What a request is charged, however it ends.
 
 use http_body_util::BodyExt;
+use serde_json::json;
 
 use super::support::events_of;
-use super::world::{BUDGET, CHAT, MESSAGES, USED, World, hi};
+use super::world::{BUDGET, CHAT, MESSAGES, RESPONSES, USED, World, hi};
 
 /// Nano-dollars at m0's prices: 1 and 10 dollars a million.
 fn m0(input: u64, output: u64) -> u64 {
@@ -123,4 +124,27 @@ async fn a_budget_for_so_many_is_spent_by_exactly_so_many() {
     }
     assert_eq!(passed, 20, "$0.004 is 20 times 20 tokens at $10 a million");
     assert_eq!(world.charged(|_, _| true).await.1, 4_000_000, "to the nano-dollar");
+}
+
+#[tokio::test]
+async fn an_answer_in_the_background_is_charged_with_its_whole_cap_unless_it_is_watched() {
+    let ask = |stream: bool| json!({"model": "any", "input": "Hello", "background": true, "stream": stream, "max_output_tokens": 500});
+    let world = World::new(&["responses-queue"], "").await;
+    let answer = world.ask(RESPONSES, &ask(false)).await.json().await;
+    assert_eq!((&answer["id"], &answer["status"]), (&json!("resp_1"), &json!("queued")));
+    let (tokens, _) = world.charged(|_, _| true).await;
+    assert!((501..600).contains(&tokens), "{tokens}");
+
+    let world = World::new(&["responses-queue"], "").await;
+    assert!(world.ask(RESPONSES, &ask(true)).await.text().await.contains("response.completed"));
+    assert_eq!(world.charged(|_, _| true).await.0, USED.0 + USED.1, "its end said what it used");
+
+    let world = World::new(&["responses-hangs"], "").await;
+    let mut answer = world.ask(RESPONSES, &ask(true)).await;
+    let first = answer.body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert!(first.starts_with(b"event: response.created"), "what it is to be asked for by is there at once");
+    drop(answer);
+    // Settled or not, it is held against the team.
+    let (tokens, _) = world.charged(|tokens, _| tokens < 600).await;
+    assert!(tokens > 500, "{tokens}");
 }

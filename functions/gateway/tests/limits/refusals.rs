@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::support::gateway;
-use super::world::{Answer, BUDGET, CHAT, MESSAGES, World, hi, is_off};
+use super::world::{Answer, BUDGET, CHAT, MESSAGES, RESPONSES, World, hi, is_off};
 
 async fn refused(world: &World, path: &str) -> Answer {
     assert_eq!(world.ask(path, &hi(10, false)).await.status, 200);
@@ -100,4 +100,24 @@ async fn without_a_ledger_failure_mode_decides() {
 #[test]
 fn off_is_a_word() {
     assert!(is_off("limits: {quota: off}") && !is_off("limits: {}"));
+}
+
+#[tokio::test]
+async fn an_answer_in_the_background_whose_cost_has_no_bound() {
+    let world = World::new(&["responses-queue"], "").await;
+    for (field, more) in [
+        ("max_output_tokens", json!({})),
+        ("previous_response_id", json!({"previous_response_id": "resp_0", "max_output_tokens": 9})),
+        ("conversation", json!({"conversation": "conv_0", "max_output_tokens": 9})),
+        ("prompt", json!({"prompt": {"id": "pmpt_0"}, "max_output_tokens": 9})),
+        ("tools", json!({"tools": [{"type": "function", "name": "f"}, {"type": "web_search"}], "max_output_tokens": 9})),
+    ] {
+        let mut body = json!({"model": "any", "input": "Hello", "background": true});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let answer = world.ask(RESPONSES, &body).await;
+        assert_eq!(answer.status, 400, "{field}");
+        let error = answer.json().await["error"].clone();
+        assert_eq!((&error["param"], &error["code"]), (&json!(field), &json!("unbounded_background")));
+    }
+    assert_eq!(world.left().await, [1_000_000, BUDGET]);
 }

@@ -19,6 +19,7 @@ use super::support::{gateway, json_of, token};
 
 pub(crate) const CHAT: &str = "/v1/chat/completions";
 pub(crate) const MESSAGES: &str = "/v1/messages";
+pub(crate) const RESPONSES: &str = "/v1/responses";
 /// What the upstreams say that they used.
 pub(crate) const USED: (u64, u64) = (10, 20);
 /// The month's budget of the tests' team, in nano-dollars: $1.
@@ -39,10 +40,10 @@ impl World {
             .iter()
             .enumerate()
             .map(|(index, behaviour)| {
-                let formats = if behaviour.contains("messages") {
-                    "{type: messages}, {type: anthropicTokenCount}"
-                } else {
-                    "{type: completions}, {type: embeddings}, {type: rerank}"
+                let formats = match behaviour.split('-').next() {
+                    Some("messages") => "{type: messages}, {type: anthropicTokenCount}",
+                    Some("responses") => "{type: responses}",
+                    _ => "{type: completions}, {type: embeddings}, {type: rerank}",
                 };
                 format!(
                     "  - providers: [{{name: p{index}, baseUrl: 'http://{upstream}/{behaviour}', provider: {{custom: {{model: m{index}, formats: [{formats}]}}}}}}]\n"
@@ -166,6 +167,9 @@ async fn behave(request: Request) -> Response {
             "message": {"role": "assistant", "content": "one two"}, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output}}),
         ),
+        "responses-queue" if body["stream"] == true => events(queued_events(), End::Whole),
+        "responses-queue" => json_answer(200, response("queued")),
+        "responses-hangs" => events(queued_events(), End::Hangs),
         "silent" => events(chat_events(false), End::Whole),
         "hangs-before" => std::future::pending().await,
         "hangs" => events(chat_events(true), End::Hangs),
@@ -211,6 +215,30 @@ fn chat_events(usage: bool) -> Vec<String> {
     }
     events.push("data: [DONE]\n\n".to_owned());
     events
+}
+
+/// As OpenAI's answers in the background are: <https://platform.openai.com/docs/guides/background>.
+fn response(status: &str) -> Value {
+    let (input, output) = USED;
+    let usage = if status == "completed" {
+        json!({"input_tokens": input, "output_tokens": output, "total_tokens": input + output})
+    } else {
+        Value::Null
+    };
+    json!({"id": "resp_1", "object": "response", "status": status, "background": true, "model": "m", "output": [], "usage": usage})
+}
+
+fn queued_events() -> Vec<String> {
+    let event = |(kind, status): (&str, &str)| {
+        format!("event: {kind}\ndata: {}\n\n", json!({"type": kind, "response": response(status)}))
+    };
+    let states = [
+        ("response.created", "queued"),
+        ("response.queued", "queued"),
+        ("response.in_progress", "in_progress"),
+        ("response.completed", "completed"),
+    ];
+    states.map(event).to_vec()
 }
 
 fn messages_events() -> Vec<String> {

@@ -62,11 +62,12 @@ impl Sniffer {
                 self.content = true;
                 self.done = true;
             }
-            "response.created" | "response.in_progress" | "response.queued" | "response.content_part.added" => {}
+            "response.created" | "response.in_progress" | "response.content_part.added" => {}
             "response.output_item.added" => {
                 let silent = read.item.and_then(|item| item.kind);
                 self.content |= !matches!(silent.as_deref(), Some("message" | "reasoning"));
             }
+            // Also `response.queued`: an answer in the background goes on there, whatever becomes of this connection.
             _ => self.content = true,
         }
         Ok(true)
