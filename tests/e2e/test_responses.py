@@ -5,10 +5,12 @@
 
 import json
 
+import httpx
 import pydantic
 import pytest
 
 from harness.clients import HELLO, PNG, PNG_BASE64, REPORT, SIGNATURE, THOUGHT, WEATHER, Ask
+from harness.config import Providers, rule
 from harness.world import nonce
 
 COLUMNS = ["openai", "anthropic", "anthropic-strict", "bedrock-claude", "bedrock-other"]
@@ -161,3 +163,30 @@ def test_a_free_form_tool_is_called_with_its_text(client, world, mode):
 def test_an_error_in_the_middle_of_a_stream_is_raised_by_the_sdk(client):
     with pytest.raises(client.errors.APIError):
         list(client.events("alone-cut-late-anthropic", Ask(nonce())))
+
+
+def test_an_answer_in_the_background_is_begun_fetched_and_cancelled(world, start_gateway):
+    """What OpenAI's guide to background answers shows, by its SDK; the provider is named by a model rule alone."""
+    queued = {
+        "id": "resp_123", "object": "response", "created_at": 1760000000, "status": "queued", "background": True, "error": None, "incomplete_details": None,
+        "instructions": None, "max_output_tokens": None, "model": "o3", "output": [], "parallel_tool_calls": True, "previous_response_id": None,
+        "store": True, "temperature": 1.0, "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [], "top_p": 1.0,
+        "truncation": "disabled", "usage": None, "user": None, "metadata": {},
+    }  # fmt: skip
+    body = json.dumps(queued)
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    httpx.put(f"{world.at.llm}/canned/background", content=(head + body).encode()).raise_for_status()
+    providers = Providers(world.at)
+    models = [
+        rule("o3", providers.openai("background", f"{world.at.llm}/canned-background/v1", "o3")),
+        rule("claude", providers.column("anthropic-strict", "claude")),
+    ]
+    client = start_gateway(ai={"models": models}).client("responses")
+    word = nonce()
+    begun = client.sdk.responses.create(model="o3", input=word, background=True)
+    assert (begun.id, begun.status) == ("resp_123", "queued")
+    assert world.llm.last(word)["body"]["background"] is True
+    assert client.sdk.responses.retrieve("resp_123").background is True
+    assert client.sdk.responses.cancel("resp_123").id == "resp_123"
+    with pytest.raises(client.errors.BadRequestError, match="leave background out"):
+        client.sdk.responses.create(model="claude", input=word, background=True)

@@ -358,7 +358,8 @@ mod tests {
         unseen: u64,
     ) -> Option<(Option<u64>, Option<u64>, bool)> {
         let one = Use { kind: "custom".into(), model: "m".into(), usage: reported, fate };
-        spent(&one, last, Prompt::counted(7), unseen).map(|spent| (spent.usage.input, spent.usage.output, spent.estimated))
+        spent(&one, last, Prompt::counted(7), unseen)
+            .map(|spent| (spent.usage.input, spent.usage.output, spent.estimated))
     }
 
     #[test]

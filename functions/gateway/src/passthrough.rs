@@ -1,7 +1,7 @@
 //! What is forwarded as it is: the route types `passthrough` and `detect`.
 //!
 //! 1. the body is read, and looked at for the model that it names: JSON or a form
-//! 2. route: alias -> chain; a request without a model takes the default chain
+//! 2. route: alias -> chain; a request without a model takes the default chain, one for a response that a provider keeps asks them all
 //! 3. reserve: `detect` reserves what a conversation would; `passthrough` one request, since nothing of its tokens will be known
 //! 4. forward: provider after provider until one answers; the gateway's credentials replace the client's
 //! 5. relay: status, headers and body as they come; `detect` looks for usage on the way
@@ -71,7 +71,10 @@ pub async fn respond(app: &App, asked: Asked<'_>, body: Body, mut books: Books, 
         books.asked_for(model);
     }
     let model = app.config.alias(model).unwrap_or(model);
-    let Some(chain) = app.chains.of(model) else { return fault(books, pipeline::unknown_model(model)).await };
+    // A response that a provider keeps may be any provider's.
+    let kept = asked.client == Dialect::Responses;
+    let chain = if kept { Some(app.chains.everybody()) } else { app.chains.of(model) };
+    let Some(chain) = chain else { return fault(books, pipeline::unknown_model(model)).await };
     let standings = match meter::reserved(app, reservation(app, asked, &body, model, identity, deadline)).await {
         Ok(None) => Vec::new(),
         Ok(Some(mut meter)) => {
@@ -87,7 +90,7 @@ pub async fn respond(app: &App, asked: Asked<'_>, body: Body, mut books: Books, 
         body,
         model,
         model_in: place(named.as_ref()),
-        max_attempts: app.config.request.max_attempts() as usize,
+        max_attempts: if kept { usize::MAX } else { app.config.request.max_attempts() as usize },
         ..Forward::new(asked.parts.method.clone(), asked.client, api_path(path), deadline)
     };
     let answered = forward(&request, chain, books.underway()).await;

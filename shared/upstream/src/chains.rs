@@ -32,6 +32,7 @@ pub(crate) struct ChainGroup {
 pub struct Chains {
     default: Chain,
     rules: Vec<(Vec<String>, Chain)>,
+    everybody: Chain,
     providers: HashMap<String, Arc<Provider>>,
     amendments: Option<Amendments>,
     base: Base,
@@ -65,8 +66,10 @@ impl Chains {
         let default = builder.chain(&config.ai.groups)?;
         let rules = config.ai.models.iter().map(|rule| Ok((rule.matches.clone(), builder.chain(&rule.groups)?)));
         let rules = rules.collect::<Result<_, SetupError>>()?;
+        let rules: Vec<(Vec<String>, Chain)> = rules;
+        let everybody = everybody(std::iter::once(&default).chain(rules.iter().map(|(_, chain)| chain)));
         let amendments = amendments(&config.ai);
-        Ok(Self { default, rules, providers: builder.providers, amendments, base: builder.base })
+        Ok(Self { default, rules, everybody, providers: builder.providers, amendments, base: builder.base })
     }
 
     /// The HTTP client with default settings, which follows no redirects: most providers share it, and others may. Each client of its own would
@@ -97,17 +100,14 @@ impl Chains {
         (!chain.groups.is_empty()).then_some(chain)
     }
 
+    /// Every provider once: the default chain's groups, then the rules'. For what names no model, and may be anybody's.
+    pub fn everybody(&self) -> &Chain {
+        &self.everybody
+    }
+
     /// Every provider once, in the order of the chains.
     pub(crate) fn distinct_providers(&self) -> impl Iterator<Item = Arc<Provider>> {
-        let chains = std::iter::once(&self.default).chain(self.rules.iter().map(|(_, chain)| chain));
-        let mut seen: Vec<&str> = Vec::new();
-        let all = chains.flat_map(|chain| &chain.groups).flat_map(|group| &group.providers);
-        all.filter(move |provider| {
-            let new = !seen.contains(&provider.name());
-            seen.push(provider.name());
-            new
-        })
-        .map(Arc::clone)
+        self.everybody.groups.iter().flat_map(|group| &group.providers).map(Arc::clone)
     }
 
     /// Prepares in the background what first calls would otherwise wait for: secrets, AWS configuration and clients. Needs a runtime.
@@ -125,6 +125,22 @@ impl Chains {
             }
         });
     }
+}
+
+fn everybody<'a>(chains: impl Iterator<Item = &'a Chain>) -> Chain {
+    let mut seen: Vec<&str> = Vec::new();
+    let mut groups = Vec::new();
+    for group in chains.flat_map(|chain| &chain.groups) {
+        let mut providers = Vec::new();
+        for provider in group.providers.iter().filter(|provider| !seen.contains(&provider.name())) {
+            providers.push(Arc::clone(provider));
+        }
+        seen.extend(group.providers.iter().map(|provider| provider.name()));
+        if !providers.is_empty() {
+            groups.push(ChainGroup { providers, retries: group.retries });
+        }
+    }
+    Chain { groups }
 }
 
 #[cfg(test)]

@@ -110,7 +110,10 @@ async fn an_answer_in_the_background_whose_cost_has_no_bound() {
         ("previous_response_id", json!({"previous_response_id": "resp_0", "max_output_tokens": 9})),
         ("conversation", json!({"conversation": "conv_0", "max_output_tokens": 9})),
         ("prompt", json!({"prompt": {"id": "pmpt_0"}, "max_output_tokens": 9})),
-        ("tools", json!({"tools": [{"type": "function", "name": "f"}, {"type": "web_search"}], "max_output_tokens": 9})),
+        (
+            "tools",
+            json!({"tools": [{"type": "function", "name": "f"}, {"type": "web_search"}], "max_output_tokens": 9}),
+        ),
     ] {
         let mut body = json!({"model": "any", "input": "Hello", "background": true});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

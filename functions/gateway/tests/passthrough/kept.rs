@@ -9,10 +9,11 @@ use tower::ServiceExt;
 
 use super::support::{gateway, json_of, token};
 
-/// The second provider keeps `resp_1`, and the others nothing.
+/// The second provider keeps `resp_1`, a rule's `resp_9`, and the others nothing.
 async fn upstream(request: Request) -> Response {
     let said = format!(r#"{{"method":"{}","path":"{}"}}"#, request.method(), request.uri());
-    let keeps = request.uri().path().starts_with("/second/v1/responses/resp_1");
+    let keeps = ["/second/v1/responses/resp_1", "/ruled/v1/responses/resp_9"];
+    let keeps = keeps.iter().any(|kept| request.uri().path().starts_with(kept));
     let (status, body) = if keeps { (200, said) } else { (404, r#"{"error":{"message":"not found"}}"#.to_owned()) };
     http::Response::builder().status(status).header("content-type", "application/json").body(Body::from(body)).unwrap()
 }
@@ -28,7 +29,9 @@ async fn world(more: &str) -> Router {
     };
     let both = "{type: completions}, {type: responses}";
     let groups = [group("chat", "{type: completions}"), group("first", both), group("second", both)].concat();
-    gateway(&format!("ai:\n  groups:\n{groups}{more}"))
+    let rule = |name: &str| format!("  - match: [{name}]\n    groups:\n  {}", group(name, both));
+    let rules = ["second", "ruled"].map(rule);
+    gateway(&format!("ai:\n  groups:\n{groups}  models:\n{}{more}", rules.concat()))
 }
 
 async fn ask(router: &Router, method: &str, path: &str) -> (http::response::Parts, serde_json::Value) {
@@ -53,6 +56,13 @@ async fn a_kept_response_is_looked_for_where_the_responses_api_is() {
         assert_eq!((said["method"].as_str(), said["path"].as_str()), (Some(method), Some(&*format!("/second{path}"))));
         assert_eq!(parts.headers["x-tollgate-attempts"], "2", "chat keeps none and is not asked");
     }
+}
+
+#[tokio::test]
+async fn a_provider_that_only_a_rule_names_is_asked_too_and_nobody_twice() {
+    let (parts, said) = ask(&world("  \nrequest: {maxAttempts: 1}\n").await, "GET", "/v1/responses/resp_9").await;
+    assert_eq!((parts.status.as_u16(), said["path"].as_str()), (200, Some("/ruled/v1/responses/resp_9")));
+    assert_eq!(parts.headers["x-tollgate-attempts"], "3", "first, second, ruled");
 }
 
 #[tokio::test]
