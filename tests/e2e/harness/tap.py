@@ -26,6 +26,7 @@ class Passed:
     headers: dict
     body: bytes
     json: dict
+    answer: bytes = b""
 
 
 class Tap:
@@ -41,6 +42,7 @@ class Tap:
         request = Passed(path, dict(headers), body, json.loads(body))
         self.passed.append(request)
         status, answered, answer = self.answer(request)
+        request.answer = answer
         ours = ("transfer-encoding", "content-length", "connection", "date", "server")
         return status, [(name, value) for name, value in answered if name.lower() not in ours], answer
 
@@ -50,6 +52,11 @@ class Tap:
 
     def last(self, word: str) -> Passed:
         return [request for request in self.passed if word.encode() in request.body][-1]
+
+    def encrypted(self, word: str) -> list[str]:
+        """The encrypted reasoning that the upstream gave, in order; events repeat it."""
+        answers = b"".join(request.answer for request in self.passed if word.encode() in request.body)
+        return list(dict.fromkeys(found.decode() for found in re.findall(rb'"encrypted_content": ?"([^"]+)"', answers)))
 
     def forward(self, request: Passed) -> tuple[int, list, bytes]:
         wire = http.client.HTTPConnection(self.host, timeout=60)
