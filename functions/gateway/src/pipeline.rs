@@ -31,10 +31,12 @@ use http::{HeaderName, HeaderValue, Request, StatusCode};
 use tokio::time::Instant;
 use tollgate_auth::Identity;
 use tollgate_upstream::{Answer, Attempt, Job, LiveStream, Outcome, Work, dispatch_into};
+use tollgate_wire::amend::Amendments;
 use tollgate_wire::codec::{Dialect, Seed};
 use tollgate_wire::error::WireError;
 use tollgate_wire::exchange::Inbound;
 use tollgate_wire::ir::{Dropped, Fault, FaultKind};
+use tollgate_wire::messages::no_threads;
 
 use crate::accept::{self, Generate, Route};
 use crate::app::{App, unix_s};
@@ -273,7 +275,12 @@ fn inbound(app: &App, parts: &Parts, client: Dialect, body: Bytes) -> Result<(In
         }
         _ => (Inbound::decode(client, body, accept::betas(&parts.headers)), Form::Events),
     };
-    Ok((inbound.map_err(|error| error.into_fault())?, form))
+    let inbound = inbound.map_err(WireError::into_fault)?;
+    // Each turn of a conversation that the provider keeps would have the configured messages once more.
+    if inbound.envelope().thread && app.chains.amendments().is_some_and(Amendments::has_prompts) {
+        return Err(no_threads().into_fault());
+    }
+    Ok((inbound, form))
 }
 
 /// What the attempts are to do.

@@ -14,6 +14,7 @@ use tollgate_wire::codec::{Carrier, Dialect, Seed, Target};
 use tollgate_wire::exchange::{Inbound, Relay, Started, State};
 use tollgate_wire::fault::retry_after;
 use tollgate_wire::ir::{Dropped, Fault, FaultKind, Usage};
+use tollgate_wire::messages::no_threads;
 use tollgate_wire::unary::{Operation, Plan, Service, Unary};
 use tollgate_wire::{codec, error::WireError};
 
@@ -119,7 +120,8 @@ pub async fn dispatch_into(job: &Job<'_>, chain: &Chain, outcome: &mut Outcome) 
             Ok(ready) => ready,
             Err(error) => {
                 let unsupported = matches!(error, WireError::Unsupported { .. });
-                if attempts.were_all_unsupported() {
+                // A client that learns that its conversation is not kept here can send it whole, and be answered.
+                if attempts.were_all_unsupported() || error == no_threads() {
                     outcome.result = Err(error.into_fault());
                 }
                 attempts.pass_over(&turn, if unsupported { FaultClass::Unsupported } else { FaultClass::Request });

@@ -10,6 +10,7 @@ use tollgate_wire::caching::Caching;
 use tollgate_wire::codec::{Carrier, Dialect, Seed, Target};
 use tollgate_wire::error::WireError;
 use tollgate_wire::exchange::{Inbound, Started};
+use tollgate_wire::messages::no_threads;
 use tollgate_wire::unary::{Operation, Service};
 
 use crate::bedrock::BedrockTransport;
@@ -180,6 +181,10 @@ impl Provider {
         seed: &Seed,
         strict: bool,
     ) -> Result<Started, WireError> {
+        // Others that speak its dialect may not even look at the field, and answer a part of a conversation as if it were all.
+        if inbound.envelope().thread && self.kind() != "anthropic" {
+            return Err(no_threads());
+        }
         let knows_marks = matches!(target.dialect, Dialect::Messages | Dialect::Converse);
         match self.caching.as_ref().filter(|_| knows_marks) {
             Some(caching) => inbound.marked(caching)?.start(target, seed, strict),

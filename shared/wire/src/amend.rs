@@ -54,10 +54,15 @@ pub enum PromptRole {
 }
 
 impl Amendments {
+    /// Are there messages of the gateway's own in every request?
+    pub fn has_prompts(&self) -> bool {
+        !(self.prepend.is_empty() && self.append.is_empty())
+    }
+
     /// The body with everything in its place. What is wrong with the body itself is left for its decoder to say, where it can.
     pub fn apply(&self, dialect: Dialect, body: &Bytes) -> Result<Bytes, WireError> {
         let body = self.with_fields(body)?;
-        if self.prepend.is_empty() && self.append.is_empty() {
+        if !self.has_prompts() {
             return Ok(body);
         }
         let members = json::members(&body)?;

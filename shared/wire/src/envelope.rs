@@ -26,6 +26,8 @@ pub struct Envelope {
     pub choices: u64,
     /// It is answered while nobody waits (`background` of the Responses API).
     pub background: Option<Background>,
+    /// It begins or goes on with a conversation that the provider keeps (`thread` of the Messages API).
+    pub thread: bool,
     /// Where the model's value stands.
     pub(crate) model_span: Range<usize>,
     /// Where the value of `stream_options` stands.
@@ -58,6 +60,7 @@ impl Envelope {
             max_output_tokens: config.max_output_tokens,
             choices: config.candidates.max(1),
             background: None,
+            thread: false,
             model_span: 0..0,
             stream_options_span: None,
         })
@@ -68,8 +71,11 @@ impl Envelope {
         let members = json::members(body)?;
         let find = |key: &str| members.iter().find(|m| m.key == key && m.value != "null");
         let model_member = find("model").ok_or_else(|| WireError::invalid("model", "required: name a model"))?;
+        let thread = dialect == Dialect::Messages && find("thread").is_some();
         match dialect {
             Dialect::Responses => check_input(find)?,
+            // What goes on after a pause has nothing to add.
+            _ if thread => {}
             Dialect::Chat | Dialect::Messages | Dialect::GenerateContent | Dialect::Converse | Dialect::Rerank => {
                 check_messages(find)?
             }
@@ -107,6 +113,7 @@ impl Envelope {
             max_output_tokens,
             choices,
             background,
+            thread,
             model_span: model_member.value_span.clone(),
             stream_options_span: stream_options.map(|m| m.value_span.clone()),
         })

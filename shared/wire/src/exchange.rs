@@ -5,11 +5,12 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use crate::caching::Caching;
-use crate::codec::{self, Dialect, ResponseReader, Seed, StreamWriter, Target};
+use crate::codec::{self, Carrier, Dialect, ResponseReader, Seed, StreamWriter, Target};
 use crate::envelope::Envelope;
 use crate::error::WireError;
 use crate::identity::{self, Sniffer};
 use crate::ir::{self, BlockKind, Delta, Dropped, Event, Fault, Usage};
+use crate::messages;
 
 /// A client's request.
 #[derive(Debug)]
@@ -131,6 +132,9 @@ impl Inbound {
     /// Makes the request of one attempt. `strict`: an error instead of a loss. The flags of `anthropic-beta`, which a translation leaves out, are
     /// reported and never a reason to refuse: SDKs send them with every request, and what they allow in a body is judged there.
     pub fn start(&self, target: &Target<'_>, seed: &Seed, strict: bool) -> Result<Started, WireError> {
+        if self.envelope.thread && (target.dialect, target.carrier) != (Dialect::Messages, Carrier::Direct) {
+            return Err(messages::no_threads());
+        }
         let mut dropped = Vec::new();
         let (body, betas, kind) = if target.dialect == self.dialect {
             let body = identity::edit_request(&self.body, &self.envelope, &self.betas, target, &mut dropped)?;

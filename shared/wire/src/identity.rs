@@ -147,6 +147,9 @@ fn write_for_bedrock(
             continue;
         }
         if let Some(reason) = refusal(&member.key, &accepted, &refused) {
+            if member.key == "compaction" && member.value != "null" {
+                return Err(messages::no_compaction());
+            }
             dropped.push(Dropped::new(member.key.as_ref(), reason));
             continue;
         }
@@ -166,8 +169,8 @@ fn write_for_bedrock(
 
 /// Why Bedrock would refuse a top-level field that Anthropic's own API takes. A field that neither knows yet is left to Bedrock's judgement.
 fn refusal(field: &str, accepted: &[String], refused: &[String]) -> Option<String> {
-    const ANTHROPIC_ONLY: [&str; 8] =
-        ["cache_control", "container", "fallbacks", "inference_geo", "mcp_servers", "service_tier", "speed", "thread"];
+    const ANTHROPIC_ONLY: [&str; 7] =
+        ["cache_control", "container", "fallbacks", "inference_geo", "mcp_servers", "service_tier", "speed"];
     if ANTHROPIC_ONLY.contains(&field) {
         return Some("InvokeModel on Bedrock has no such field".to_owned());
     }

@@ -129,7 +129,7 @@ pub fn accepts_beta(flag: &str, model: &str) -> bool {
 /// Top-level fields that are refused without this flag. One flag of several is enough (`context_management`): take a field out only if no
 /// flag that stays gates it.
 pub fn gated_fields(flag: &str) -> &'static [&'static str] {
-    const GATES: [(&str, &[&str]); 16] = [
+    const GATES: [(&str, &[&str]); 15] = [
         ("advisor-tool-", &[]),
         ("cache-diagnosis-", &["diagnostics"]),
         ("code-execution-", &["container"]),
@@ -141,7 +141,6 @@ pub fn gated_fields(flag: &str) -> &'static [&'static str] {
         ("fast-mode-", &["speed"]),
         ("mcp-client-", &["mcp_servers"]),
         ("mcp-servers-", &["mcp_servers"]),
-        ("message-threads-", &["thread"]),
         ("server-side-fallback-", &["fallbacks"]),
         ("skills-", &["container"]),
         ("structured-outputs-", &["output_format"]),

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::bedrock::{aws_kind, says_context_length};
 use super::types::ErrorObject;
+use crate::error::WireError;
 use crate::fault::{code_of_missing, kind_of_status, scrub};
 use crate::ir::{Fault, FaultKind};
 
@@ -117,14 +118,29 @@ fn type_of(kind: FaultKind) -> &'static str {
     }
 }
 
+/// A conversation that the provider is to keep, at one that keeps none: without its turns before, a request means something else.
+pub fn no_threads() -> WireError {
+    let message = "only Anthropic's own API keeps conversations; send the whole conversation, without thread";
+    WireError::unsupported("thread", message)
+}
+
+/// A request for a summary of its conversation, at a provider that makes none: it would be answered.
+pub fn no_compaction() -> WireError {
+    let message = "this model's provider has no requests that are for a summary alone; ask for one in a message, or leave compaction out";
+    WireError::unsupported("compaction", message)
+}
+
 /// Writes an error body for a client; in a stream it is the data of an `error` event.
 pub fn encode_error(fault: &Fault, request_id: &str) -> Bytes {
-    let error = json!({
-        "type": "error",
-        "error": { "type": type_of(fault.kind), "message": fault.message },
-        "request_id": request_id,
-    });
-    Bytes::from(error.to_string())
+    let mut error = Map::from_iter([
+        ("type".to_owned(), type_of(fault.kind).into()),
+        ("message".to_owned(), fault.message.as_str().into()),
+    ]);
+    // By this the SDK's tool runner knows to go on without a thread: `ThreadUnsupportedRequestError`, `_thread_state.py` of anthropic-sdk-python 2.12.
+    if (fault.param.as_deref(), fault.code.as_deref()) == (Some("thread"), Some("unsupported_by_upstream")) {
+        error.insert("details".to_owned(), json!({"error_code": "thread_unsupported_request"}));
+    }
+    Bytes::from(json!({ "type": "error", "error": error, "request_id": request_id }).to_string())
 }
 
 #[cfg(test)]
@@ -204,6 +220,13 @@ mod tests {
         let arn = "User: arn:aws:iam::123456789012:user/x is not authorized";
         let fault = decode(403, Some("AccessDeniedException"), &json!({ "message": arn }).to_string());
         assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::Permission, "User: [arn] is not authorized"));
+    }
+
+    #[test]
+    fn the_tool_runner_of_the_sdk_goes_on_without_a_thread() {
+        let body: Value = serde_json::from_slice(&encode_error(&no_threads().into_fault(), "req_7")).unwrap();
+        assert_eq!(body["error"]["type"], "invalid_request_error");
+        assert_eq!(body["error"]["details"]["error_code"], "thread_unsupported_request");
     }
 
     #[test]

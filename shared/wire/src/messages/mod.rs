@@ -9,7 +9,7 @@ mod stream;
 mod types;
 pub mod vertex;
 
-pub use error::{decode_fault, encode_error};
+pub use error::{decode_fault, encode_error, no_compaction, no_threads};
 pub use request::{decode_request, encode_request};
 pub use response::encode_response;
 pub use stream::Writer;

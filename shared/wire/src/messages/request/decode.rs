@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::error::no_compaction;
 use super::blocks::{cache_mark, decode_content, decode_texts};
 use super::object::{Object, expected};
 use crate::error::WireError;
@@ -43,6 +44,9 @@ pub fn decode_request(body: &[u8]) -> Result<ir::Request, WireError> {
         && !matches!(last.blocks.last(), Some(Block::CacheMark(_)))
     {
         last.blocks.push(Block::CacheMark(ttl));
+    }
+    if body.take("compaction").is_some() {
+        return Err(no_compaction());
     }
     ignore_defaults(&mut body);
     body.finish(&mut unmapped);
