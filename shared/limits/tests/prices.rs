@@ -378,6 +378,7 @@ mod bounds {
     prop_compose! {
         fn any_usage()(parts in proptest::collection::vec(proptest::option::of(0..1_000u64), 10)) -> Usage {
             Usage {
+                tier: None,
                 input: parts[0],
                 cache_read: parts[1],
                 cache_write: parts[2],

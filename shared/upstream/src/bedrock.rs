@@ -118,7 +118,7 @@ impl BedrockTransport {
         // A guardrail judges conversations.
         let guardrail = self.guardrail.as_ref().filter(|_| call.way.is_none());
         let body = with_guardrail(guardrail, dialect, call.body.clone());
-        let raw = Raw { operation: Operation::of(call), body, taken: taken.clone() };
+        let raw = Raw { operation: Operation::of(call), headers: call.headers.to_vec(), body, taken: taken.clone() };
         let model = if call.way == Some(Way::Count) { foundation_model(model) } else { model };
         let mut call = client.invoke_model().model_id(model).content_type(JSON);
         if let Some((id, version)) = guardrail.filter(|_| dialect != Dialect::Converse) {
@@ -235,6 +235,7 @@ const INVOKE: &str = "invoke";
 #[derive(Debug)]
 struct Raw {
     operation: Operation,
+    headers: Vec<(&'static str, String)>,
     body: Bytes,
     taken: Taken,
 }
@@ -255,6 +256,9 @@ impl Intercept for Raw {
         request.set_uri(address)?;
         if let Some(accept) = self.operation.accept {
             request.headers_mut().insert(accept, JSON);
+        }
+        for (name, value) in &self.headers {
+            request.headers_mut().insert(*name, value.clone());
         }
         request.headers_mut().insert("content-length", self.body.len().to_string());
         *request.body_mut() = SdkBody::from(self.body.clone());

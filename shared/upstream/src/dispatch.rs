@@ -196,6 +196,7 @@ async fn attempt(
         body: started.body,
         stream,
         betas: &started.betas,
+        headers: &started.headers,
         anthropic_version: job.anthropic_version,
     };
     let begun = std::time::Instant::now();
@@ -211,6 +212,7 @@ async fn attempt(
     };
     let status = Some(reply.status.as_u16());
     let mut relay = started.relay;
+    relay.served(&reply.headers);
     let result = if !reply.status.is_success() {
         Err(refusal(job, provider, target, reply).await)
     } else if stream {

@@ -33,6 +33,8 @@ pub(crate) struct Call<'a> {
     pub(crate) body: Bytes,
     pub(crate) stream: bool,
     pub(crate) betas: &'a [String],
+    /// More of the request, which Bedrock takes in headers.
+    pub(crate) headers: &'a [(&'static str, String)],
     pub(crate) anthropic_version: Option<&'a HeaderValue>,
 }
 

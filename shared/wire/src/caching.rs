@@ -107,7 +107,7 @@ fn blocks_size(blocks: &[Block]) -> usize {
             ir::Source::Url(_) | ir::Source::File(_) => 0,
         },
         Block::Audio { data, .. } => data.len(),
-        Block::CacheMark(_) | Block::Detail { .. } => 0,
+        Block::CacheMark(_) | Block::Detail { .. } | Block::Citations(_) => 0,
     };
     blocks.iter().map(of).sum()
 }

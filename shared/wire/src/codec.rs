@@ -64,6 +64,8 @@ pub struct Encoded {
     pub body: Bytes,
     /// What it could not carry.
     pub dropped: Vec<ir::Dropped>,
+    /// Headers that say what has no place in the body.
+    pub headers: Vec<(&'static str, String)>,
     /// Reads the answer.
     pub reader: Box<dyn ResponseReader>,
 }
@@ -138,7 +140,7 @@ pub fn encode_request(request: &ir::Request, target: &Target<'_>) -> Result<Enco
 /// Writes a whole answer for a client. `echo`: of its request.
 pub fn encode_response(dialect: Dialect, response: &ir::Response, seed: &Seed, echo: &ir::Echo) -> Bytes {
     match dialect {
-        Dialect::Chat | Dialect::Converse | Dialect::Rerank => chat::encode_response(response, seed),
+        Dialect::Chat | Dialect::Converse | Dialect::Rerank => chat::encode_response(response, seed, echo),
         Dialect::Responses => responses::encode_response(response, seed, echo),
         Dialect::GenerateContent => gemini::encode_response(response, seed),
         Dialect::Messages => messages::encode_response(response, seed),
@@ -164,7 +166,9 @@ pub fn stream_writer(
     echo: &Arc<ir::Echo>,
 ) -> Box<dyn StreamWriter> {
     match dialect {
-        Dialect::Chat | Dialect::Converse | Dialect::Rerank => Box::new(chat::Writer::new(seed.clone(), include_usage)),
+        Dialect::Chat | Dialect::Converse | Dialect::Rerank => {
+            Box::new(chat::Writer::new(seed.clone(), include_usage, Arc::clone(echo)))
+        }
         Dialect::Responses => Box::new(responses::Writer::new(seed.clone(), Arc::clone(echo))),
         Dialect::GenerateContent => Box::new(gemini::Writer::new(seed.clone())),
         Dialect::Messages => Box::new(messages::Writer::new(seed.clone())),

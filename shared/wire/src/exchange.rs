@@ -3,13 +3,14 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use http::HeaderMap;
 
 use crate::caching::Caching;
 use crate::codec::{self, Carrier, Dialect, ResponseReader, Seed, StreamWriter, Target};
 use crate::envelope::Envelope;
 use crate::error::WireError;
 use crate::identity::{self, Sniffer};
-use crate::ir::{self, BlockKind, Delta, Dropped, Event, Fault, Usage};
+use crate::ir::{self, BlockKind, Delta, Dropped, Event, Fault, Tier, Usage};
 use crate::messages;
 
 /// A client's request.
@@ -40,6 +41,8 @@ pub struct Started {
     pub body: Bytes,
     /// Flags for the `anthropic-beta` header, for an upstream that takes them there.
     pub betas: Vec<String>,
+    /// More headers, for an upstream that takes there what has no place in the body.
+    pub headers: Vec<(&'static str, String)>,
     /// What the upstream will not see as the client said it.
     pub dropped: Vec<Dropped>,
     /// Reads the answer for the client.
@@ -136,12 +139,13 @@ impl Inbound {
             return Err(messages::no_threads());
         }
         let mut dropped = Vec::new();
-        let (body, betas, kind) = if target.dialect == self.dialect {
+        let (body, betas, headers, kind) = if target.dialect == self.dialect {
             let body = identity::edit_request(&self.body, &self.envelope, &self.betas, target, &mut dropped)?;
             let hide_usage = self.dialect == Dialect::Chat && !self.envelope.include_usage;
             (
                 body,
                 self.betas.clone(),
+                Vec::new(),
                 Kind::Identity(Box::new(Sniffer::new(self.dialect, hide_usage).expecting(self.envelope.choices))),
             )
         } else {
@@ -161,7 +165,7 @@ impl Inbound {
                 writer,
                 events: Vec::new(),
             };
-            (encoded.body, Vec::new(), Kind::Translated(Box::new(translation)))
+            (encoded.body, Vec::new(), encoded.headers, Kind::Translated(Box::new(translation)))
         };
         if strict && !dropped.is_empty() {
             return Err(WireError::lossy(&dropped));
@@ -170,7 +174,7 @@ impl Inbound {
             let reason = "the request was translated; the flags of its header are not sent on";
             dropped.extend(self.betas.iter().map(|flag| Dropped::new(format!("anthropic-beta: {flag}"), reason)));
         }
-        Ok(Started { body, betas, dropped, relay: Relay { kind, state: State::default() } })
+        Ok(Started { body, betas, headers, dropped, relay: Relay { kind, state: State::default() } })
     }
 }
 
@@ -232,7 +236,7 @@ impl Relayed {
     pub(crate) fn content(&mut self, delta: &Delta) {
         let bytes = match delta {
             Delta::Text(text) | Delta::Thinking(text) | Delta::ToolInput(text) => text.len(),
-            Delta::Signature(_) => return,
+            Delta::Signature(_) | Delta::Logprobs(_) | Delta::Citation(_) => return,
         };
         self.note(bytes, 0);
     }
@@ -258,6 +262,18 @@ impl Relay {
         &self.state
     }
 
+    /// How the call was served, where a header of its answer says so: of InvokeModel and of Gemini.
+    pub fn served(&mut self, headers: &HeaderMap) {
+        const TIERS: [&str; 2] = ["x-amzn-bedrock-service-tier", "x-gemini-service-tier"];
+        let word = TIERS.iter().find_map(|name| headers.get(*name)?.to_str().ok());
+        let Some(tier) = word.and_then(Tier::named) else { return };
+        self.state.usage.tier = Some(tier);
+        match &mut self.kind {
+            Kind::Identity(sniffer) => sniffer.usage.tier = Some(tier),
+            Kind::Translated(translation) => translation.writer.usage().tier = Some(tier),
+        }
+    }
+
     /// A whole 2xx body, for the client. A fault means that it is no answer of the upstream's dialect.
     pub fn response(&mut self, body: Bytes) -> Result<Bytes, Fault> {
         let body = match &mut self.kind {
@@ -269,6 +285,7 @@ impl Relay {
             Kind::Translated(translation) => {
                 let mut response = translation.reader.response(&body).map_err(WireError::into_fault)?;
                 response.model.get_or_insert_with(|| translation.asked.clone());
+                response.usage.tier = response.usage.tier.or(self.state.usage.tier);
                 self.state.usage.update(&response.usage);
                 self.state.model.clone_from(&response.model);
                 codec::encode_response(translation.client, &response, &translation.seed, &translation.echo)

@@ -150,6 +150,10 @@ fn write_for_bedrock(
             if member.key == "compaction" && member.value != "null" {
                 return Err(messages::no_compaction());
             }
+            // Whatever it says, it is what Bedrock does: nobody is served there by a tier of Anthropic's.
+            if member.key == "service_tier" {
+                continue;
+            }
             dropped.push(Dropped::new(member.key.as_ref(), reason));
             continue;
         }

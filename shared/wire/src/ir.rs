@@ -7,6 +7,8 @@
 mod echo;
 mod fault;
 mod openai;
+mod search;
+mod tier;
 
 use std::sync::Arc;
 
@@ -15,6 +17,8 @@ use serde_json::Value;
 pub use echo::{Echo, ToolForm};
 pub use fault::{Fault, FaultKind};
 pub use openai::{ONLY_OPENAI_HAS_DETAIL, OpenAiSetting};
+pub use search::{Citation, WebSearch};
+pub use tier::Tier;
 
 /// A request for one answer.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -59,6 +63,14 @@ pub struct Request {
     pub include_usage: bool,
     /// An opaque id of the end user, for the provider's abuse detection.
     pub user: Option<String>,
+    /// How it is to be served. `None`: as the account is set up.
+    pub tier: Option<Tier>,
+    /// Labels of the call, for whoever reads the provider's log of it.
+    pub metadata: Vec<(String, String)>,
+    /// The client wants the log probabilities of the answer's tokens, and of so many others in each one's place.
+    pub logprobs: Option<u64>,
+    /// The provider is to search the web.
+    pub web_search: Option<WebSearch>,
     /// What only OpenAI's two dialects have. Empty for clients of the others.
     pub openai: Vec<OpenAiSetting>,
     /// What the client said and the IR cannot hold, by its path in the client's body.
@@ -146,6 +158,8 @@ pub enum Block {
         /// `low`, `high`, `original`.
         level: String,
     },
+    /// The sources of the text before it. Only in answers.
+    Citations(Vec<Citation>),
 }
 
 /// How long a cached prefix lives.
@@ -246,6 +260,8 @@ pub struct Response {
     pub stop: Stop,
     /// What it used.
     pub usage: Usage,
+    /// The log probabilities of its text's tokens, as OpenAI has them: `token`, `logprob`, `bytes`, `top_logprobs`.
+    pub logprobs: Vec<Value>,
 }
 
 /// Why an answer ended.
@@ -306,7 +322,7 @@ pub enum StopReason {
 /// | `audio_output` (part of `output`) | `completion_tokens_details.audio_tokens` | - | - | `candidatesTokensDetails[AUDIO]` |
 ///
 /// `searches`: the search units of a rerank (`meta.billed_units.search_units`), which no conversation has. `seconds`: of sound that was transcribed by a model that is
-/// paid by its length (`usage.type: duration`), a part of a second counted as one.
+/// paid by its length (`usage.type: duration`), a part of a second counted as one. `tier`: how the call was served, which decides the price of all of these.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the table above says it")]
 pub struct Usage {
@@ -320,6 +336,7 @@ pub struct Usage {
     pub audio_output: Option<u64>,
     pub searches: Option<u64>,
     pub seconds: Option<u64>,
+    pub tier: Option<Tier>,
 }
 
 impl Usage {
@@ -343,6 +360,7 @@ impl Usage {
                 *ours = theirs;
             }
         }
+        self.tier = later.tier.or(self.tier);
     }
 
     /// Of sound of this length, as a provider reports it.
@@ -359,7 +377,7 @@ impl Usage {
 
     /// Has the upstream reported anything?
     pub fn is_reported(&self) -> bool {
-        *self != Usage::default()
+        *self != Usage { tier: self.tier, ..Usage::default() }
     }
 }
 
@@ -433,6 +451,10 @@ pub enum Delta {
     Signature(String),
     /// A part of the JSON text of a call's arguments.
     ToolInput(String),
+    /// The log probabilities of the text that comes next ([`Response::logprobs`]).
+    Logprobs(Vec<Value>),
+    /// A source of a piece of this block's text, which is already there.
+    Citation(Citation),
 }
 
 /// Something that did not reach the upstream as the client said it.

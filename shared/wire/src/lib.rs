@@ -29,6 +29,7 @@ pub mod identity;
 pub mod invoke;
 pub mod ir;
 pub mod json;
+mod labels;
 pub mod messages;
 pub mod names;
 pub mod opaque;

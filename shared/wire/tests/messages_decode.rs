@@ -194,7 +194,8 @@ fn a_choice_of_a_tool_that_is_left_out_is_left_out_with_it() {
     }));
     let request = decode(&body).unwrap();
     assert_eq!(request.tool_choice, None);
-    assert_eq!(unmapped(&request), ["tools[0]", "tool_choice"]);
+    assert_eq!(unmapped(&request), ["tool_choice"]);
+    assert_eq!(request.web_search.map(|search| search.path).as_deref(), Some("tools[0]"));
 }
 
 #[test]

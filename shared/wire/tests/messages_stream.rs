@@ -385,6 +385,7 @@ fn joined(events: &[Event]) -> Vec<String> {
                 Delta::Thinking(text) => (Some((*index, "thinking")), text.clone()),
                 Delta::Signature(text) => (Some((*index, "signature")), text.clone()),
                 Delta::ToolInput(text) => (Some((*index, "input")), text.clone()),
+                other => (None, format!("{other:?}")),
             },
             other => (None, format!("{other:?}")),
         };

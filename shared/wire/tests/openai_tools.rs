@@ -3,3 +3,9 @@
 #[cfg(test)]
 #[path = "openai_tools/cases.rs"]
 mod cases;
+#[cfg(test)]
+#[path = "openai_tools/settings.rs"]
+mod settings;
+#[cfg(test)]
+#[path = "openai_tools/texts.rs"]
+mod texts;

@@ -39,6 +39,7 @@ pub(super) async fn attempt(job: &Job<'_>, provider: &Provider, service: Service
             body,
             stream: false,
             betas: &betas,
+            headers: &[],
             anthropic_version: job.anthropic_version,
         };
         send(job, provider, index, call)

@@ -5,19 +5,20 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::error::fault_of;
 use super::types::{
-    AnswerIn, AnswerMessageOut, AnswerOut, CallFunctionIn, CallFunctionOut, CallIn, CallOut, ChoiceOut, ExtraContent,
-    MessageIn, ThinkingOut, UsageOut,
+    AnswerIn, AnswerMessageOut, AnswerOut, CallFunctionIn, CallIn, CallOut, ChoiceOut, ExtraContent, MessageIn,
+    ThinkingOut, UsageOut,
 };
 use crate::codec::Seed;
 use crate::error::WireError;
-use crate::ir::{self, Block, Stop, StopReason};
+use crate::ir::{self, Block, Citation, Echo, Stop, StopReason, Tier};
 use crate::names::ToolNames;
+use crate::openai::cited::{annotation, citation_of};
 use crate::openai::read::input_of;
-use crate::openai::usage::usage_of;
+use crate::openai::usage::usage_and_tier;
 
 /// Reads an upstream's answer. Of several choices, the first.
 pub(super) fn decode(body: &[u8], names: &ToolNames) -> Result<ir::Response, WireError> {
@@ -27,17 +28,18 @@ pub(super) fn decode(body: &[u8], names: &ToolNames) -> Result<ir::Response, Wir
         let fault = fault_of(None, &answer.error);
         return Err(WireError::BadAnswer(fault.message));
     }
-    let usage = usage_of(&answer.usage);
+    let usage = usage_and_tier(&answer.usage, answer.service_tier.as_deref());
     let mut choices = answer.choices;
     choices.sort_by_key(|choice| choice.index.unwrap_or_default());
     let Some(choice) = choices.into_iter().next() else {
         return Err(WireError::BadAnswer("it has no choices".to_owned()));
     };
+    let logprobs = choice.logprobs.content;
     let blocks = blocks_of(choice.message, answer.id.as_deref(), names);
     let calls = blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }));
     let refused = blocks.iter().any(|block| matches!(block, Block::Refusal(_)));
     let stop = stop_of(choice.finish_reason.as_deref(), choice.stop_reason, calls, refused);
-    Ok(ir::Response { id: answer.id, model: answer.model, blocks, stop, usage })
+    Ok(ir::Response { id: answer.id, model: answer.model, blocks, stop, usage, logprobs })
 }
 
 fn blocks_of(mut message: MessageIn, answer_id: Option<&str>, names: &ToolNames) -> Vec<Block> {
@@ -58,6 +60,8 @@ fn blocks_of(mut message: MessageIn, answer_id: Option<&str>, names: &ToolNames)
             Piece::Thinking(text) => Block::Thinking { text, signature: None },
         });
     }
+    let sources: Vec<Citation> = message.annotations.iter().filter_map(citation_of).collect();
+    blocks.extend((!sources.is_empty()).then_some(Block::Citations(sources)));
     blocks.extend(message.refusal.map(Block::Refusal));
     let legacy = message.function_call.map(|function| CallIn { function, ..CallIn::default() });
     for (index, call) in message.tool_calls.into_iter().chain(legacy).enumerate() {
@@ -132,14 +136,14 @@ pub(super) fn finish_reason(reason: StopReason) -> &'static str {
 }
 
 /// Writes an answer for a client.
-pub fn encode_response(response: &ir::Response, seed: &Seed) -> Bytes {
+pub fn encode_response(response: &ir::Response, seed: &Seed, echo: &Echo) -> Bytes {
     let id = answer_id(response.id.as_deref(), seed);
-    let message = message_of(&response.blocks);
+    let message = message_of(&response.blocks, echo);
     let choice = ChoiceOut {
         index: 0,
         message: Some(message),
         delta: None,
-        logprobs: None,
+        logprobs: logprobs_of(response.logprobs.clone()),
         finish_reason: Some(finish_reason(response.stop.reason)),
         stop_reason: response.stop.sequence.as_deref(),
     };
@@ -150,6 +154,7 @@ pub fn encode_response(response: &ir::Response, seed: &Seed) -> Bytes {
         model: response.model.as_deref().unwrap_or_default(),
         choices: &[choice],
         usage: Some(UsageOut::of(&response.usage)),
+        service_tier: response.usage.tier.and_then(Tier::openai),
     };
     // These shapes have string keys only, so writing them cannot fail.
     serde_json::to_vec(&answer).unwrap_or_default().into()
@@ -163,19 +168,33 @@ pub(super) fn answer_id(upstream: Option<&str>, seed: &Seed) -> String {
     }
 }
 
-fn message_of(blocks: &[Block]) -> AnswerMessageOut<'_> {
+/// `logprobs` of a choice; of none, `null`.
+pub(super) fn logprobs_of(content: Vec<Value>) -> Option<Value> {
+    (!content.is_empty()).then(|| json!({ "content": content, "refusal": null }))
+}
+
+fn message_of<'a>(blocks: &'a [Block], echo: &Echo) -> AnswerMessageOut<'a> {
     let mut message = AnswerMessageOut {
         role: "assistant",
         content: None,
         refusal: None,
+        annotations: Vec::new(),
         tool_calls: Vec::new(),
         reasoning_content: None,
         thinking_blocks: Vec::new(),
     };
     let mut of_call = None;
+    let mut text_begins = 0;
     for block in blocks {
         match block {
-            Block::Text(text) => message.content.get_or_insert_default().push_str(text),
+            Block::Text(text) => {
+                let content = message.content.get_or_insert_default();
+                text_begins = content.chars().count();
+                content.push_str(text);
+            }
+            Block::Citations(sources) => {
+                message.annotations.extend(sources.iter().map(|source| annotation(source, text_begins, true)));
+            }
             Block::Refusal(text) => message.refusal.get_or_insert_default().push_str(text),
             Block::Thinking { text, signature } => {
                 if !text.is_empty() {
@@ -193,9 +212,8 @@ fn message_of(blocks: &[Block]) -> AnswerMessageOut<'_> {
             Block::ToolUse { id, name, input } => message.tool_calls.push(CallOut {
                 index: None,
                 id: Some(Cow::Borrowed(id)),
-                kind: Some("function"),
-                function: CallFunctionOut { name: Some(Cow::Borrowed(name)), arguments: Cow::Owned(input.to_string()) },
                 extra_content: of_call.take(),
+                ..CallOut::whole(name, input.to_string(), echo)
             }),
             // No model answers with these in a dialect that comes here.
             Block::Image(_)

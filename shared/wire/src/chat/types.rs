@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::gemini;
-use crate::ir::Usage;
+use crate::ir::{Echo, Usage};
 use crate::openai::read::{arguments, lenient, nullable, text};
+use crate::openai::tools::custom_input;
 
 // ---- A request to an upstream ----
 
@@ -42,6 +43,10 @@ pub(super) struct RequestOut<'a> {
     pub(super) response_format: Option<FormatOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reasoning_effort: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) logprobs: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) top_logprobs: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -154,7 +159,7 @@ pub(super) struct SchemaOut<'a> {
 }
 
 /// A call, in a request's history or in an answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct CallOut<'a> {
     /// In a stream only.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -163,9 +168,32 @@ pub(super) struct CallOut<'a> {
     pub(super) id: Option<Cow<'a, str>>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub(super) kind: Option<&'static str>,
-    pub(super) function: CallFunctionOut<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) function: Option<CallFunctionOut<'a>>,
+    /// The call of a tool whose input is a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) custom: Option<CustomOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) extra_content: Option<ExtraContent>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct CustomOut<'a> {
+    name: &'a str,
+    input: String,
+}
+
+impl<'a> CallOut<'a> {
+    /// A whole call, as what its tool is for the client.
+    pub(super) fn whole(name: &'a str, arguments: String, echo: &Echo) -> Self {
+        let call = Self { kind: Some("function"), ..Self::default() };
+        if echo.tools.contains_key(name) {
+            let custom = Some(CustomOut { name, input: custom_input(&arguments) });
+            return Self { kind: Some("custom"), custom, ..call };
+        }
+        let function = CallFunctionOut { name: Some(Cow::Borrowed(name)), arguments: Cow::Owned(arguments) };
+        Self { function: Some(function), ..call }
+    }
 }
 
 /// Where Google's own OpenAI layer has the signature of a call: <https://ai.google.dev/gemini-api/docs/openai>.
@@ -214,6 +242,8 @@ pub(super) struct AnswerOut<'a> {
     /// Outer `None`: no such field. Inner `None`: `null`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) usage: Option<Option<UsageOut>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) service_tier: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -236,6 +266,8 @@ pub(super) struct AnswerMessageOut<'a> {
     pub(super) content: Option<String>,
     pub(super) refusal: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) annotations: Vec<Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) tool_calls: Vec<CallOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reasoning_content: Option<String>,
@@ -257,6 +289,8 @@ pub(super) struct DeltaOut<'a> {
     pub(super) thinking_blocks: Option<[ThinkingOut<'a>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tool_calls: Option<[CallOut<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) annotations: Option<[Value; 1]>,
 }
 
 /// LiteLLM's form, which is what clients replay: <https://docs.litellm.ai/docs/reasoning_content>.
@@ -340,6 +374,8 @@ pub(super) struct AnswerIn {
     pub(super) choices: Vec<ChoiceIn>,
     #[serde(default)]
     pub(super) usage: Value,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) service_tier: Option<String>,
     #[serde(default)]
     pub(super) error: Value,
 }
@@ -354,11 +390,21 @@ pub(super) struct ChoiceIn {
     /// Of a chunk.
     #[serde(default, deserialize_with = "nullable")]
     pub(super) delta: MessageIn,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) logprobs: LogprobsIn,
     #[serde(default, deserialize_with = "text")]
     pub(super) finish_reason: Option<String>,
     /// vLLM: the stop sequence that was met, or the number of a stop token.
     #[serde(default, deserialize_with = "text")]
     pub(super) stop_reason: Option<String>,
+}
+
+/// Of the text's tokens; a refusal's are not looked at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct LogprobsIn {
+    #[serde(deserialize_with = "nullable")]
+    pub(super) content: Vec<Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -380,6 +426,8 @@ pub(super) struct MessageIn {
     pub(super) tool_calls: Vec<CallIn>,
     #[serde(default)]
     pub(super) function_call: Option<CallFunctionIn>,
+    #[serde(default, deserialize_with = "lenient")]
+    pub(super) annotations: Vec<Value>,
 }
 
 impl MessageIn {

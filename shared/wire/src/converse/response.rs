@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::types::{AnswerBlock, AnswerMedia, AnswerReasoning, ConverseResponse, TokenUsage, ToolUseStart};
 use crate::error::WireError;
-use crate::ir::{Block, Response, Source, Stop, StopReason, Usage};
+use crate::ir::{Block, Response, Source, Stop, StopReason, Tier, Usage};
 use crate::names::ToolNames;
 
 /// A Converse answer has no id and does not name its model.
@@ -21,8 +21,8 @@ pub(super) fn decode_response(body: &[u8], names: &ToolNames, stops: &[String]) 
         read_block(block, names, &mut blocks);
     }
     let stop = stop_of(answer.stop_reason.as_deref(), answer.additional_model_response_fields.as_ref(), stops);
-    let usage = answer.usage.as_ref().map(usage_of).unwrap_or_default();
-    Ok(Response { id: None, model: None, blocks, stop, usage })
+    let usage = usage_of(answer.usage.as_ref(), &answer.service_tier);
+    Ok(Response { id: None, model: None, blocks, stop, usage, logprobs: Vec::new() })
 }
 
 /// JSON of Bedrock's. The error says where it breaks and not what stands there.
@@ -83,7 +83,9 @@ pub(super) fn call_of(call: &ToolUseStart, names: &ToolNames, position: usize) -
 }
 
 /// Converse counts like the IR: `inputTokens` is without cache reads and writes (case 16).
-pub(super) fn usage_of(usage: &TokenUsage) -> Usage {
+pub(super) fn usage_of(usage: Option<&TokenUsage>, service_tier: &Value) -> Usage {
+    let tier = service_tier.get("type").and_then(Value::as_str).and_then(Tier::named);
+    let Some(usage) = usage else { return Usage { tier, ..Usage::default() } };
     let count = |tokens: Option<i64>| tokens.and_then(|tokens| u64::try_from(tokens).ok());
     let long_writes = usage.cache_details.as_ref().filter(|details| !details.is_empty()).map(|details| {
         let hour = details.iter().filter(|detail| detail.ttl.as_deref() == Some("1h"));
@@ -95,6 +97,7 @@ pub(super) fn usage_of(usage: &TokenUsage) -> Usage {
         cache_write: count(usage.cache_write_input_tokens),
         cache_write_1h: long_writes,
         output: count(usage.output_tokens),
+        tier,
         ..Usage::default()
     }
 }

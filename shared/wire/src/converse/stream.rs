@@ -21,7 +21,7 @@ use super::types::{
 use crate::codec::ResponseReader;
 use crate::error::WireError;
 use crate::frames::{Frames, header};
-use crate::ir::{BlockKind, Delta, Event, Fault, Response, Stop};
+use crate::ir::{BlockKind, Delta, Event, Fault, Response, Stop, Usage};
 use crate::names::ToolNames;
 
 /// Reads one answer of Converse or ConverseStream.
@@ -129,7 +129,10 @@ impl Reader {
                 let event: MetadataEvent = read(kind, payload)?;
                 state.start(out);
                 state.metered = true;
-                out.extend(event.usage.as_ref().map(|usage| Event::Usage(usage_of(usage))));
+                let usage = usage_of(event.usage.as_ref(), &event.service_tier);
+                if usage != Usage::default() {
+                    out.push(Event::Usage(usage));
+                }
                 state.end(out);
             }
             _ => {}

@@ -18,11 +18,20 @@ pub(super) struct ConverseRequest<'a> {
     pub(super) inference_config: Option<InferenceConfig<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) output_config: Option<OutputConfig<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) service_tier: Option<ServiceTier>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub(super) request_metadata: Map<String, Value>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub(super) additional_model_request_fields: Map<String, Value>,
     /// JSON pointers into the model's own answer.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) additional_model_response_field_paths: &'static [&'static str],
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ServiceTier {
+    pub(super) r#type: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -211,6 +220,8 @@ pub(super) struct ConverseResponse {
     pub(super) output: Option<Output>,
     pub(super) stop_reason: Option<String>,
     pub(super) usage: Option<TokenUsage>,
+    #[serde(default)]
+    pub(super) service_tier: Value,
     pub(super) additional_model_response_fields: Option<Value>,
 }
 
@@ -363,8 +374,11 @@ pub(super) struct MessageStopEvent {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct MetadataEvent {
     pub(super) usage: Option<TokenUsage>,
+    #[serde(default)]
+    pub(super) service_tier: Value,
 }
 
 /// An error body, and the payload of an exception frame. AWS writes `message` or `Message`.

@@ -38,7 +38,7 @@ fn of_block(block: &Block) -> u64 {
         Block::Document { .. } => PER_IMAGE,
         Block::ToolUse { name, input, .. } => text_tokens(name) + text_tokens(&input.to_string()),
         Block::ToolResult { content, .. } => of_blocks(content),
-        Block::CacheMark(_) | Block::Detail { .. } => 0,
+        Block::CacheMark(_) | Block::Detail { .. } | Block::Citations(_) => 0,
     }
 }
 

@@ -16,6 +16,8 @@ mod base64;
 mod caps;
 mod error;
 mod family;
+mod grounding;
+mod logprobs;
 mod request;
 mod response;
 mod signature;

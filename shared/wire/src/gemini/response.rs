@@ -11,7 +11,7 @@ use super::stream::Assembler;
 use super::types::{Answer, finish_of, usage_value};
 use crate::codec::Seed;
 use crate::error::WireError;
-use crate::gemini::set;
+use crate::gemini::{grounding, logprobs, set};
 use crate::ir::{self, Block, BlockKind, Delta, Event};
 use crate::names::ToolNames;
 
@@ -45,6 +45,9 @@ fn gathered(events: Vec<Event>) -> ir::Response {
                 BlockKind::Text | BlockKind::Refusal => Block::Text(String::new()),
             }),
             Event::Delta { delta, .. } => match (response.blocks.last_mut(), delta) {
+                (_, Delta::Logprobs(more)) => response.logprobs.extend(more),
+                (Some(Block::Citations(sources)), Delta::Citation(source)) => sources.push(source),
+                (_, Delta::Citation(source)) => response.blocks.push(Block::Citations(vec![source])),
                 (Some(Block::Text(text)), Delta::Text(more)) => text.push_str(&more),
                 (Some(Block::Thinking { text, .. }), Delta::Thinking(more)) => text.push_str(&more),
                 (Some(Block::Thinking { signature, .. }), Delta::Signature(more)) => *signature = Some(more),
@@ -65,10 +68,16 @@ fn gathered(events: Vec<Event>) -> ir::Response {
 pub fn encode_response(response: &ir::Response, seed: &Seed) -> Bytes {
     let mut parts = Vec::with_capacity(response.blocks.len());
     let mut of_call = None;
+    let (mut all, mut begins, mut sources) = (String::new(), 0, Vec::new());
     for block in &response.blocks {
         match block {
             Block::Text(text) | Block::Refusal(text) if text.is_empty() => {}
-            Block::Text(text) | Block::Refusal(text) => parts.push(json!({ "text": text })),
+            Block::Text(text) | Block::Refusal(text) => {
+                begins = all.chars().count();
+                all.push_str(text);
+                parts.push(json!({ "text": text }));
+            }
+            Block::Citations(cited) => sources.extend(cited.iter().map(|source| (begins, source.clone()))),
             Block::Thinking { text, signature } => {
                 let call = signature.as_deref().and_then(signature::of_call);
                 of_call = call.or(of_call);
@@ -86,11 +95,17 @@ pub fn encode_response(response: &ir::Response, seed: &Seed) -> Bytes {
             | Block::Detail { .. } => {}
         }
     }
-    let candidate = json!({
+    let mut candidate = json!({
         "content": { "parts": parts, "role": "model" },
         "finishReason": finish_of(response.stop.reason),
         "index": 0,
     });
+    if !response.logprobs.is_empty() {
+        set(&mut candidate, "logprobsResult", logprobs::encoded(&response.logprobs));
+    }
+    if !sources.is_empty() {
+        set(&mut candidate, "groundingMetadata", grounding::metadata(&sources, &all));
+    }
     let mut answer = json!({ "candidates": [candidate] });
     if response.usage.is_reported() {
         set(&mut answer, "usageMetadata", usage_value(&response.usage));

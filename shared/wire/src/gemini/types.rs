@@ -5,7 +5,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::gemini::set;
-use crate::ir::{StopReason, Usage};
+use crate::ir::{StopReason, Tier, Usage};
 
 /// An answer, or a chunk of a streamed one. Zeros and empty lists are left out on the wire.
 #[derive(Debug, Default, Deserialize)]
@@ -25,6 +25,8 @@ pub(super) struct Candidate {
     pub(super) content: Option<Content>,
     pub(super) finish_reason: Option<String>,
     pub(super) index: Option<u64>,
+    pub(super) logprobs_result: Value,
+    pub(super) grounding_metadata: Value,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -93,6 +95,8 @@ pub(crate) struct UsageMetadata {
     prompt_tokens_details: Option<Vec<ModalityCount>>,
     cache_tokens_details: Option<Vec<ModalityCount>>,
     candidates_tokens_details: Option<Vec<ModalityCount>>,
+    /// Of Google's own API; Vertex AI does not say it.
+    service_tier: Option<String>,
 }
 
 #[derive(Debug, Default, Clone, Deserialize)]
@@ -125,6 +129,7 @@ impl UsageMetadata {
             reasoning: self.thoughts_token_count,
             audio_input: audio(self.prompt_tokens_details.as_deref()).map(|all| all.saturating_sub(cached_audio)),
             audio_output: audio(self.candidates_tokens_details.as_deref()),
+            tier: self.service_tier.as_deref().and_then(Tier::named),
             ..Usage::default()
         }
     }
@@ -203,6 +208,9 @@ pub(super) fn usage_value(usage: &Usage) -> Value {
         if let Some(count) = count {
             set(&mut counts, name, count);
         }
+    }
+    if let Some(tier) = usage.tier.and_then(Tier::gemini) {
+        set(&mut counts, "serviceTier", tier);
     }
     for (name, sounds) in [("promptTokensDetails", usage.audio_input), ("candidatesTokensDetails", usage.audio_output)]
     {

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::request::ReadBack;
-use super::types::{ContentBlock, Message, message_id, stop_from, stop_name, usage_value};
+use super::types::{ContentBlock, Message, citation_of, message_id, stop_from, stop_name, usage_value};
 use crate::codec::Seed;
 use crate::error::WireError;
-use crate::ir::{self, Block};
+use crate::ir::{self, Block, Citation};
 
 /// Reads an upstream's whole answer.
 pub(super) fn decode_response(body: &[u8], read_back: &ReadBack) -> Result<ir::Response, WireError> {
@@ -21,19 +21,32 @@ pub(super) fn decode_response(body: &[u8], read_back: &ReadBack) -> Result<ir::R
     }
     let message: Message = serde_json::from_value(value).map_err(|error| WireError::BadAnswer(error.to_string()))?;
     let stop = stop_from(message.stop_reason.as_deref(), message.stop_sequence);
-    let blocks: Vec<Block> = message.content.into_iter().filter_map(|block| decode_block(block, read_back)).collect();
+    let mut blocks = Vec::with_capacity(message.content.len());
+    for block in message.content {
+        let sources = sources_of(&block);
+        blocks.extend(decode_block(block, read_back));
+        blocks.extend(sources.map(Block::Citations));
+    }
     Ok(ir::Response {
         id: message.id,
         model: message.model,
         stop: read_back.stop(stop),
         blocks,
         usage: message.usage.unwrap_or_default().to_ir(),
+        logprobs: Vec::new(),
     })
+}
+
+fn sources_of(block: &ContentBlock) -> Option<Vec<Citation>> {
+    let ContentBlock::Text { text, citations: Value::Array(citations) } = block else { return None };
+    let end = text.chars().count();
+    let sources: Vec<Citation> = citations.iter().filter_map(|citation| citation_of(citation, end)).collect();
+    (!sources.is_empty()).then_some(sources)
 }
 
 fn decode_block(block: ContentBlock, read_back: &ReadBack) -> Option<Block> {
     Some(match block {
-        ContentBlock::Text { text } => Block::Text(text),
+        ContentBlock::Text { text, .. } => Block::Text(text),
         ContentBlock::Thinking { thinking, signature } => {
             Block::Thinking { text: thinking, signature: signature.filter(|signature| !signature.is_empty()) }
         }

@@ -13,7 +13,8 @@ use super::error::{encode_error, fault_from};
 use super::request::ReadBack;
 use super::response::decode_response;
 use super::types::{
-    BlockDelta, ContentBlock, MessageDelta, StreamEvent, merge_usage, message_id, stop_from, stop_name, usage_value,
+    BlockDelta, ContentBlock, MessageDelta, StreamEvent, citation_of, merge_usage, message_id, stop_from, stop_name,
+    usage_value,
 };
 use crate::codec::{Seed, StreamWriter};
 use crate::error::WireError;
@@ -34,7 +35,7 @@ pub(super) struct Reader {
 }
 
 /// A block that the upstream has begun and not stopped.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct OpenBlock {
     /// The upstream's index.
     wire: u64,
@@ -44,6 +45,9 @@ struct OpenBlock {
     whole_input: Option<String>,
     /// The call that stands for JSON output: its arguments are text.
     is_json: bool,
+    /// Characters of text so far, and the sources of all of it: they are told before it.
+    characters: usize,
+    sources: Vec<Value>,
 }
 
 impl Reader {
@@ -110,10 +114,12 @@ impl Reader {
 
     fn block_start(&mut self, wire: u64, block: ContentBlock, out: &mut Vec<Event>) {
         self.start(None, None, out);
-        let mut open = OpenBlock { wire, index: None, whole_input: None, is_json: false };
+        let mut open = OpenBlock { wire, ..OpenBlock::default() };
         let mut first = Vec::new();
         let kind = match block {
-            ContentBlock::Text { text } => {
+            ContentBlock::Text { text, citations } => {
+                open.characters = text.chars().count();
+                open.sources = citations.as_array().cloned().unwrap_or_default();
                 first.push(Delta::Text(text));
                 BlockKind::Text
             }
@@ -149,7 +155,14 @@ impl Reader {
         let Some(block) = self.blocks.iter_mut().find(|block| block.wire == wire) else { return };
         let Some(index) = block.index else { return };
         let delta = match delta {
-            BlockDelta::Text { text } => Delta::Text(text),
+            BlockDelta::Text { text } => {
+                block.characters += text.chars().count();
+                Delta::Text(text)
+            }
+            BlockDelta::Citations { citation } => {
+                block.sources.push(citation);
+                return;
+            }
             BlockDelta::Thinking { thinking } => Delta::Thinking(thinking),
             BlockDelta::Signature { signature } => Delta::Signature(signature),
             BlockDelta::InputJson { partial_json } if block.is_json => Delta::Text(partial_json),
@@ -169,12 +182,15 @@ fn close(block: OpenBlock, out: &mut Vec<Event>) {
         let delta = if block.is_json { Delta::Text(input) } else { Delta::ToolInput(input) };
         out.push(Event::Delta { index, delta });
     }
+    let sources = block.sources.iter().filter_map(|citation| citation_of(citation, block.characters));
+    out.extend(sources.map(|source| Event::Delta { index, delta: Delta::Citation(source) }));
     out.push(Event::BlockStop { index });
 }
 
 fn is_empty(delta: &Delta) -> bool {
     match delta {
         Delta::Text(text) | Delta::Thinking(text) | Delta::Signature(text) | Delta::ToolInput(text) => text.is_empty(),
+        Delta::Logprobs(_) | Delta::Citation(_) => false,
     }
 }
 
@@ -330,6 +346,8 @@ impl StreamWriter for Writer {
                 self.signature.push_str(part);
                 return;
             }
+            // No client of this dialect can ask for the first, and Anthropic's own form of the second has a proof that only it can make.
+            Delta::Logprobs(_) | Delta::Citation(_) => return,
         };
         send_delta(index, &delta, out);
     }

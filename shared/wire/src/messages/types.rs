@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::ir::{self, StopReason};
+use crate::ir::{self, Citation, StopReason, Tier};
 
 /// A whole answer.
 #[derive(Debug, Deserialize)]
@@ -27,6 +27,8 @@ pub(super) enum ContentBlock {
     Text {
         #[serde(default)]
         text: String,
+        #[serde(default)]
+        citations: Value,
     },
     Thinking {
         #[serde(default)]
@@ -95,9 +97,17 @@ pub(super) enum BlockDelta {
     Thinking { thinking: String },
     #[serde(rename = "signature_delta")]
     Signature { signature: String },
-    /// `citations_delta`, or a new one.
+    #[serde(rename = "citations_delta")]
+    Citations { citation: Value },
+    /// A new one.
     #[serde(other)]
     Other,
+}
+
+/// A source on the web of a block's whole text of so many characters; of a document that the client sent, none.
+pub(super) fn citation_of(citation: &Value, end: usize) -> Option<Citation> {
+    let text = |key: &str| citation.get(key).and_then(Value::as_str).map(str::to_owned);
+    Some(Citation { url: text("url")?, title: text("title"), start: 0, end })
 }
 
 /// Why the answer ends.
@@ -131,6 +141,8 @@ pub(super) struct Usage {
     #[serde(deserialize_with = "count")]
     output_tokens: Option<u64>,
     output_tokens_details: Option<OutputDetails>,
+    #[serde(deserialize_with = "tier", skip_serializing)]
+    service_tier: Option<Tier>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, PartialEq, Eq)]
@@ -163,6 +175,10 @@ pub(super) struct InvocationMetrics {
     cache_write_input_token_count: Option<u64>,
 }
 
+fn tier<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Tier>, D::Error> {
+    Ok(Value::deserialize(deserializer)?.as_str().and_then(Tier::named))
+}
+
 fn count<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     Ok(Value::deserialize(deserializer)?.as_u64())
 }
@@ -181,6 +197,7 @@ impl Usage {
             cache_write_1h: parts.ephemeral_1h_input_tokens,
             output: self.output_tokens,
             reasoning: self.output_tokens_details.and_then(|details| details.thinking_tokens),
+            tier: self.service_tier,
             ..ir::Usage::default()
         }
     }
@@ -207,6 +224,7 @@ pub(super) fn merge_usage(ours: &mut ir::Usage, later: &ir::Usage) {
     ours.cache_write_1h = ours.cache_write_1h.max(later.cache_write_1h);
     ours.output = ours.output.max(later.output);
     ours.reasoning = ours.reasoning.max(later.reasoning);
+    ours.tier = later.tier.or(ours.tier);
 }
 
 /// Usage for a client. `input_tokens` and `output_tokens` are required there; the others are left out where nothing is known.
@@ -229,6 +247,9 @@ pub(super) fn usage_value(usage: &ir::Usage) -> Value {
     out.insert("output_tokens".to_owned(), json!(usage.output.unwrap_or(0)));
     if let Some(thinking) = usage.reasoning {
         out.insert("output_tokens_details".to_owned(), json!({ "thinking_tokens": thinking }));
+    }
+    if let Some(tier) = usage.tier.and_then(Tier::anthropic) {
+        out.insert("service_tier".to_owned(), json!(tier));
     }
     Value::Object(out)
 }

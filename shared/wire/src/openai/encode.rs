@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::model::{Family, effort_of_budget, is_openais};
 use crate::error::WireError;
-use crate::ir::{Block, Dropped, ONLY_OPENAI_HAS_DETAIL, Request, Source, ThinkingMode, ToolChoice};
+use crate::ir::{Block, Dropped, ONLY_OPENAI_HAS_DETAIL, Request, Source, ThinkingMode, Tier, ToolChoice, WebSearch};
 use crate::names::ToolNames;
 
 /// `[a-zA-Z0-9_-]{1,64}`: <https://platform.openai.com/docs/api-reference/chat/create>,
@@ -155,7 +155,47 @@ pub(crate) fn settings(
         report.map(|at| dropped.remove(at));
         carried.insert(setting.name.to_owned(), setting.value.clone());
     }
+    if let Some(tier) = request.tier {
+        match tier.openai().filter(|_| is_openais(model)) {
+            Some(word) => {
+                carried.insert("service_tier".to_owned(), word.into());
+            }
+            None if tier == Tier::Standard => {}
+            None => dropped.push(Dropped::new("service_tier", "this model is not known to have service tiers")),
+        }
+    }
     carried
+}
+
+/// How many others are told in a token's place: OpenAI's most.
+const MAX_TOP_LOGPROBS: u64 = 20;
+
+/// Are log probabilities to be asked for, and of how many others? `samples`: the model takes what it refuses while it reasons.
+pub(crate) fn logprobs(request: &Request, samples: bool, dropped: &mut Vec<Dropped>) -> Option<u64> {
+    let wanted = request.logprobs?;
+    if !samples {
+        dropped.push(Dropped::new("logprobs", "this model refuses it while it reasons"));
+        return None;
+    }
+    Some(wanted.min(MAX_TOP_LOGPROBS))
+}
+
+/// What a search of the web has in both dialects: where the user is, which stands one level deeper in chat completions, and how much is read.
+pub(crate) fn web_search(search: &WebSearch, nested: bool) -> Map<String, Value> {
+    let mut out = Map::new();
+    if let Some(context) = &search.context {
+        out.insert("search_context_size".to_owned(), context.as_str().into());
+    }
+    if !search.location.is_empty() {
+        let mut place = Map::from_iter([("type".to_owned(), Value::from("approximate"))]);
+        if nested {
+            place.insert("approximate".to_owned(), search.location.clone().into());
+        } else {
+            place.extend(search.location.clone());
+        }
+        out.insert("user_location".to_owned(), place.into());
+    }
+    out
 }
 
 /// What is reported from the start: what the decoder found, but for the levels of detail, which both dialects have.

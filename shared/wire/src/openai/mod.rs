@@ -2,6 +2,7 @@
 //!
 //! Each dialect's folder says how its own layout reaches these pieces; a fact that holds for both stands here once.
 
+pub(crate) mod cited;
 pub(crate) mod encode;
 pub(crate) mod fields;
 pub(crate) mod model;

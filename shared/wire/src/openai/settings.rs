@@ -7,9 +7,9 @@
 
 use serde_json::{Map, Value};
 
-use super::fields::{Path, boolean, number, object, string};
+use super::fields::{Path, array, boolean, number, object, string};
 use crate::error::WireError;
-use crate::ir::{self, Dropped, OpenAiSetting, OutputFormat};
+use crate::ir::{self, Dropped, OpenAiSetting, OutputFormat, WebSearch};
 
 /// A body's fields.
 pub(crate) fn fields_of(body: &[u8]) -> Result<Map<String, Value>, WireError> {
@@ -23,17 +23,15 @@ pub(crate) fn fields_of(body: &[u8]) -> Result<Map<String, Value>, WireError> {
 
 /// Settings that both dialects have and nobody else, by chat completions' names, and why other upstreams do not get them (`None`: they do, in
 /// another form). Which models of OpenAI's get them: `encode::settings`.
-const SHARED: [(&str, Option<&str>); 10] = [
+const SHARED: [(&str, Option<&str>); 8] = [
     ("metadata", Some("it is a label of what OpenAI keeps, and nothing is kept here")),
     ("prompt_cache_key", CACHES),
     ("prompt_cache_options", CACHES),
     ("prompt_cache_retention", CACHES),
     ("safety_identifier", None),
-    ("service_tier", Some("service tiers differ between providers")),
     ("store", Some("only OpenAI keeps answers")),
     ("user", Some("safety_identifier is sent in its place")),
     ("verbosity", Some("only OpenAI's models have levels of verbosity")),
-    ("web_search_options", Some("only OpenAI searches the web for this API's models")),
 ];
 const CACHES: Option<&str> = Some("only OpenAI caches by a key; other providers do by marks or by themselves");
 
@@ -65,7 +63,10 @@ impl Settings {
                 request.user = Some(string(value.clone(), path)?);
                 self.shared("safety_identifier", value, path);
             }
-            "prompt_cache_key" | "prompt_cache_options" | "prompt_cache_retention" | "service_tier" => {
+            "service_tier" => {
+                request.tier = ir::Tier::wanted(&string(value, path)?, path.to_string(), &mut request.unmapped);
+            }
+            "prompt_cache_key" | "prompt_cache_options" | "prompt_cache_retention" => {
                 self.shared(key, value, path);
             }
             "user" => self.user = Some(string(value, path)?),
@@ -80,12 +81,11 @@ impl Settings {
             "verbosity" => value == "medium",
             "store" => value == false,
             "metadata" => value.as_object().is_some_and(Map::is_empty),
-            "service_tier" => value == "auto",
             _ => false,
         };
-        let Some((name, reason)) = SHARED.iter().find(|(name, _)| *name == key).filter(|_| !silent) else { return };
+        let Some(&(name, reason)) = SHARED.iter().find(|(name, _)| *name == key).filter(|_| !silent) else { return };
         let path = path.to_string();
-        if let Some(reason) = reason.filter(|_| value != "default") {
+        if let Some(reason) = reason {
             self.request.unmapped.push(Dropped::new(path.clone(), reason));
         }
         self.request.openai.push(OpenAiSetting { name, value, path });
@@ -180,6 +180,57 @@ fn schema_format(
     }
     let schema = schema.ok_or_else(|| path.missing("schema"))?;
     Ok(OutputFormat::JsonSchema { name, description, schema, strict })
+}
+
+/// The labels of `metadata`. OpenAI refuses a value that is no text.
+pub(crate) fn labels(value: &Value) -> Vec<(String, String)> {
+    let fields = value.as_object().into_iter().flatten();
+    fields.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+/// A search of the web: `web_search_options` of chat completions, or the tool of Responses, which differ in how deep a place stands.
+pub(crate) fn web_search(
+    fields: Map<String, Value>,
+    path: &Path<'_>,
+    unmapped: &mut Vec<Dropped>,
+) -> Result<WebSearch, WireError> {
+    let mut search = WebSearch { path: path.to_string(), ..WebSearch::default() };
+    for (key, value) in fields {
+        let path = path.key(&key);
+        match key.as_str() {
+            _ if value.is_null() => {}
+            "user_location" => {
+                let mut place = object(value, &path)?;
+                place.shift_remove("type");
+                search.location = match place.shift_remove("approximate") {
+                    Some(inner) => object(inner, &path.key("approximate"))?,
+                    None => place,
+                };
+                search.location.retain(|_, value| !value.is_null());
+            }
+            // May it leave what is cached? It may.
+            "external_web_access" if value == true => {}
+            "search_context_size" => search.context = Some(string(value, &path)?),
+            "filters" => {
+                for (key, value) in object(value, &path)? {
+                    let path = path.key(&key);
+                    match key.as_str() {
+                        _ if value.is_null() => {}
+                        "allowed_domains" => search.allowed = strings(value, &path)?,
+                        "blocked_domains" => search.blocked = strings(value, &path)?,
+                        _ => unmapped.push(unknown(&path)),
+                    }
+                }
+            }
+            _ => unmapped.push(unknown(&path)),
+        }
+    }
+    Ok(search)
+}
+
+fn strings(value: Value, path: &Path<'_>) -> Result<Vec<String>, WireError> {
+    let items = array(value, path)?.into_iter().enumerate();
+    items.map(|(index, item)| string(item, &path.index(index))).collect()
 }
 
 /// A field that no other dialect knows.

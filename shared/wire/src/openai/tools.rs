@@ -1,12 +1,84 @@
 //! A client's body to the IR: functions, and which of the tools to call.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::fields::{Path, array, boolean, object, string};
 use super::parts::cache_control;
 use super::settings::unknown;
 use crate::error::WireError;
-use crate::ir::{Dropped, Tool, ToolChoice};
+use crate::ir::{Dropped, Tool, ToolChoice, ToolForm};
+
+/// Reads tools, and keeps what they are for the client.
+pub(crate) struct Tools<'a> {
+    /// What is no function for the client, by the name of the function that stands for it.
+    pub(crate) forms: &'a mut BTreeMap<String, ToolForm>,
+    pub(crate) unmapped: &'a mut Vec<Dropped>,
+}
+
+impl Tools<'_> {
+    /// A tool whose input is a text, as a function with one text, `input`. A grammar is in its description, and reported: nobody enforces it.
+    pub(crate) fn custom(&mut self, fields: Map<String, Value>, path: &Path<'_>) -> Result<Tool, WireError> {
+        let (mut name, mut description, mut grammar) = (None, String::new(), None);
+        for (key, value) in fields {
+            let path = path.key(&key);
+            match key.as_str() {
+                _ if value.is_null() => {}
+                "name" => name = Some(string(value, &path)?),
+                "description" => description = string(value, &path)?,
+                "format" => grammar = self.grammar(object(value, &path)?, &path)?,
+                "defer_loading" => {}
+                _ => self.unmapped.push(unknown(&path)),
+            }
+        }
+        if let Some(grammar) = grammar {
+            if !description.is_empty() {
+                description.push_str("\n\n");
+            }
+            description.push_str(&grammar);
+        }
+        let name = name.ok_or_else(|| path.missing("name"))?;
+        self.forms.insert(name.clone(), ToolForm::Custom);
+        let input = json!({"type": "string", "description": "The tool's whole input, as plain text"});
+        let schema = json!({"type": "object", "properties": {"input": input}, "required": ["input"], "additionalProperties": false});
+        let description = Some(description).filter(|text| !text.is_empty());
+        Ok(Tool { name, description, schema, strict: None, cache: None })
+    }
+
+    fn grammar(&mut self, mut fields: Map<String, Value>, path: &Path<'_>) -> Result<Option<String>, WireError> {
+        let kind = fields.shift_remove("type").ok_or_else(|| path.missing("type"))?;
+        match string(kind, &path.key("type"))?.as_str() {
+            "text" => Ok(None),
+            "grammar" => {
+                // Chat completions has it one level deeper.
+                if let Some(inner) = fields.shift_remove("grammar") {
+                    fields = object(inner, &path.key("grammar"))?;
+                }
+                let mut text = |key: &str| {
+                    let value = fields.shift_remove(key).ok_or_else(|| path.missing(key))?;
+                    string(value, &path.key(key))
+                };
+                let (syntax, definition) = (text("syntax")?, text("definition")?);
+                let reason = "this model is told of the grammar in the tool's description, and nothing enforces it";
+                self.unmapped.push(Dropped::new(path.to_string(), reason));
+                Ok(Some(format!("The input must follow this {syntax} grammar:\n{definition}")))
+            }
+            other => Err(path.key("type").invalid(format!("expected \"text\" or \"grammar\", got {other:?}"))),
+        }
+    }
+}
+
+/// The text that a custom tool is called with. A model that did not keep to the function's schema is shown as it is.
+pub(crate) fn custom_input(arguments: &str) -> String {
+    match serde_json::from_str::<Value>(arguments) {
+        Ok(Value::Object(mut fields)) if fields.len() == 1 => match fields.shift_remove("input") {
+            Some(Value::String(text)) => text,
+            _ => arguments.to_owned(),
+        },
+        _ => arguments.to_owned(),
+    }
+}
 
 /// A function: what chat completions has under `function`, and Responses beside the type.
 pub(crate) fn function(

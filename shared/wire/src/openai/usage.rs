@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::read::nullable;
-use crate::ir::Usage;
+use crate::ir::{Tier, Usage};
 
 /// Read without a tree: every answer has it. A count of another type counts as not reported.
 #[derive(Debug, Default, Deserialize)]
@@ -52,6 +52,11 @@ struct Details {
 fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let value = Value::deserialize(deserializer)?;
     Ok(value.as_u64().or_else(|| value.as_f64().filter(|count| *count >= 0.0).map(|count| count as u64)))
+}
+
+/// The same with the tier, which stands beside it.
+pub(crate) fn usage_and_tier(usage: &Value, tier: Option<&str>) -> Usage {
+    Usage { tier: tier.and_then(Tier::named), ..usage_of(usage) }
 }
 
 /// Of an answer that is a tree.

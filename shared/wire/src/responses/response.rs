@@ -10,10 +10,11 @@ use super::reasoning::{seal_item, seal_redacted, seal_signature};
 use super::types::{AnswerIn, Item, ItemIn, ItemKind, usage_json};
 use crate::codec::Seed;
 use crate::error::WireError;
-use crate::ir::{self, Block, Echo, Stop, StopReason, Usage};
+use crate::ir::{self, Block, Citation, Echo, Stop, StopReason, Tier, Usage};
 use crate::names::ToolNames;
+use crate::openai::cited::{annotation, citation_of};
 use crate::openai::read::input_of;
-use crate::openai::usage::usage_of;
+use crate::openai::usage::usage_and_tier;
 
 /// Reads an upstream's answer.
 pub(super) fn decode(body: &[u8], names: &ToolNames) -> Result<ir::Response, WireError> {
@@ -23,25 +24,28 @@ pub(super) fn decode(body: &[u8], names: &ToolNames) -> Result<ir::Response, Wir
         return Err(WireError::BadAnswer(fault_of_answer(&answer).message));
     }
     let stop = stop_of(&answer);
-    let usage = usage_of(&answer.usage);
+    let usage = usage_and_tier(&answer.usage, answer.service_tier.as_deref());
     let output = answer.output.ok_or_else(|| WireError::BadAnswer("it has no output".to_owned()))?;
-    let mut blocks = Vec::new();
+    let (mut blocks, mut logprobs) = (Vec::new(), Vec::new());
     for item in output {
-        blocks.extend(blocks_of(item, names));
+        blocks.extend(blocks_of(item, names, &mut logprobs));
     }
     let stop = with_content(stop, &blocks);
-    Ok(ir::Response { id: answer.id, model: answer.model, blocks, stop, usage })
+    Ok(ir::Response { id: answer.id, model: answer.model, blocks, stop, usage, logprobs })
 }
 
 /// Steps of tools that the upstream runs itself have no place in another dialect; what came of them is in the messages.
-fn blocks_of(item: ItemIn, names: &ToolNames) -> Vec<Block> {
+fn blocks_of(item: ItemIn, names: &ToolNames, logprobs: &mut Vec<Value>) -> Vec<Block> {
     match item.kind.as_deref() {
         Some("message") => {
-            let parts = item.content.into_iter().filter_map(|part| match part.refusal {
-                Some(refusal) => Some(Block::Refusal(refusal)),
-                None => part.text.map(Block::Text),
-            });
-            parts.collect()
+            let mut blocks = Vec::new();
+            for part in item.content {
+                logprobs.extend(part.logprobs);
+                blocks.extend(part.refusal.map(Block::Refusal).or(part.text.map(Block::Text)));
+                let sources: Vec<Citation> = part.annotations.iter().filter_map(citation_of).collect();
+                blocks.extend((!sources.is_empty()).then_some(Block::Citations(sources)));
+            }
+            blocks
         }
         Some("reasoning") => reasoning_of(&item).into_iter().collect(),
         Some("function_call") => {
@@ -91,7 +95,8 @@ fn with_content(mut stop: Stop, blocks: &[Block]) -> Stop {
 /// Writes an answer for a client.
 pub fn encode_response(response: &ir::Response, seed: &Seed, echo: &Echo) -> Bytes {
     let id = answer_id(response.id.as_deref(), seed, echo);
-    let mut items = Vec::new();
+    let mut items: Vec<Item> = Vec::new();
+    let mut logprobs = response.logprobs.clone();
     for block in &response.blocks {
         let kind = match block {
             Block::Text(text) if text.is_empty() => continue,
@@ -113,6 +118,12 @@ pub fn encode_response(response: &ir::Response, seed: &Seed, echo: &Echo) -> Byt
                 form: echo.tools.get(name).cloned(),
                 arguments: input.to_string(),
             },
+            Block::Citations(sources) => {
+                if let Some(item) = items.last_mut() {
+                    item.annotations.extend(sources.iter().map(|source| annotation(source, 0, false)));
+                }
+                continue;
+            }
             // No model answers with these in a dialect that comes here.
             Block::Image(_)
             | Block::Document { .. }
@@ -121,7 +132,11 @@ pub fn encode_response(response: &ir::Response, seed: &Seed, echo: &Echo) -> Byt
             | Block::CacheMark(_)
             | Block::Detail { .. } => continue,
         };
-        items.push(Item::new(&id, items.len(), kind));
+        let mut item = Item::new(&id, items.len(), kind);
+        if matches!(item.kind, ItemKind::Text(_)) {
+            item.logprobs = std::mem::take(&mut logprobs);
+        }
+        items.push(item);
     }
     let ending = Ending::of(&response.stop, &items);
     let answer = Answer {
@@ -225,6 +240,9 @@ impl Answer<'_> {
             "top_p": null, "truncation": "disabled", "usage": null, "user": null, "metadata": {},
         });
         let Value::Object(mut fields) = object else { return object };
+        if let Some(tier) = self.usage.tier.and_then(Tier::openai) {
+            fields.insert("service_tier".to_owned(), tier.into());
+        }
         fields.extend(self.echo.fields.iter().map(|(key, value)| (key.clone(), value.clone())));
         let more: Map<String, Value> = more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
         fields.extend(more);

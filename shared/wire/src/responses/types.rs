@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::ir::{ToolForm, Usage};
 use crate::openai::read::{arguments, nullable, text};
+use crate::openai::tools::custom_input;
 
 // ---- An answer to a client ----
 
@@ -13,6 +14,10 @@ use crate::openai::read::{arguments, nullable, text};
 pub(super) struct Item {
     pub(super) id: String,
     pub(super) kind: ItemKind,
+    /// Of a text: where it comes from.
+    pub(super) annotations: Vec<Value>,
+    /// Of a text's tokens.
+    pub(super) logprobs: Vec<Value>,
 }
 
 /// What an item is.
@@ -45,14 +50,15 @@ impl Item {
         };
         let letters: Vec<char> = answer_id.chars().filter(char::is_ascii_alphanumeric).collect();
         let tail: String = letters.iter().skip(letters.len().saturating_sub(MAX_ID_TAIL)).collect();
-        Self { id: format!("{prefix}_{tail}_{number}"), kind }
+        Self { id: format!("{prefix}_{tail}_{number}"), kind, annotations: Vec::new(), logprobs: Vec::new() }
     }
 
     /// Its content part, if it has one: the text of it so far.
     pub(super) fn part(&self) -> Option<Value> {
         match &self.kind {
             ItemKind::Text(text) => {
-                Some(json!({"type": "output_text", "annotations": [], "logprobs": [], "text": text}))
+                let (annotations, logprobs) = (&self.annotations, &self.logprobs);
+                Some(json!({"type": "output_text", "annotations": annotations, "logprobs": logprobs, "text": text}))
             }
             ItemKind::Refusal(refusal) => Some(json!({"type": "refusal", "refusal": refusal})),
             ItemKind::Reasoning { text, .. } if text.is_empty() => None,
@@ -117,17 +123,6 @@ impl Item {
     }
 }
 
-/// The text that a custom tool is called with. A model that did not keep to the function's schema is shown as it is.
-pub(super) fn custom_input(arguments: &str) -> String {
-    match serde_json::from_str::<Value>(arguments) {
-        Ok(Value::Object(mut fields)) if fields.len() == 1 => match fields.shift_remove("input") {
-            Some(Value::String(text)) => text,
-            _ => arguments.to_owned(),
-        },
-        _ => arguments.to_owned(),
-    }
-}
-
 /// What a call says, over what its type requires.
 fn filled(mut required: Value, arguments: &str) -> Value {
     if let (Value::Object(out), Ok(Value::Object(said))) = (&mut required, serde_json::from_str(arguments)) {
@@ -169,6 +164,8 @@ pub(super) struct AnswerIn {
     #[serde(deserialize_with = "nullable")]
     pub(super) output: Option<Vec<ItemIn>>,
     pub(super) usage: Value,
+    #[serde(deserialize_with = "text")]
+    pub(super) service_tier: Option<String>,
     pub(super) error: Value,
     #[serde(deserialize_with = "nullable")]
     pub(super) incomplete_details: IncompleteIn,
@@ -211,6 +208,10 @@ pub(super) struct PartIn {
     pub(super) text: Option<String>,
     #[serde(deserialize_with = "text")]
     pub(super) refusal: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) annotations: Vec<Value>,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) logprobs: Vec<Value>,
 }
 
 /// A list of parts; of an item that means something else by this name, nothing.
@@ -235,6 +236,9 @@ pub(super) struct EventIn {
     pub(super) refusal: Option<String>,
     #[serde(deserialize_with = "arguments")]
     pub(super) arguments: String,
+    #[serde(deserialize_with = "nullable")]
+    pub(super) logprobs: Vec<Value>,
+    pub(super) annotation: Value,
     pub(super) item: Option<ItemIn>,
     pub(super) response: Option<AnswerIn>,
 }

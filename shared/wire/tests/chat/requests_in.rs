@@ -171,7 +171,8 @@ fn every_form_of_tool_choice_is_read() {
     assert_eq!(choose(named), Ok(Some(ToolChoice::Tool("a".to_owned()))));
     assert!(choose(json!("sometimes")).unwrap_err().to_string().starts_with("tool_choice: expected"));
     let custom = json!({"type": "custom", "custom": {"name": "a"}});
-    assert!(matches!(choose(custom), Err(WireError::Unsupported { .. })));
+    assert_eq!(choose(custom), Ok(Some(ToolChoice::Tool("a".to_owned()))));
+    assert!(matches!(choose(json!({"type": "other"})), Err(WireError::Unsupported { .. })));
 }
 
 #[test]
@@ -187,8 +188,8 @@ fn harmless_defaults_and_nulls_are_not_reported() {
 #[test]
 fn what_no_other_dialect_knows_is_reported_with_its_path() {
     let request = decode_request(Dialect::Chat, fixture("requests/options.json").as_bytes()).unwrap();
-    assert_eq!(unmapped(&request), ["top_logprobs", "verbosity", "prompt_cache_key", "some_new_field", "user"]);
-    let body = json!({"model": "m", "n": 2, "messages": [
+    assert_eq!(unmapped(&request), ["verbosity", "prompt_cache_key", "some_new_field", "user"]);
+    let body = json!({"model": "m", "logit_bias": {"5": 1}, "messages": [
         {"role": "user", "name": "ada", "content": [{"type": "text", "text": "Hi", "x": 1}]},
         {"role": "assistant", "content": "a", "audio": {"id": "audio_1"}, "annotations": [{"type": "url_citation"}]}
     ], "tools": [{"type": "function", "function": {"name": "a", "y": 1}, "z": 2}]});
@@ -196,7 +197,7 @@ fn what_no_other_dialect_knows_is_reported_with_its_path() {
     assert_eq!(
         unmapped(&request),
         [
-            "n",
+            "logit_bias",
             "messages[0].name",
             "messages[0].content[0].x",
             "messages[1].audio",
@@ -265,11 +266,11 @@ fn a_wrong_type_is_refused_with_its_path() {
 fn what_cannot_be_left_out_is_refused_for_this_upstream() {
     let hi = json!([{"role": "user", "content": "Hi"}]);
     for body in [
-        json!({"model": "m", "messages": hi, "tools": [{"type": "custom", "custom": {"name": "sh"}}]}),
+        json!({"model": "m", "messages": hi, "tools": [{"type": "of_tomorrow"}]}),
         json!({"model": "m", "messages": hi, "functions": [{"name": "f"}]}),
+        json!({"model": "m", "messages": hi, "n": 2}),
         json!({"model": "m", "messages": [{"role": "function", "name": "f", "content": "x"}]}),
         json!({"model": "m", "messages": [{"role": "assistant", "function_call": {"name": "f", "arguments": ""}}]}),
-        json!({"model": "m", "messages": [{"role": "assistant", "tool_calls": [{"id": "c", "type": "custom", "custom": {"name": "sh", "input": "ls"}}]}]}),
     ] {
         assert!(matches!(decode(&body), Err(WireError::Unsupported { .. })), "{body}");
     }

@@ -38,6 +38,7 @@ fn an_answer_becomes_a_chat_completion() {
         ],
         stop: Stop { reason: StopReason::ToolUse, sequence: None },
         usage: Usage { input: Some(10), output: Some(20), reasoning: Some(5), ..Usage::default() },
+        ..Response::default()
     };
     let shown = serde_json::to_string_pretty(&encode(&response)).unwrap();
     insta::assert_snapshot!("response_out", format!("{response:#?}\n\n=>\n\n{shown}"));

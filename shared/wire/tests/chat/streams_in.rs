@@ -173,7 +173,7 @@ fn recorded_streams_are_read() {
     let events = read(&[recorded.as_bytes()]).unwrap();
     assert_well_formed(&events);
     assert_eq!(stop(&events).reason, StopReason::EndTurn);
-    let usage = events.iter().find_map(|event| if let Event::Usage(usage) = event { Some(usage) } else { None });
+    let usage = events.iter().rev().find_map(|event| if let Event::Usage(usage) = event { Some(usage) } else { None });
     let usage = usage.unwrap();
     assert_eq!((usage.input, usage.output, usage.reasoning), (Some(18), Some(286), Some(192)));
     let bytes: Vec<&[u8]> = recorded.as_bytes().chunks(7).collect();

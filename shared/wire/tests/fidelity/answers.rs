@@ -24,6 +24,24 @@ pub(crate) enum Piece {
         input: Value,
     },
     Refusal(&'static str),
+    /// Text from a page of the web.
+    Cited(&'static str),
+    /// Text with the log probabilities of its only token.
+    Scored(&'static str),
+}
+
+/// Whence it is.
+pub(crate) const PAGE: &str = "https://example.com/page-77";
+
+fn logprobs(text: &str) -> Value {
+    let token = json!({"token": text, "logprob": -0.77, "bytes": text.as_bytes()});
+    let mut whole = token.clone();
+    whole["top_logprobs"] = json!([token]);
+    json!([whole])
+}
+
+fn url_citation(text: &str) -> Value {
+    json!({"start_index": 0, "end_index": text.len(), "url": PAGE, "title": "Page"})
 }
 
 pub(crate) const UNCACHED: u64 = 1003;
@@ -92,6 +110,11 @@ pub(crate) fn chat_message(answer: &Answer) -> Value {
     for piece in &answer.blocks {
         match piece {
             Piece::Text(text) => message["content"] = text.as_str().into(),
+            Piece::Scored(text) => message["content"] = (*text).into(),
+            Piece::Cited(text) => {
+                message["content"] = (*text).into();
+                message["annotations"] = json!([{"type": "url_citation", "url_citation": url_citation(text)}]);
+            }
             Piece::Refusal(text) => message["refusal"] = (*text).into(),
             Piece::Thinking(text, signature) => {
                 message["reasoning_content"] = text.as_str().into();
@@ -117,13 +140,33 @@ fn chat(answer: &Answer) -> Value {
     if let Some((_, Some(sequence))) = answer.stop {
         choice["stop_reason"] = sequence.into();
     }
-    json!({"id": "chatcmpl-7", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": chat_usage()})
+    choice["logprobs"] = chat_logprobs(answer);
+    json!({
+        "id": "chatcmpl-7", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": chat_usage(),
+        "service_tier": "priority",
+    })
+}
+
+pub(crate) fn chat_logprobs(answer: &Answer) -> Value {
+    let scored = answer.blocks.iter().find_map(|piece| match piece {
+        Piece::Scored(text) => Some(json!({"content": logprobs(text), "refusal": null})),
+        _ => None,
+    });
+    scored.unwrap_or_default()
 }
 
 pub(crate) fn responses_items(answer: &Answer) -> Vec<Value> {
     let message = |part: Value| json!({"type": "message", "id": "msg_7", "role": "assistant", "status": "completed", "content": [part]});
     let item = |piece: &Piece| match piece {
         Piece::Text(text) => message(json!({"type": "output_text", "text": text, "annotations": []})),
+        Piece::Scored(text) => {
+            message(json!({"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs(text)}))
+        }
+        Piece::Cited(text) => {
+            let mut annotation = url_citation(text);
+            annotation["type"] = "url_citation".into();
+            message(json!({"type": "output_text", "text": text, "annotations": [annotation]}))
+        }
         Piece::Refusal(text) => message(json!({"type": "refusal", "refusal": text})),
         Piece::Thinking(text, signature) => json!({
             "type": "reasoning", "id": format!("rs_{signature}"), "summary": [{"type": "summary_text", "text": text}],
@@ -143,7 +186,7 @@ pub(crate) fn responses_items(answer: &Answer) -> Vec<Value> {
 fn responses(answer: &Answer) -> Value {
     let mut body = json!({
         "id": "resp_7", "object": "response", "created_at": 1, "model": "m", "status": "completed",
-        "output": responses_items(answer), "usage": responses_usage(),
+        "output": responses_items(answer), "usage": responses_usage(), "service_tier": "priority",
     });
     if let Some((reason, _)) = answer.stop.filter(|(reason, _)| *reason != "completed") {
         body["status"] = "incomplete".into();
@@ -164,14 +207,17 @@ fn responses_usage() -> Value {
 pub(crate) fn messages_usage() -> Value {
     json!({
         "input_tokens": UNCACHED, "cache_read_input_tokens": READ, "cache_creation_input_tokens": WRITTEN, "output_tokens": OUTPUT,
-        "output_tokens_details": {"thinking_tokens": REASONING},
+        "output_tokens_details": {"thinking_tokens": REASONING}, "service_tier": "priority",
     })
 }
 
 fn messages(answer: &Answer) -> Value {
     let block = |piece: &Piece| match piece {
         Piece::Text(text) => json!({"type": "text", "text": text}),
-        Piece::Refusal(text) => json!({"type": "text", "text": text}),
+        Piece::Refusal(text) | Piece::Scored(text) => json!({"type": "text", "text": text}),
+        Piece::Cited(text) => json!({"type": "text", "text": text, "citations": [{
+            "type": "web_search_result_location", "url": PAGE, "title": "Page", "encrypted_index": "Eo8B", "cited_text": "Told",
+        }]}),
         Piece::Thinking(text, signature) => json!({"type": "thinking", "thinking": text, "signature": signature}),
         Piece::Redacted(data) => json!({"type": "redacted_thinking", "data": data}),
         Piece::Call { id, name, input } => json!({"type": "tool_use", "id": id, "name": name, "input": input}),
@@ -187,7 +233,7 @@ fn messages(answer: &Answer) -> Value {
 fn converse(answer: &Answer) -> Value {
     let block = |piece: &Piece| match piece {
         Piece::Text(text) => json!({"text": text}),
-        Piece::Refusal(text) => json!({"text": text}),
+        Piece::Refusal(text) | Piece::Scored(text) | Piece::Cited(text) => json!({"text": text}),
         Piece::Thinking(text, signature) => {
             json!({"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}})
         }
@@ -198,7 +244,7 @@ fn converse(answer: &Answer) -> Value {
     let mut body = json!({
         "metrics": {"latencyMs": 7},
         "output": {"message": {"role": "assistant", "content": answer.blocks.iter().map(block).collect::<Vec<_>>()}},
-        "stopReason": reason,
+        "stopReason": reason, "serviceTier": {"type": "priority"},
         "usage": {
             "inputTokens": UNCACHED, "outputTokens": OUTPUT, "totalTokens": UNCACHED + READ + WRITTEN + OUTPUT,
             "cacheReadInputTokens": READ, "cacheWriteInputTokens": WRITTEN,
@@ -213,10 +259,24 @@ fn converse(answer: &Answer) -> Value {
 fn gemini(answer: &Answer) -> Value {
     let mut parts = Vec::new();
     let mut signature = None;
+    let mut more = json!({});
     for piece in &answer.blocks {
         let mut part = match piece {
             Piece::Text(text) => json!({"text": text}),
             Piece::Refusal(text) => json!({"text": text}),
+            Piece::Scored(text) => {
+                let token = json!({"token": text, "logProbability": -0.77});
+                let top = json!([{ "candidates": [token] }]);
+                more["logprobsResult"] = json!({"chosenCandidates": [token], "topCandidates": top});
+                json!({"text": text})
+            }
+            Piece::Cited(text) => {
+                let segment = json!({"endIndex": text.len(), "text": text});
+                let support = json!({"segment": segment, "groundingChunkIndices": [0]});
+                let chunk = json!({"web": {"uri": PAGE, "title": "Page"}});
+                more["groundingMetadata"] = json!({"groundingChunks": [chunk], "groundingSupports": [support]});
+                json!({"text": text})
+            }
             Piece::Thinking(text, signed) => {
                 signature = Some(signed);
                 json!({"text": text, "thought": true})
@@ -231,11 +291,14 @@ fn gemini(answer: &Answer) -> Value {
         parts.push(part);
     }
     let reason = answer.stop.map_or("STOP", |(reason, _)| reason);
+    let mut candidate = json!({"content": {"role": "model", "parts": parts}, "finishReason": reason, "index": 0});
+    candidate.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!({
-        "candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": reason, "index": 0}],
+        "candidates": [candidate],
         "usageMetadata": {
             "promptTokenCount": UNCACHED + READ, "cachedContentTokenCount": READ, "candidatesTokenCount": OUTPUT - REASONING,
             "thoughtsTokenCount": REASONING, "totalTokenCount": UNCACHED + READ + OUTPUT,
+            "serviceTier": "priority",
         },
         "modelVersion": "m", "responseId": "resp-7",
     })

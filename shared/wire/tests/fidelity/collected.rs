@@ -39,11 +39,16 @@ fn append(place: &mut Value, more: &Value) {
 fn chat(events: &[Value]) -> Value {
     let mut message = json!({"role": "assistant", "content": null});
     let mut whole = json!({});
+    let mut logprobs = Vec::new();
     for event in events {
         if let Some(usage) = event.get("usage").filter(|usage| !usage.is_null()) {
             whole["usage"] = usage.clone();
         }
+        if !event["service_tier"].is_null() {
+            whole["service_tier"] = event["service_tier"].clone();
+        }
         let choice = &event["choices"][0];
+        logprobs.extend(choice["logprobs"]["content"].as_array().into_iter().flatten().cloned());
         if choice["finish_reason"].is_string() {
             whole["choices"] =
                 json!([{"index": 0, "finish_reason": choice["finish_reason"], "stop_reason": choice["stop_reason"]}]);
@@ -63,6 +68,7 @@ fn chat(events: &[Value]) -> Value {
         }
     }
     whole["choices"][0]["message"] = message;
+    whole["choices"][0]["logprobs"] = json!({ "content": logprobs });
     whole
 }
 
@@ -96,6 +102,11 @@ fn messages(events: &[Value]) -> Value {
                 match delta["type"].as_str().unwrap() {
                     "text_delta" => append(&mut block["text"], &delta["text"]),
                     "thinking_delta" => append(&mut block["thinking"], &delta["thinking"]),
+                    "citations_delta" => {
+                        let mut all = block["citations"].as_array().cloned().unwrap_or_default();
+                        all.push(delta["citation"].clone());
+                        block["citations"] = all.into();
+                    }
                     "signature_delta" => block["signature"] = delta["signature"].clone(),
                     "input_json_delta" => inputs[index] += delta["partial_json"].as_str().unwrap(),
                     other => panic!("{other}"),
@@ -119,16 +130,23 @@ fn messages(events: &[Value]) -> Value {
 fn gemini(events: &[Value]) -> Value {
     let mut whole = json!({});
     let mut parts = Vec::new();
+    let mut more = serde_json::Map::new();
     for event in events {
         let candidate = &event["candidates"][0];
         parts.extend(candidate["content"]["parts"].as_array().cloned().unwrap_or_default());
         if candidate["finishReason"].is_string() {
             whole["candidates"] = json!([{ "finishReason": candidate["finishReason"] }]);
         }
+        for key in ["logprobsResult", "groundingMetadata"] {
+            if !candidate[key].is_null() {
+                more.insert(key.to_owned(), candidate[key].clone());
+            }
+        }
         if !event["usageMetadata"].is_null() {
             whole["usageMetadata"] = event["usageMetadata"].clone();
         }
     }
     whole["candidates"][0]["content"] = json!({"role": "model", "parts": parts});
+    whole["candidates"][0].as_object_mut().unwrap().extend(more);
     whole
 }

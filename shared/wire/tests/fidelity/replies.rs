@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tollgate_wire::codec::Dialect;
 
-use super::answers::{Answer, OUTPUT, Piece, READ, REASONING, UNCACHED, WRITTEN, call, whole};
+use super::answers::{Answer, OUTPUT, PAGE, Piece, READ, REASONING, UNCACHED, WRITTEN, call, whole};
 use super::collected::collect;
 use super::pairs::{CLIENTS, UPSTREAMS, Upstream, smallest, start};
 use super::streams::streamed;
@@ -62,6 +62,9 @@ pub(crate) fn replies() -> Vec<Reply> {
         texts("thinking", vec![thought].into_iter().chain(text()).collect(), &["THINK-7", "TEXT-7"]),
         texts("tool call", calls().split_off(1), &["call_b8", "look_77", "BERN-8"]),
         texts("parallel tool calls", calls(), &["call_a7", "OSLO-7", "call_b8", "BERN-8"]),
+        texts("text from the web", vec![Piece::Cited("TEXT-7")], &["TEXT-7", PAGE]),
+        texts("log probabilities", vec![Piece::Scored("TEXT-7")], &["TEXT-7", "-0.77"]),
+        texts("service tier", text(), &["\"priority\""]),
         count("usage: input", Count::Input),
         count("usage: read from the cache", Count::Read),
         count("usage: written to the cache", Count::Written),
@@ -110,6 +113,7 @@ impl Reply {
         let answer = Answer { blocks: self.blocks.clone(), stop: None };
         let received = received(client, upstream, &answer, stream);
         let there = match self.witness {
+            Witness::Texts(_) if unsaid(upstream.dialect, self.feature) => return Fate::Unsaid,
             Witness::Texts(texts) => {
                 let text = received.to_string();
                 if texts.iter().all(|witness| text.contains(witness)) { Fate::Translated } else { Fate::NoPlace }
@@ -122,6 +126,15 @@ impl Reply {
             },
         };
         if there == Fate::Translated && client == upstream.dialect { Fate::Carried } else { there }
+    }
+}
+
+/// Anthropic and Bedrock tell no log probabilities; Converse has citations of documents only.
+fn unsaid(upstream: Dialect, feature: &str) -> bool {
+    match feature {
+        "log probabilities" => matches!(upstream, Dialect::Messages | Dialect::Converse),
+        "text from the web" => upstream == Dialect::Converse,
+        _ => false,
     }
 }
 

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tollgate_wire::codec::Dialect;
 
-use super::answers::{Answer, Piece, chat_message, chat_usage, finish_of, messages_usage, responses_items, whole};
+use super::answers::{
+    Answer, Piece, chat_logprobs, chat_message, chat_usage, finish_of, messages_usage, responses_items, whole,
+};
 
 /// The bytes of the stream.
 pub(crate) fn streamed(upstream: Dialect, answer: &Answer) -> Vec<u8> {
@@ -54,12 +56,20 @@ fn chat(answer: &Answer) -> Vec<u8> {
     }
     let mut choices: Vec<Value> =
         deltas.into_iter().map(|delta| json!({"index": 0, "delta": delta, "finish_reason": null})).collect();
+    // Of the whole text, with its first half.
+    if let Some(first) =
+        choices.iter_mut().find(|choice| choice["delta"]["content"].as_str().is_some_and(|text| !text.is_empty()))
+    {
+        first["logprobs"] = chat_logprobs(answer);
+    }
+    let annotations = message["annotations"].as_array().into_iter().flatten();
+    choices.extend(annotations.map(|one| json!({"index": 0, "delta": {"annotations": [one]}, "finish_reason": null})));
     let mut last = json!({"index": 0, "delta": {}, "finish_reason": finish_of(answer)});
     if let Some((_, Some(sequence))) = answer.stop {
         last["stop_reason"] = sequence.into();
     }
     choices.push(last);
-    let chunk = |choices: Vec<Value>| json!({"id": "chatcmpl-7", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": choices});
+    let chunk = |choices: Vec<Value>| json!({"id": "chatcmpl-7", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": choices, "service_tier": "priority"});
     let mut chunks: Vec<Value> = choices.into_iter().map(|choice| chunk(vec![choice])).collect();
     let mut usage = chunk(Vec::new());
     usage["usage"] = chat_usage();
@@ -91,6 +101,18 @@ fn responses(answer: &Answer) -> Vec<u8> {
                 "type": name, "item_id": item["id"], "output_index": index, "content_index": 0, "summary_index": 0, "delta": half,
             }));
         }
+        // Of the whole text, with its first half.
+        let logprobs = item["content"][0]["logprobs"].clone();
+        if let Some(first) = events.iter_mut().find(|event| event["output_index"] == index && !event["delta"].is_null())
+        {
+            first["logprobs"] = logprobs;
+        }
+        for (number, annotation) in item["content"][0]["annotations"].as_array().into_iter().flatten().enumerate() {
+            events.push(json!({
+                "type": "response.output_text.annotation.added", "item_id": item["id"], "output_index": index, "content_index": 0,
+                "annotation_index": number, "annotation": annotation,
+            }));
+        }
         events.push(json!({"type": "response.output_item.done", "output_index": index, "item": item}));
     }
     let last = if complete["status"] == "incomplete" { "response.incomplete" } else { "response.completed" };
@@ -112,6 +134,9 @@ fn messages(answer: &Answer) -> Vec<u8> {
             "text" => {
                 empty["text"] = "".into();
                 let text = halves(block["text"].as_str().unwrap());
+                empty["citations"] = json!([]);
+                let citations = block["citations"].as_array().into_iter().flatten();
+                deltas.extend(citations.map(|citation| json!({"type": "citations_delta", "citation": citation})));
                 deltas.extend(text.map(|half| json!({"type": "text_delta", "text": half})));
             }
             "thinking" => {
@@ -146,7 +171,9 @@ fn converse(answer: &Answer) -> Vec<u8> {
         let mut deltas = Vec::new();
         match piece {
             Piece::Text(text) => deltas.extend(halves(text).map(|half| json!({"text": half}))),
-            Piece::Refusal(text) => deltas.extend(halves(text).map(|half| json!({"text": half}))),
+            Piece::Refusal(text) | Piece::Scored(text) | Piece::Cited(text) => {
+                deltas.extend(halves(text).map(|half| json!({"text": half})));
+            }
             Piece::Thinking(text, signature) => {
                 deltas.extend(halves(text).map(|half| json!({"reasoningContent": {"text": half}})));
                 deltas.push(json!({"reasoningContent": {"signature": signature}}));
@@ -168,7 +195,9 @@ fn converse(answer: &Answer) -> Vec<u8> {
         stop["additionalModelResponseFields"] = fields.clone();
     }
     frames.push(("messageStop", stop));
-    frames.push(("metadata", json!({"usage": complete["usage"], "metrics": complete["metrics"]})));
+    let metadata =
+        json!({"usage": complete["usage"], "metrics": complete["metrics"], "serviceTier": complete["serviceTier"]});
+    frames.push(("metadata", metadata));
     let mut bytes = Vec::new();
     for (kind, payload) in frames {
         let header = |name: &'static str, value: &str| Header::new(name, HeaderValue::String(value.to_owned().into()));

@@ -52,7 +52,8 @@ fn snake_case_is_read_and_what_only_google_has_is_reported() {
     assert!(matches!(&request.output_format, Some(OutputFormat::JsonSchema { schema: own, .. }) if *own == schema));
     assert!(matches!(&request.messages[0].blocks[2], Block::Audio { format, .. } if format == "mp3"));
     let paths: Vec<_> = request.unmapped.iter().map(|dropped| dropped.path.as_str()).collect();
-    assert_eq!(paths, ["tools[0].google_search", "safety_settings"]);
+    assert_eq!(paths, ["safety_settings"]);
+    assert_eq!(request.web_search.map(|search| search.path).as_deref(), Some("tools[0].google_search"));
 }
 
 #[test]

@@ -196,7 +196,7 @@ fn beta_flags_that_bedrock_refuses_go_with_the_fields_that_they_gate_and_are_rep
     let expected = r#"{"anthropic_version":"bedrock-2023-05-31","anthropic_beta":["interleaved-thinking-2025-05-14"],"max_tokens":5,"messages":[{}]}"#;
     assert_eq!(text(&started.body), expected);
     let paths: Vec<&str> = started.dropped.iter().map(|d| d.path.as_str()).collect();
-    assert_eq!(paths, ["mcp_servers", "service_tier", "anthropic-beta: mcp-client-2025-04-04"]);
+    assert_eq!(paths, ["mcp_servers", "anthropic-beta: mcp-client-2025-04-04"]);
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn blank_text_is_removed_before_bedrock_and_reported() {
 
 #[test]
 fn strict_refuses_what_would_be_dropped() {
-    let body = r#"{"model":"c","max_tokens":5,"messages":[{}],"service_tier":"auto"}"#;
+    let body = r#"{"model":"c","max_tokens":5,"messages":[{}],"speed":"fast"}"#;
     let inbound = Inbound::decode(Dialect::Messages, Bytes::from_static(body.as_bytes()), vec![]).unwrap();
     let target = Target {
         dialect: Dialect::Messages,
@@ -217,7 +217,7 @@ fn strict_refuses_what_would_be_dropped() {
         model: "anthropic.claude-sonnet-4-20250514-v1:0",
     };
     let error = inbound.start(&target, &seed(), true).unwrap_err();
-    assert!(error.to_string().contains("service_tier"), "{error}");
+    assert!(error.to_string().contains("speed"), "{error}");
 }
 
 #[test]

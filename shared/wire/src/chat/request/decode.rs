@@ -5,14 +5,17 @@
 //! Fields: <https://platform.openai.com/docs/api-reference/chat/create>. Beyond them, what clients of compatible servers send: `top_k`,
 //! `thinking`, `reasoning_content`, `thinking_blocks` and `cache_control` (<https://docs.litellm.ai/docs/reasoning_content>).
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::{messages, tools};
 use crate::error::WireError;
-use crate::ir::{self, Dropped, ThinkingMode};
-use crate::openai::fields::{Path, array, integer, number, object, string, unsigned};
-use crate::openai::settings::{Settings, fields_of, output_format, unknown};
-use crate::openai::tools::decode_choice;
+use crate::ir::{self, Dropped, Echo, ThinkingMode, ToolForm};
+use crate::openai::fields::{Path, array, boolean, integer, number, object, string, unsigned};
+use crate::openai::settings::{Settings, fields_of, labels, output_format, unknown, web_search};
+use crate::openai::tools::{Tools, decode_choice};
 
 /// Reads a client's request.
 pub fn decode_request(body: &[u8]) -> Result<ir::Request, WireError> {
@@ -31,6 +34,10 @@ struct Decoder {
     settings: Settings,
     has_messages: bool,
     max_tokens: Option<u64>,
+    logprobs: bool,
+    top_logprobs: u64,
+    /// Tools that are no functions for the client.
+    forms: BTreeMap<String, ToolForm>,
 }
 
 impl Decoder {
@@ -43,7 +50,10 @@ impl Decoder {
                 messages::decode(array(value, &path)?, &path, request)?;
                 self.has_messages = true;
             }
-            "tools" => request.tools = tools::decode(array(value, &path)?, &path, &mut request.unmapped)?,
+            "tools" => {
+                let mut tools = Tools { forms: &mut self.forms, unmapped: &mut request.unmapped };
+                request.tools = tools::decode(array(value, &path)?, &path, &mut tools)?;
+            }
             "tool_choice" => {
                 let (choice, allowed) = decode_choice(value, &path, &tools::name)?;
                 request.tool_choice = Some(choice);
@@ -56,7 +66,16 @@ impl Decoder {
             "presence_penalty" => request.presence_penalty = Some(number(&value, &path)?),
             "seed" => request.seed = Some(integer(&value, &path)?),
             "stop" => request.stop = stop(value, &path)?,
-            "metadata" | "store" | "verbosity" | "web_search_options" => self.settings.shared(key, value, &path),
+            "metadata" => {
+                request.metadata = labels(&value);
+                self.settings.shared(key, value, &path);
+            }
+            "store" | "verbosity" => self.settings.shared(key, value, &path),
+            "web_search_options" => {
+                request.web_search = Some(web_search(object(value, &path)?, &path, &mut request.unmapped)?);
+            }
+            "logprobs" => self.logprobs = boolean(&value, &path)?,
+            "top_logprobs" => self.top_logprobs = unsigned(&value, &path)?,
             "response_format" => {
                 request.output_format =
                     output_format(object(value, &path)?, Some("json_schema"), &path, &mut request.unmapped)?;
@@ -72,6 +91,10 @@ impl Decoder {
         let mut request = self.settings.finish(("messages", self.has_messages))?;
         // `max_tokens` is the deprecated name of the same cap (case 19).
         request.max_output_tokens = request.max_output_tokens.or(self.max_tokens);
+        request.logprobs = (self.logprobs || self.top_logprobs > 0).then_some(self.top_logprobs);
+        if !self.forms.is_empty() {
+            request.echo = Arc::new(Echo { tools: self.forms, ..Echo::default() });
+        }
         Ok(request)
     }
 }
@@ -121,12 +144,13 @@ fn rest(key: &str, value: &Value, path: &Path<'_>, unmapped: &mut Vec<Dropped>) 
             return if empty { Ok(()) } else { Err(WireError::unsupported(path.to_string(), message)) };
         }
         "n" if value == 1 => return Ok(()),
-        "n" => "a translated answer has one choice",
-        "logprobs" if value == false => return Ok(()),
-        "top_logprobs" if value == 0 => return Ok(()),
+        // Whoever reads `choices[1]` would fail over it later, and further away.
+        "n" => {
+            let message = "the provider of this model gives one answer to a request; send the request several times";
+            return Err(WireError::unsupported(path.to_string(), message));
+        }
         "modalities" if value.as_array().is_some_and(|list| list.iter().all(|item| item == "text")) => return Ok(()),
         "logit_bias" if value.as_object().is_some_and(Map::is_empty) => return Ok(()),
-        "logprobs" | "top_logprobs" => "a translated answer has no log probabilities",
         "logit_bias" => "token ids differ between models",
         "modalities" | "audio" => "a translated answer has text only",
         "prediction" => "only OpenAI has it, in chat completions",

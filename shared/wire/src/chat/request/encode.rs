@@ -16,7 +16,9 @@ use crate::codec::{Encoded, Target};
 use crate::error::WireError;
 use crate::ir::{Dropped, OutputFormat, Request};
 use crate::names::ToolNames;
-use crate::openai::encode::{effort, losses, names, sampled, schema_name, settings, tool_choice, user, wanted_effort};
+use crate::openai::encode::{
+    effort, logprobs, losses, names, sampled, schema_name, settings, tool_choice, user, wanted_effort, web_search,
+};
 use crate::openai::model::Family;
 
 /// "Up to 4 sequences": <https://platform.openai.com/docs/api-reference/chat/create>.
@@ -44,7 +46,12 @@ pub fn encode_request(request: &Request, target: &Target<'_>) -> Result<Encoded,
     encoder.format(&mut out);
     encoder.rest(&mut out);
     let body = serde_json::to_vec(&out).map_err(|error| WireError::invalid("body", error.to_string()))?;
-    Ok(Encoded { body: body.into(), dropped: encoder.dropped, reader: stream::reader(encoder.names) })
+    Ok(Encoded {
+        body: body.into(),
+        dropped: encoder.dropped,
+        headers: Vec::new(),
+        reader: stream::reader(encoder.names),
+    })
 }
 
 struct Encoder<'a> {
@@ -112,6 +119,10 @@ impl<'a> Encoder<'a> {
             self.drop("top_k", "chat completions has no such field");
         }
         out.seed = self.request.seed;
+        if let Some(others) = logprobs(self.request, samples, &mut self.dropped) {
+            out.logprobs = Some(true);
+            out.top_logprobs = (others > 0).then_some(others);
+        }
     }
 
     fn format(&mut self, out: &mut RequestOut<'a>) {
@@ -146,6 +157,13 @@ impl<'a> Encoder<'a> {
             // The newer name of the same.
             if out.user.take().is_none() {
                 out.openai.shift_remove("safety_identifier");
+            }
+        }
+        if let Some(search) = &self.request.web_search {
+            if self.model.contains("search") {
+                out.openai.insert("web_search_options".to_owned(), web_search(search, true).into());
+            } else {
+                self.drop(&search.path, "this model does not search the web in chat completions");
             }
         }
         if self.request.stream {

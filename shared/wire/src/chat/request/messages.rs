@@ -5,7 +5,7 @@
 //! - A cache mark stands behind the block that carries it; one on a message stands behind the message's last block.
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::parts;
 use crate::chat::types::ExtraContent;
@@ -14,7 +14,8 @@ use crate::ir::{Block, CacheTtl, Dropped, Message, Request, Role};
 use crate::openai::fields::{Path, array, object, string};
 use crate::openai::parts::{Said, cache_control};
 use crate::openai::read::input_of;
-use crate::openai::settings::unknown;
+use crate::openai::settings::{report_unknown, unknown};
+use crate::openai::tools::name_of;
 
 pub(super) fn decode(items: Vec<Value>, path: &Path<'_>, request: &mut Request) -> Result<(), WireError> {
     request.messages.reserve(items.len());
@@ -180,9 +181,6 @@ fn tool_calls(items: Vec<Value>, path: &Path<'_>, unmapped: &mut Vec<Dropped>) -
     for (index, item) in items.into_iter().enumerate() {
         let path = path.index(index);
         let fields = object(item, &path)?;
-        if fields.get("type").is_some_and(|kind| kind == "custom") {
-            return Err(WireError::unsupported(path.to_string(), "calls of custom tools are not translated"));
-        }
         let (mut id, mut call, mut signature, mut mark) = (None, None, None, None);
         for (key, value) in fields {
             let path = path.key(&key);
@@ -198,6 +196,7 @@ fn tool_calls(items: Vec<Value>, path: &Path<'_>, unmapped: &mut Vec<Dropped>) -
                     None => unmapped.push(unknown(&path)),
                 },
                 "function" => call = Some(function_call(object(value, &path)?, &path, unmapped)?),
+                "custom" => call = Some(custom_call(object(value, &path)?, &path, unmapped)?),
                 _ => unmapped.push(unknown(&path)),
             }
         }
@@ -240,6 +239,19 @@ fn function_call(
         }
     }
     Ok((name.ok_or_else(|| path.missing("name"))?, input))
+}
+
+/// A custom tool is a function with one text for the upstream.
+fn custom_call(
+    mut fields: Map<String, Value>,
+    path: &Path<'_>,
+    unmapped: &mut Vec<Dropped>,
+) -> Result<(String, Value), WireError> {
+    let name = name_of(&mut fields, path)?;
+    let input = fields.shift_remove("input").ok_or_else(|| path.missing("input"))?;
+    let input = string(input, &path.key("input"))?;
+    report_unknown(&fields, path, unmapped);
+    Ok((name, json!({ "input": input })))
 }
 
 fn unmapped_field(key: &str, path: &Path<'_>) -> Dropped {

@@ -1,31 +1,33 @@
 //! A client's body to the IR, part 2: tools.
 //!
-//! Custom (free-form) tools are refused: without them the model could not do what the client asks, and a provider that speaks this dialect can.
+//! A custom (free-form) tool is a function with one text for the upstream, and what the model calls is written back in the client's form.
 
 use serde_json::{Map, Value};
 
 use crate::error::WireError;
-use crate::ir::{Dropped, Tool};
+use crate::ir::Tool;
 use crate::openai::fields::{Path, object};
 use crate::openai::parts::cache_control;
 use crate::openai::settings::unknown;
-use crate::openai::tools::{function, name_of};
+use crate::openai::tools::{Tools, function, name_of};
 
-pub(super) fn decode(items: Vec<Value>, path: &Path<'_>, unmapped: &mut Vec<Dropped>) -> Result<Vec<Tool>, WireError> {
+const CUSTOM: &str = "custom";
+
+pub(super) fn decode(items: Vec<Value>, path: &Path<'_>, found: &mut Tools<'_>) -> Result<Vec<Tool>, WireError> {
     let mut tools = Vec::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
         let path = path.index(index);
-        tools.push(tool(object(item, &path)?, &path, unmapped)?);
+        tools.push(tool(object(item, &path)?, &path, found)?);
     }
     Ok(tools)
 }
 
-fn tool(fields: Map<String, Value>, path: &Path<'_>, unmapped: &mut Vec<Dropped>) -> Result<Tool, WireError> {
+fn tool(fields: Map<String, Value>, path: &Path<'_>, tools: &mut Tools<'_>) -> Result<Tool, WireError> {
     match fields.get("type") {
         None => {}
-        Some(kind) if kind == "function" => {}
+        Some(kind) if kind == "function" || kind == CUSTOM => {}
         Some(Value::String(kind)) => {
-            let message = format!("tools of type {kind:?} are not translated; only function tools are");
+            let message = format!("tools of type {kind:?} are not translated; only functions and custom tools are");
             return Err(WireError::unsupported(path.to_string(), message));
         }
         Some(other) => return Err(path.key("type").expected("a string", other)),
@@ -37,9 +39,10 @@ fn tool(fields: Map<String, Value>, path: &Path<'_>, unmapped: &mut Vec<Dropped>
         match key.as_str() {
             _ if value.is_null() => {}
             "type" => {}
-            "function" => found = Some(function(object(value, &path)?, &path, unmapped)?),
-            "cache_control" => cache = Some(cache_control(value, &path, unmapped)?),
-            _ => unmapped.push(unknown(&path)),
+            "function" => found = Some(function(object(value, &path)?, &path, tools.unmapped)?),
+            CUSTOM => found = Some(tools.custom(object(value, &path)?, &path)?),
+            "cache_control" => cache = Some(cache_control(value, &path, tools.unmapped)?),
+            _ => tools.unmapped.push(unknown(&path)),
         }
     }
     let mut tool = found.ok_or_else(|| path.missing("function"))?;
@@ -50,7 +53,7 @@ fn tool(fields: Map<String, Value>, path: &Path<'_>, unmapped: &mut Vec<Dropped>
 /// The name of a tool in a choice: it stands under its type's name.
 pub(super) fn name(kind: &str, mut fields: Map<String, Value>, path: &Path<'_>) -> Result<Option<String>, WireError> {
     match kind {
-        "function" => {
+        "function" | CUSTOM => {
             let path = path.key(kind);
             let inner = fields.shift_remove(kind).ok_or_else(|| path.invalid("required"))?;
             name_of(&mut object(inner, &path)?, &path).map(Some)

@@ -139,14 +139,14 @@ impl<'a> Turns<'a, '_> {
                 Block::Text(more) => append(&mut text, more),
                 Block::Refusal(more) => out.refusal.get_or_insert_default().push_str(more),
                 Block::ToolUse { id, name, input } => out.tool_calls.push(CallOut {
-                    index: None,
                     id: Some(call_id(id)),
                     kind: Some("function"),
-                    function: CallFunctionOut {
+                    function: Some(CallFunctionOut {
                         name: Some(Cow::Owned(self.names.encode(name))),
                         arguments: Cow::Owned(input.to_string()),
-                    },
+                    }),
                     extra_content: of_call.take(),
+                    ..CallOut::default()
                 }),
                 Block::Thinking { signature, text } if self.takes.signed_calls && text.is_empty() => {
                     of_call = ExtraContent::of(signature.as_deref());
@@ -155,7 +155,7 @@ impl<'a> Turns<'a, '_> {
                     let first = || (format!("{path}.content[{index}]"), 0);
                     self.thinking.get_or_insert_with(first).1 += 1;
                 }
-                Block::CacheMark(_) | Block::Detail { .. } => {}
+                Block::CacheMark(_) | Block::Detail { .. } | Block::Citations(_) => {}
                 Block::Image(_) | Block::Document { .. } | Block::Audio { .. } | Block::ToolResult { .. } => {
                     let reason = "an assistant message holds text and calls only";
                     self.dropped.push(Dropped::new(format!("{path}.content[{index}]"), reason));
@@ -200,7 +200,7 @@ impl<'a> Turns<'a, '_> {
                     marked_result = true;
                     continue;
                 }
-                Block::Detail { .. } => continue,
+                Block::Detail { .. } | Block::Citations(_) => continue,
                 Block::CacheMark(_) => {
                     // A mark behind a result belongs to the result.
                     if self.takes.breakpoints

@@ -12,7 +12,8 @@ use crate::chat::types::{AnswerIn, CallIn, ChoiceIn, MessageIn, ThinkingIn};
 use crate::error::WireError;
 use crate::ir::{self, BlockKind, Delta, Event, Usage};
 use crate::names::ToolNames;
-use crate::openai::usage::usage_of;
+use crate::openai::cited::citation_of;
+use crate::openai::usage::usage_and_tier;
 use crate::reading::{Blocks, EventReader};
 use crate::sse::SseEvent;
 
@@ -91,7 +92,7 @@ impl Reader {
     }
 
     fn answer(&mut self, chunk: AnswerIn, out: &mut Vec<Event>) -> Result<(), WireError> {
-        let usage = usage_of(&chunk.usage);
+        let usage = usage_and_tier(&chunk.usage, chunk.service_tier.as_deref());
         if !self.started && (!chunk.choices.is_empty() || usage.is_reported()) {
             self.started = true;
             self.id.clone_from(&chunk.id);
@@ -120,11 +121,20 @@ impl Reader {
         for block in std::mem::take(&mut delta.thinking_blocks) {
             self.thinking_block(block, out);
         }
+        let mut logprobs = choice.logprobs.content;
         for piece in pieces_of(delta.content) {
+            if matches!(piece, Piece::Text(_)) && !logprobs.is_empty() {
+                self.piece(Open::Text, Delta::Logprobs(std::mem::take(&mut logprobs)), out);
+            }
             match piece {
                 Piece::Text(text) => self.piece(Open::Text, Delta::Text(text), out),
                 Piece::Thinking(text) => self.piece(Open::Thinking, Delta::Thinking(text), out),
             }
+        }
+        if let Some(index) = self.blocks.open(Open::Text) {
+            let left = (!logprobs.is_empty()).then_some(Delta::Logprobs(logprobs));
+            let sources = delta.annotations.iter().filter_map(citation_of).map(Delta::Citation);
+            out.extend(left.into_iter().chain(sources).map(|delta| Event::Delta { index, delta }));
         }
         if let Some(text) = delta.refusal {
             self.refused = true;

@@ -3,27 +3,34 @@
 //! 1. The first chunk has the role and empty content (case 8). Every chunk has id, object, created and model.
 //! 2. Thinking is `reasoning_content`. When its signature is there, the whole block comes once more in `thinking_blocks`, so that a client that joins those
 //!    lists can replay it.
-//! 3. A call begins with id, name, Gemini's signature if it has one, and empty arguments; one without any arguments gets `{}` before the end.
+//!    Log probabilities come with their text; each source of a text in a chunk of its own.
+//! 3. A call begins with id, name, Gemini's signature if it has one, and empty arguments; one without any arguments gets `{}` before the end. The call of a custom
+//!    tool is written whole, before the end.
 //! 4. `Stop` is the chunk with `finish_reason`. At the end, if the client asked for it, a chunk without choices has the usage, and every
 //!    chunk before has `"usage": null` (case 15); then `[DONE]`.
 //! 5. A fault is `data: {"error": {...}}`, on which the official SDKs raise
 //!    (<https://github.com/openai/openai-python/blob/main/src/openai/_streaming.py>). No `[DONE]` follows.
 
 use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde_json::Value;
 
 use crate::chat::error::encode_error;
-use crate::chat::response::{answer_id, finish_reason};
+use crate::chat::response::{answer_id, finish_reason, logprobs_of};
 use crate::chat::types::{
     AnswerOut, CallFunctionOut, CallOut, ChoiceOut, DeltaOut, ExtraContent, ThinkingOut, UsageOut,
 };
 use crate::codec::{Seed, StreamWriter};
-use crate::ir::{BlockKind, Delta, Fault, Stop, Usage};
+use crate::ir::{BlockKind, Delta, Echo, Fault, Stop, Tier, Usage};
+use crate::openai::cited::annotation;
 use crate::sse::write_event;
 
 /// Writes a stream for a client.
 #[derive(Debug)]
 pub struct Writer {
     seed: Seed,
+    echo: Arc<Echo>,
     include_usage: bool,
     id: String,
     model: String,
@@ -32,44 +39,67 @@ pub struct Writer {
     calls: usize,
     /// Goes with the call that comes next.
     of_call: Option<ExtraContent>,
+    /// Go with the text that comes next.
+    logprobs: Vec<Value>,
+    /// Characters of text so far.
+    written: usize,
     usage: Usage,
 }
 
 /// What is known of a block: its place in the list is its index.
 #[derive(Debug)]
 enum Written {
-    Text,
+    /// `begins`: after so many characters of text.
+    Text {
+        begins: usize,
+    },
     Refusal,
-    Thinking { text: String, signature: String },
-    Call { number: usize, has_arguments: bool },
+    Thinking {
+        text: String,
+        signature: String,
+    },
+    Call {
+        number: usize,
+        has_arguments: bool,
+    },
+    /// A call that is none of a function for the client: written when it is whole.
+    Custom {
+        number: usize,
+        id: String,
+        name: String,
+        arguments: String,
+    },
 }
 
 impl Writer {
     /// At the start of a stream.
-    pub fn new(seed: Seed, include_usage: bool) -> Self {
+    pub fn new(seed: Seed, include_usage: bool, echo: Arc<Echo>) -> Self {
         Self {
             id: answer_id(None, &seed),
             seed,
+            echo,
             include_usage,
             model: String::new(),
             started: false,
             blocks: Vec::new(),
             calls: 0,
             of_call: None,
+            logprobs: Vec::new(),
+            written: 0,
             usage: Usage::default(),
         }
     }
 
     fn delta(&self, delta: DeltaOut<'_>, out: &mut Vec<u8>) {
-        self.choice(delta, None, out);
+        self.choice(delta, Vec::new(), None, out);
     }
 
-    fn choice(&self, delta: DeltaOut<'_>, stop: Option<&Stop>, out: &mut Vec<u8>) {
+    fn choice(&self, delta: DeltaOut<'_>, logprobs: Vec<Value>, stop: Option<&Stop>, out: &mut Vec<u8>) {
         let choice = ChoiceOut {
             index: 0,
             message: None,
             delta: Some(delta),
-            logprobs: None,
+            logprobs: logprobs_of(logprobs),
             finish_reason: stop.map(|stop| finish_reason(stop.reason)),
             stop_reason: stop.and_then(|stop| stop.sequence.as_deref()),
         };
@@ -84,6 +114,7 @@ impl Writer {
             model: &self.model,
             choices,
             usage: self.include_usage.then_some(usage),
+            service_tier: self.usage.tier.and_then(Tier::openai),
         };
         // These shapes have string keys only, so writing them cannot fail.
         write_event(None, &serde_json::to_vec(&chunk).unwrap_or_default(), out);
@@ -96,7 +127,7 @@ impl Writer {
 
 fn arguments(number: usize, text: &str) -> CallOut<'_> {
     let function = CallFunctionOut { name: None, arguments: Cow::Borrowed(text) };
-    CallOut { index: Some(number), id: None, kind: None, function, extra_content: None }
+    CallOut { index: Some(number), function: Some(function), ..CallOut::default() }
 }
 
 impl StreamWriter for Writer {
@@ -117,23 +148,29 @@ impl StreamWriter for Writer {
     fn block_start(&mut self, _index: usize, kind: &BlockKind, out: &mut Vec<u8>) {
         self.start(None, None, out);
         let written = match kind {
-            BlockKind::Text => Written::Text,
+            BlockKind::Text => Written::Text { begins: self.written },
             BlockKind::Refusal => Written::Refusal,
             BlockKind::Thinking => Written::Thinking { text: String::new(), signature: String::new() },
             BlockKind::RedactedThinking(data) => {
                 self.thinking_block(ThinkingOut::RedactedThinking { data }, out);
-                Written::Text
+                Written::Refusal
             }
             BlockKind::ToolUse { id, name } => {
                 let number = self.calls;
                 self.calls += 1;
+                if self.echo.tools.contains_key(name) {
+                    let (id, name) = (id.clone(), name.clone());
+                    self.blocks.push(Written::Custom { number, id, name, arguments: String::new() });
+                    return;
+                }
                 let function = CallFunctionOut { name: Some(Cow::Borrowed(name)), arguments: Cow::Borrowed("") };
                 let call = CallOut {
                     index: Some(number),
                     id: Some(Cow::Borrowed(id)),
                     kind: Some("function"),
-                    function,
+                    function: Some(function),
                     extra_content: self.of_call.take(),
+                    ..CallOut::default()
                 };
                 self.delta(DeltaOut { tool_calls: Some([call]), ..DeltaOut::default() }, out);
                 Written::Call { number, has_arguments: false }
@@ -144,9 +181,21 @@ impl StreamWriter for Writer {
 
     fn block_delta(&mut self, index: usize, delta: &Delta, out: &mut Vec<u8>) {
         let mut sent = DeltaOut::default();
+        let mut logprobs = Vec::new();
         match (delta, self.blocks.get_mut(index)) {
             (Delta::Text(more), Some(Written::Refusal)) => sent.refusal = Some(more),
-            (Delta::Text(more), _) => sent.content = Some(more),
+            (Delta::Text(more), _) => {
+                self.written += more.chars().count();
+                logprobs = std::mem::take(&mut self.logprobs);
+                sent.content = Some(more);
+            }
+            (Delta::Logprobs(more), _) => {
+                self.logprobs.extend(more.iter().cloned());
+                return;
+            }
+            (Delta::Citation(source), Some(Written::Text { begins })) => {
+                sent.annotations = Some([annotation(source, *begins, true)]);
+            }
             (Delta::Thinking(more), block) => {
                 if let Some(Written::Thinking { text, .. }) = block {
                     text.push_str(more);
@@ -162,10 +211,14 @@ impl StreamWriter for Writer {
                 *has_arguments |= !more.trim().is_empty();
                 sent.tool_calls = Some([arguments(*number, more)]);
             }
+            (Delta::ToolInput(more), Some(Written::Custom { arguments, .. })) => {
+                arguments.push_str(more);
+                return;
+            }
             // A reader that gives such events breaks the agreement of `Event`.
-            (Delta::Signature(_) | Delta::ToolInput(_), _) => return,
+            (Delta::Signature(_) | Delta::ToolInput(_) | Delta::Citation(_), _) => return,
         }
-        self.delta(sent, out);
+        self.choice(sent, logprobs, None, out);
     }
 
     fn block_stop(&mut self, index: usize, out: &mut Vec<u8>) {
@@ -184,12 +237,19 @@ impl StreamWriter for Writer {
     fn stop(&mut self, stop: &Stop, out: &mut Vec<u8>) {
         self.start(None, None, out);
         for block in &self.blocks {
-            if let Written::Call { number, has_arguments: false } = block {
-                let call = arguments(*number, "{}");
-                self.delta(DeltaOut { tool_calls: Some([call]), ..DeltaOut::default() }, out);
-            }
+            let call = match block {
+                Written::Call { number, has_arguments: false } => arguments(*number, "{}"),
+                Written::Custom { number, id, name, arguments } => CallOut {
+                    index: Some(*number),
+                    id: Some(Cow::Borrowed(id)),
+                    ..CallOut::whole(name, arguments.clone(), &self.echo)
+                },
+                _ => continue,
+            };
+            self.delta(DeltaOut { tool_calls: Some([call]), ..DeltaOut::default() }, out);
         }
-        self.choice(DeltaOut::default(), Some(stop), out);
+        let logprobs = std::mem::take(&mut self.logprobs);
+        self.choice(DeltaOut::default(), logprobs, Some(stop), out);
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {

@@ -139,7 +139,7 @@ impl<'r> Encoder<'r> {
                 self.thinking(text, signature.as_deref(), path).map(ContentBlock::ReasoningContent)
             }
             Block::RedactedThinking(data) => self.redacted(data, path).map(ContentBlock::ReasoningContent),
-            Block::CacheMark(_) | Block::Detail { .. } => None,
+            Block::CacheMark(_) | Block::Detail { .. } | Block::Citations(_) => None,
         })
     }
 
@@ -168,7 +168,7 @@ impl<'r> Encoder<'r> {
                 Block::Text(text) | Block::Refusal(text) => {
                     parts.extend(self.text(text, &path).map(ToolResultContent::Text));
                 }
-                Block::CacheMark(_) | Block::Detail { .. } => {}
+                Block::CacheMark(_) | Block::Detail { .. } | Block::Citations(_) => {}
                 Block::Image(source) => parts.push(ToolResultContent::Image(self.image(source, &path)?)),
                 Block::Document { source, name } => {
                     parts.push(ToolResultContent::Document(self.document(source, name.as_deref(), &path)?));

@@ -21,10 +21,11 @@ use serde_json::Value;
 
 use super::family::Family;
 use super::stream::Reader;
-use super::types::{CachePoint, ConverseRequest, SystemBlock};
+use super::types::{CachePoint, ConverseRequest, ServiceTier, SystemBlock};
 use crate::codec::{Encoded, Target};
 use crate::error::WireError;
-use crate::ir::{self, Block, CacheTtl, Dropped, Role};
+use crate::ir::{self, Block, CacheTtl, Dropped, Role, Tier};
+use crate::labels;
 use crate::names::ToolNames;
 
 /// Longest tool name, and longest `toolUseId`: both are `[a-zA-Z0-9_-]{1,64}`
@@ -52,12 +53,14 @@ pub fn encode_request(request: &ir::Request, target: &Target<'_>) -> Result<Enco
         tool_config,
         inference_config,
         output_config,
+        service_tier: request.tier.and_then(Tier::bedrock).map(|r#type| ServiceTier { r#type }),
+        request_metadata: labels::for_bedrock(request, &mut encoder.dropped),
         additional_model_request_fields: plan.fields,
         additional_model_response_field_paths: if stops { RESPONSE_FIELDS } else { &[] },
     };
     let body = serde_json::to_vec(&body).map_err(|error| WireError::invalid("", error.to_string()))?;
     let reader = Reader::new(encoder.names, request.stop.clone());
-    Ok(Encoded { body: Bytes::from(body), dropped: encoder.dropped, reader: Box::new(reader) })
+    Ok(Encoded { body: Bytes::from(body), dropped: encoder.dropped, headers: Vec::new(), reader: Box::new(reader) })
 }
 
 /// What the parts of one encoding share.

@@ -38,6 +38,12 @@ impl<'r> Encoder<'r> {
             ("seed", request.seed.is_some()),
             ("user", request.user.is_some()),
         ];
+        if let Some(search) = &request.web_search {
+            self.report(&search.path, "Converse has no search of the web");
+        }
+        if request.logprobs.is_some() {
+            self.report("logprobs", "Converse tells no log probabilities");
+        }
         for (path, set) in lacking {
             if set {
                 self.report(path, "Converse has no such field");

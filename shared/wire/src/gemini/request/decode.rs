@@ -9,7 +9,7 @@ use super::contents::{self, system_parts};
 use super::fields::Object;
 use super::schema::to_json_schema;
 use crate::error::WireError;
-use crate::ir::{self, Dropped, OutputFormat, ThinkingMode, Tool, ToolChoice};
+use crate::ir::{self, Dropped, OutputFormat, ThinkingMode, Tool, ToolChoice, WebSearch};
 
 const ONLY_GEMINI: &str = "only Gemini has it";
 
@@ -33,12 +33,20 @@ pub fn decode_request(body: &[u8]) -> Result<ir::Request, WireError> {
         return Err(body.missing("contents"));
     }
     request.messages = contents::decode(items, &mut request.unmapped)?;
-    request.tools = tools(&mut body, &mut request.unmapped)?;
+    request.tools = tools(&mut body, &mut request.web_search, &mut request.unmapped)?;
     if let Some(config) = body.object("toolConfig")? {
         tool_config(config, &mut request)?;
     }
     if let Some(config) = body.object("generationConfig")? {
         generation_config(config, &mut request)?;
+    }
+    let path = body.at("serviceTier");
+    if let Some(word) = body.string("serviceTier")? {
+        request.tier = ir::Tier::wanted(&word, path, &mut request.unmapped);
+    }
+    if let Some((labels, path)) = body.take("labels") {
+        request.metadata = crate::openai::settings::labels(&labels);
+        request.unmapped.push(Dropped::new(path, "a label of Google's bill"));
     }
     body.finish(ONLY_GEMINI, &mut request.unmapped);
     if request.tools.is_empty() && request.tool_choice == Some(ToolChoice::Auto) {
@@ -47,12 +55,21 @@ pub fn decode_request(body: &[u8]) -> Result<ir::Request, WireError> {
     Ok(request)
 }
 
-fn tools(body: &mut Object, unmapped: &mut Vec<Dropped>) -> Result<Vec<Tool>, WireError> {
+fn tools(
+    body: &mut Object,
+    search: &mut Option<WebSearch>,
+    unmapped: &mut Vec<Dropped>,
+) -> Result<Vec<Tool>, WireError> {
     let mut tools = Vec::new();
     for (item, path) in body.array("tools")? {
         let mut item = Object::new(item, path)?;
         for (declaration, path) in item.array("functionDeclarations")? {
             tools.push(declaration_of(Object::new(declaration, path)?, unmapped)?);
+        }
+        if let Some(mut found) = item.object("googleSearch")? {
+            let blocked = found.strings("excludeDomains")?;
+            search.get_or_insert(WebSearch { blocked, path: found.path().to_owned(), ..WebSearch::default() });
+            found.finish(ONLY_GEMINI, unmapped);
         }
         item.finish("Google runs this tool itself, and this upstream does not: left out", unmapped);
     }
@@ -118,15 +135,15 @@ fn generation_config(mut config: Object, request: &mut ir::Request) -> Result<()
     request.output_format = output_format(&mut config, &mut request.unmapped)?;
     let path = config.at("candidateCount");
     if config.unsigned("candidateCount")?.is_some_and(|count| count > 1) {
-        request.unmapped.push(Dropped::new(path, "a translated answer has one candidate"));
+        let message = "the provider of this model gives one answer to a request; send the request several times";
+        return Err(WireError::unsupported(path, message));
     }
     let path = config.at("responseModalities");
     if config.strings("responseModalities")?.iter().any(|modality| !modality.eq_ignore_ascii_case("text")) {
         request.unmapped.push(Dropped::new(path, "a translated answer has text only"));
     }
     if config.boolean("responseLogprobs")? == Some(true) {
-        let path = config.at("responseLogprobs");
-        request.unmapped.push(Dropped::new(path, "this model gives no log probabilities"));
+        request.logprobs = Some(config.unsigned("logprobs")?.unwrap_or_default());
     }
     if let Some(thinking) = config.object("thinkingConfig")? {
         thinking_config(thinking, request)?;

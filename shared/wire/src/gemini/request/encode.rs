@@ -10,11 +10,12 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use crate::codec::{Encoded, Target};
+use crate::codec::{Carrier, Encoded, Target};
 use crate::error::WireError;
 use crate::gemini::family::Family;
 use crate::gemini::stream::Reader;
-use crate::ir::{Block, Dropped, Message, Request, Role};
+use crate::ir::{Block, Dropped, Message, Request, Role, Tier};
+use crate::labels;
 use crate::names::ToolNames;
 
 /// A function's name begins with a letter or `_`; letters, digits and `_-` up to 64 are what every version of the API takes
@@ -40,11 +41,27 @@ pub fn encode_request(request: &Request, target: &Target<'_>) -> Result<Encoded,
     if !config.is_empty() {
         body.insert("generationConfig".to_owned(), Value::Object(config));
     }
+    if let Some(tier) = request.tier {
+        match tier.gemini() {
+            // It is what happens anyway, and older models do not know the field.
+            Some(_) if tier == Tier::Standard => {}
+            Some(word) => {
+                body.insert("serviceTier".to_owned(), word.into());
+            }
+            None => encoder.report("service_tier", "Gemini has no such tier"),
+        }
+    }
+    if target.carrier == Carrier::Vertex {
+        let labels = labels::for_vertex(request, &mut encoder.dropped);
+        if !labels.is_empty() {
+            body.insert("labels".to_owned(), labels.into());
+        }
+    }
     if request.user.is_some() {
         encoder.report("user", "Gemini has no such field");
     }
     let body = Bytes::from(Value::Object(body).to_string());
-    Ok(Encoded { body, dropped: encoder.dropped, reader: Box::new(Reader::new(encoder.names)) })
+    Ok(Encoded { body, dropped: encoder.dropped, headers: Vec::new(), reader: Box::new(Reader::new(encoder.names)) })
 }
 
 /// What the parts of one encoding share.

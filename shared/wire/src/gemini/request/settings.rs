@@ -17,6 +17,8 @@ use crate::ir::{OutputFormat, ThinkingMode};
 
 /// "The API will stop at the first of up to 5 sequences": the page above.
 const MAX_STOPS: usize = 5;
+/// Of so many others in a token's place it tells the log probabilities.
+const MAX_LOGPROBS: u64 = 20;
 const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
 
 impl Encoder<'_> {
@@ -53,6 +55,8 @@ impl Encoder<'_> {
             ("frequencyPenalty", float(request.frequency_penalty)),
             ("presencePenalty", float(request.presence_penalty)),
             ("seed", seed.map(Value::from)),
+            ("responseLogprobs", request.logprobs.map(|_| true.into())),
+            ("logprobs", request.logprobs.filter(|others| *others > 0).map(|others| others.min(MAX_LOGPROBS).into())),
             ("stopSequences", (!stops.is_empty()).then(|| json!(stops))),
         ];
         config.extend(settings.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));

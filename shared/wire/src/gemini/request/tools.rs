@@ -16,7 +16,13 @@ impl Encoder<'_> {
             if matches!(request.tool_choice, Some(ToolChoice::Any | ToolChoice::Tool(_))) {
                 self.report("tool_choice", "there are no tools to choose from");
             }
+            self.web_search(body);
             return;
+        }
+        if let Some(search) = &request.web_search {
+            // Together they want the history of what the search did back, which no other dialect carries:
+            // <https://ai.google.dev/gemini-api/docs/tool-combination>.
+            self.report(&search.path, "Gemini searches the web only where the request has no functions");
         }
         let declarations: Vec<Value> = request.tools.iter().map(|tool| self.declaration(tool)).collect();
         body.insert("tools".to_owned(), json!([{ "functionDeclarations": declarations }]));
@@ -35,6 +41,22 @@ impl Encoder<'_> {
         if request.parallel_tool_calls == Some(false) {
             self.report("parallel_tool_calls", "Gemini has no such field: the model may call several at once");
         }
+    }
+
+    /// <https://ai.google.dev/gemini-api/docs/google-search>
+    fn web_search(&mut self, body: &mut Map<String, Value>) {
+        let Some(search) = &self.request.web_search else { return };
+        let lacking = [
+            ("user_location", !search.location.is_empty()),
+            ("allowed_domains", !search.allowed.is_empty()),
+            ("blocked_domains", !search.blocked.is_empty()),
+            ("max_uses", search.max_uses.is_some()),
+            ("search_context_size", search.context.is_some()),
+        ];
+        for (name, _) in lacking.into_iter().filter(|(_, said)| *said) {
+            self.report(format!("{}.{name}", search.path), "Google's search takes no such setting");
+        }
+        body.insert("tools".to_owned(), json!([{ "googleSearch": {} }]));
     }
 
     fn declaration(&mut self, tool: &Tool) -> Value {

@@ -155,7 +155,7 @@ impl<'r> Encoder<'r> {
         for (index, block) in result.content.iter().enumerate() {
             match block {
                 Block::Text(text) | Block::Refusal(text) => texts.push(text.as_str()),
-                Block::CacheMark(_) | Block::Detail { .. } => {}
+                Block::CacheMark(_) | Block::Detail { .. } | Block::Citations(_) => {}
                 _ => media.extend(self.content_part(&format!("{path}.content[{index}]"), block)?),
             }
         }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::gemini::signature::{Place, mark};
 use crate::gemini::types::{Answer, FunctionCall, Part, stop_of};
+use crate::gemini::{grounding, logprobs};
 use crate::ir::{BlockKind, Delta, Event, Stop, StopReason, Usage};
 use crate::names::ToolNames;
 
@@ -27,6 +28,10 @@ pub(in crate::gemini) struct Assembler {
     open: Option<(usize, Open)>,
     next_block: usize,
     calls: usize,
+    logprobs: Vec<Value>,
+    /// All text so far, and where that of the open block begins.
+    text: String,
+    text_begins: usize,
     usage: Usage,
     stop: Option<StopReason>,
     ended: bool,
@@ -44,9 +49,11 @@ impl Assembler {
         }
         let candidates = answer.candidates.into_iter().flatten();
         for candidate in candidates.filter(|candidate| candidate.index.unwrap_or_default() == 0) {
+            self.logprobs.extend(logprobs::decoded(&candidate.logprobs_result));
             for part in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
                 self.part(part, bytes, names, out);
             }
+            self.sources(&candidate.grounding_metadata, out);
             if let Some(finish) = candidate.finish_reason.filter(|finish| !finish.is_empty()) {
                 self.stop = Some(stop_of(&finish, self.calls > 0));
             }
@@ -102,6 +109,10 @@ impl Assembler {
         let thought = part.thought == Some(true);
         let (open, place) = if thought { (Open::Thinking, Place::Thought) } else { (Open::Text, Place::Text) };
         if !text.is_empty() {
+            if !thought {
+                self.take_logprobs(out);
+                self.text.push_str(&text);
+            }
             let delta = if thought { Delta::Thinking(text) } else { Delta::Text(text) };
             self.piece(open, delta, out);
         }
@@ -148,6 +159,24 @@ impl Assembler {
             }
         };
         out.push(Event::Delta { index, delta });
+    }
+
+    /// Go before the text that they are of.
+    fn take_logprobs(&mut self, out: &mut Vec<Event>) {
+        if !matches!(self.open, Some((_, Open::Text))) {
+            self.text_begins = self.text.len();
+        }
+        if !self.logprobs.is_empty() {
+            let logprobs = std::mem::take(&mut self.logprobs);
+            self.piece(Open::Text, Delta::Logprobs(logprobs), out);
+        }
+    }
+
+    /// They come when the text is there.
+    fn sources(&mut self, metadata: &Value, out: &mut Vec<Event>) {
+        let Some((index, Open::Text)) = self.open else { return };
+        let sources = grounding::citations(metadata, &self.text, self.text_begins);
+        out.extend(sources.into_iter().map(|source| Event::Delta { index, delta: Delta::Citation(source) }));
     }
 
     fn begin(&mut self, kind: BlockKind, out: &mut Vec<Event>) -> usize {

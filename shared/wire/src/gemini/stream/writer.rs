@@ -1,9 +1,9 @@
 //! Writes a client's stream.
 //!
 //! 1. Each piece of text or thinking is a chunk of its own. A signature comes with the last piece of what it signs, for which each piece of thinking
-//!    waits for the next: Vercel's AI SDK reads no signature of an empty part of thinking.
+//!    waits for the next: Vercel's AI SDK reads no signature of an empty part of thinking. Log probabilities come with their text.
 //! 2. Calls are whole in Gemini, and an upstream may interleave its own: they are gathered, and written when the answer stops.
-//! 3. The last chunk has the reason and the counts. Nothing marks the end of the stream.
+//! 3. The last chunk has the reason, the sources and the counts. Nothing marks the end of the stream.
 //! 4. A fault is a chunk with `error`, on which the official SDK raises.
 
 use serde_json::{Value, json};
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use crate::codec::{Seed, StreamWriter};
 use crate::gemini::error::encode_error;
 use crate::gemini::response::{call, redacted, thought};
-use crate::gemini::set;
 use crate::gemini::signature;
 use crate::gemini::types::{finish_of, usage_value};
-use crate::ir::{BlockKind, Delta, Fault, Stop, Usage};
+use crate::gemini::{grounding, logprobs, set};
+use crate::ir::{BlockKind, Citation, Delta, Fault, Stop, Usage};
 use crate::sse::write_event;
 
 /// Writes a stream for a client.
@@ -25,6 +25,11 @@ pub struct Writer {
     blocks: Vec<Written>,
     /// The signature of the call that comes next.
     of_call: Option<String>,
+    /// Go with the text that comes next.
+    logprobs: Vec<Value>,
+    /// All text so far: sources are places in it.
+    text: String,
+    sources: Vec<(usize, Citation)>,
     usage: Usage,
     stop: Stop,
 }
@@ -32,7 +37,10 @@ pub struct Writer {
 /// What is known of a block: its place in the list is its index.
 #[derive(Debug)]
 enum Written {
-    Text,
+    /// `begins`: after so many characters of text.
+    Text {
+        begins: usize,
+    },
     /// `held` is the piece that waits.
     Thinking {
         held: String,
@@ -54,6 +62,9 @@ impl Writer {
             model: String::new(),
             blocks: Vec::new(),
             of_call: None,
+            logprobs: Vec::new(),
+            text: String::new(),
+            sources: Vec::new(),
             usage: Usage::default(),
             stop: Stop::default(),
         }
@@ -61,6 +72,10 @@ impl Writer {
 
     fn parts(&self, parts: Vec<Value>, out: &mut Vec<u8>) {
         let candidate = json!({ "content": { "parts": parts, "role": "model" }, "index": 0 });
+        self.candidate(candidate, out);
+    }
+
+    fn candidate(&self, candidate: Value, out: &mut Vec<u8>) {
         self.chunk(json!({ "candidates": [candidate] }), out);
     }
 
@@ -68,6 +83,16 @@ impl Writer {
         set(&mut chunk, "modelVersion", self.model.as_str());
         set(&mut chunk, "responseId", self.id.as_str());
         write_event(None, chunk.to_string().as_bytes(), out);
+    }
+
+    fn text(&mut self, text: &str, out: &mut Vec<u8>) {
+        self.text.push_str(text);
+        let content = json!({ "parts": [{ "text": text }], "role": "model" });
+        let mut candidate = json!({ "content": content, "index": 0 });
+        if !self.logprobs.is_empty() {
+            set(&mut candidate, "logprobsResult", logprobs::encoded(&std::mem::take(&mut self.logprobs)));
+        }
+        self.candidate(candidate, out);
     }
 
     fn thought(&self, text: &str, signature: Option<&str>, out: &mut Vec<u8>) {
@@ -113,11 +138,11 @@ impl StreamWriter for Writer {
 
     fn block_start(&mut self, _index: usize, kind: &BlockKind, out: &mut Vec<u8>) {
         let written = match kind {
-            BlockKind::Text | BlockKind::Refusal => Written::Text,
+            BlockKind::Text | BlockKind::Refusal => Written::Text { begins: self.text.chars().count() },
             BlockKind::Thinking => Written::Thinking { held: String::new(), signature: String::new() },
             BlockKind::RedactedThinking(data) => {
                 self.parts(vec![redacted(data)], out);
-                Written::Text
+                Written::Text { begins: 0 }
             }
             BlockKind::ToolUse { id, name } => Written::Call {
                 id: id.clone(),
@@ -131,7 +156,11 @@ impl StreamWriter for Writer {
 
     fn block_delta(&mut self, index: usize, delta: &Delta, out: &mut Vec<u8>) {
         match (delta, self.blocks.get_mut(index)) {
-            (Delta::Text(text), _) if !text.is_empty() => self.parts(vec![json!({ "text": text })], out),
+            (Delta::Text(text), _) if !text.is_empty() => self.text(text, out),
+            (Delta::Logprobs(more), _) => self.logprobs.extend(more.iter().cloned()),
+            (Delta::Citation(source), Some(Written::Text { begins })) => {
+                self.sources.push((*begins, source.clone()));
+            }
             (Delta::Thinking(text), Some(Written::Thinking { held, .. })) if !text.is_empty() => {
                 let before = std::mem::replace(held, text.clone());
                 self.thought(&before, None, out);
@@ -139,7 +168,7 @@ impl StreamWriter for Writer {
             (Delta::Signature(more), Some(Written::Thinking { signature, .. })) => signature.push_str(more),
             (Delta::ToolInput(more), Some(Written::Call { args, .. })) => args.push_str(more),
             // A reader that gives such events breaks the agreement of `Event`.
-            (Delta::Text(_) | Delta::Thinking(_) | Delta::Signature(_) | Delta::ToolInput(_), _) => {}
+            _ => {}
         }
     }
 
@@ -156,11 +185,14 @@ impl StreamWriter for Writer {
 
     fn finish(&mut self, out: &mut Vec<u8>) {
         self.flush(out);
-        let candidate = json!({
+        let mut candidate = json!({
             "content": { "parts": self.calls(), "role": "model" },
             "finishReason": finish_of(self.stop.reason),
             "index": 0,
         });
+        if !self.sources.is_empty() {
+            set(&mut candidate, "groundingMetadata", grounding::metadata(&self.sources, &self.text));
+        }
         let mut chunk = json!({ "candidates": [candidate] });
         if self.usage.is_reported() {
             set(&mut chunk, "usageMetadata", usage_value(&self.usage));

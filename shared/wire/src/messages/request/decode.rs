@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use super::super::error::no_compaction;
 use super::blocks::{cache_mark, decode_content, decode_texts};
 use super::object::{Object, expected};
+use super::own;
 use crate::error::WireError;
-use crate::ir::{self, Block, Dropped, Message, OutputFormat, Role, ThinkingMode, Tool, ToolChoice};
+use crate::ir::{self, Block, Dropped, Message, OutputFormat, Role, ThinkingMode, Tool, ToolChoice, WebSearch};
 
 /// Reads a client's request: <https://platform.claude.com/docs/en/api/messages>. What the IR cannot hold is in `unmapped`; what must not be left out
 /// is an error.
@@ -48,6 +49,9 @@ pub fn decode_request(body: &[u8]) -> Result<ir::Request, WireError> {
     if body.take("compaction").is_some() {
         return Err(no_compaction());
     }
+    if let Some(word) = body.string("service_tier")? {
+        request.tier = ir::Tier::wanted(&word, "service_tier".to_owned(), &mut unmapped);
+    }
     ignore_defaults(&mut body);
     body.finish(&mut unmapped);
     request.unmapped = unmapped;
@@ -67,7 +71,7 @@ fn max_tokens(body: &mut Object) -> Result<u64, WireError> {
 
 /// Fields whose default says nothing.
 fn ignore_defaults(body: &mut Object) {
-    for (name, default) in [("service_tier", json!("auto")), ("speed", json!("standard")), ("mcp_servers", json!([]))] {
+    for (name, default) in [("speed", json!("standard")), ("mcp_servers", json!([]))] {
         match body.take(name) {
             Some(value) if value != default => body.put_back(name, value),
             _ => {}
@@ -102,7 +106,8 @@ fn decode_message(value: Value, path: &str, unmapped: &mut Vec<Dropped>) -> Resu
 
 fn decode_tools(body: &mut Object, request: &mut ir::Request, unmapped: &mut Vec<Dropped>) -> Result<(), WireError> {
     for (index, tool) in body.array("tools")?.unwrap_or_default().into_iter().enumerate() {
-        request.tools.extend(decode_tool(Object::new(tool, format!("tools[{index}]"))?, unmapped)?);
+        let tool = decode_tool(Object::new(tool, format!("tools[{index}]"))?, &mut request.web_search, unmapped)?;
+        request.tools.extend(tool);
     }
     let Some(mut choice) = body.object("tool_choice")? else { return Ok(()) };
     request.parallel_tool_calls = choice.bool("disable_parallel_tool_use")?.map(|disabled| !disabled);
@@ -129,10 +134,23 @@ fn decode_tools(body: &mut Object, request: &mut ir::Request, unmapped: &mut Vec
 }
 
 /// A tool; `None` for one that only Anthropic's models know.
-fn decode_tool(mut fields: Object, unmapped: &mut Vec<Dropped>) -> Result<Option<Tool>, WireError> {
+fn decode_tool(
+    mut fields: Object,
+    search: &mut Option<WebSearch>,
+    unmapped: &mut Vec<Dropped>,
+) -> Result<Option<Tool>, WireError> {
     if let Some(kind) = fields.string("type")?
         && kind != "custom"
     {
+        if kind.starts_with("web_search_") && search.is_none() {
+            *search = Some(decode_search(fields, unmapped)?);
+            return Ok(None);
+        }
+        let name = fields.string("name")?.unwrap_or_default();
+        if let Some((description, schema)) = own::function(&kind, &name) {
+            let description = Some(description.to_owned());
+            return Ok(Some(Tool { name, description, schema, strict: None, cache: cache_mark(&mut fields)? }));
+        }
         let reason = format!("`{kind}` is Anthropic's own tool, which this upstream does not have; left out");
         unmapped.push(Dropped::new(fields.path(), reason));
         return Ok(None);
@@ -159,6 +177,26 @@ fn decode_tool(mut fields: Object, unmapped: &mut Vec<Dropped>) -> Result<Option
     }
     fields.finish(unmapped);
     Ok(Some(tool))
+}
+
+/// The search that Anthropic does itself.
+fn decode_search(mut fields: Object, unmapped: &mut Vec<Dropped>) -> Result<WebSearch, WireError> {
+    let mut search = WebSearch {
+        path: fields.path().to_owned(),
+        allowed: strings(&mut fields, "allowed_domains")?,
+        blocked: strings(&mut fields, "blocked_domains")?,
+        max_uses: fields.u64("max_uses")?,
+        ..WebSearch::default()
+    };
+    if let Some(Value::Object(mut place)) = fields.take("user_location") {
+        place.retain(|key, value| key != "type" && !value.is_null());
+        search.location = place;
+    }
+    // Its name is always the same; a mark on it changes the cost.
+    fields.take("name");
+    cache_mark(&mut fields)?;
+    fields.finish(unmapped);
+    Ok(search)
 }
 
 fn decode_thinking(body: &mut Object, request: &mut ir::Request, unmapped: &mut Vec<Dropped>) -> Result<(), WireError> {

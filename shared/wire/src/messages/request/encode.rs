@@ -8,7 +8,8 @@ use super::turns::{Encoder, cache_control};
 use super::{JSON_TOOL, ReadBack, schema};
 use crate::codec::{Carrier, Encoded, Target};
 use crate::error::WireError;
-use crate::ir::{self, Block, Dropped, OutputFormat, Role, Tool, ToolChoice};
+use crate::ir::{self, Block, Dropped, OutputFormat, Role, Tier, Tool, ToolChoice};
+use crate::labels;
 use crate::messages::bedrock::{ANTHROPIC_VERSION, is_blank};
 use crate::messages::models::Model;
 use crate::messages::stream::Reader;
@@ -34,8 +35,9 @@ pub fn encode_request(request: &ir::Request, target: &Target<'_>) -> Result<Enco
     let plan = Plan::new(request, model, &mut dropped);
     let format = Format::of(request, model, target.carrier, &plan, &mut dropped);
     let mut names = ToolNames::new(name_limit(target.carrier));
-    let tools = tools(request, model, target.carrier, &format, &mut names, &mut dropped);
+    let mut tools = tools(request, model, target.carrier, &format, &mut names, &mut dropped);
     let choice = choice(request, &plan, &format, &tools, &mut names);
+    tools.extend(web_search(request, target.carrier, &format, &mut dropped));
     let mut encoder = Encoder {
         model,
         carrier: target.carrier,
@@ -66,11 +68,77 @@ pub fn encode_request(request: &ir::Request, target: &Target<'_>) -> Result<Enco
     put("thinking", plan.thinking_value(model));
     put("output_config", output_config(&plan, &format));
     put("metadata", user(request, &mut dropped));
+    put("service_tier", service_tier(request, target.carrier, &mut dropped));
     limit_marks(&mut body, &mut dropped);
     report_foreign(request, &mut dropped);
 
     let reader = SseReader::boxed(Reader::new(ReadBack { names, json_tool: matches!(format, Format::Tool(_)) }));
-    Ok(Encoded { body: Bytes::from(Value::Object(body).to_string()), dropped, reader })
+    let headers = if target.carrier == Carrier::Bedrock { bedrock_headers(request, &mut dropped) } else { Vec::new() };
+    Ok(Encoded { body: Bytes::from(Value::Object(body).to_string()), dropped, headers, reader })
+}
+
+/// What InvokeModel takes in headers:
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html>.
+fn bedrock_headers(request: &ir::Request, dropped: &mut Vec<Dropped>) -> Vec<(&'static str, String)> {
+    let tier = request.tier.and_then(Tier::bedrock).map(|tier| ("x-amzn-bedrock-service-tier", tier.to_owned()));
+    let labels = labels::for_bedrock(request, dropped);
+    let labels = (!labels.is_empty()).then(|| ("x-amzn-bedrock-request-metadata", Value::Object(labels).to_string()));
+    tier.into_iter().chain(labels).collect()
+}
+
+/// <https://platform.claude.com/docs/en/api/service-tiers>
+fn service_tier(request: &ir::Request, carrier: Carrier, dropped: &mut Vec<Dropped>) -> Option<Value> {
+    let tier = request.tier?;
+    let mut report = |reason: &str| dropped.push(Dropped::new("service_tier", reason));
+    match (tier, carrier) {
+        (_, Carrier::Bedrock) => return None,
+        (Tier::Standard, Carrier::Direct) => return Some(json!("standard_only")),
+        (Tier::Priority, Carrier::Direct) => {
+            report("Anthropic sells priority ahead of time: it is used where the account has it");
+            return Some(json!("auto"));
+        }
+        (Tier::Standard, Carrier::Vertex) => {}
+        (_, Carrier::Vertex) => report("Claude on Vertex AI has no service tiers"),
+        (_, Carrier::Direct) => report("Anthropic has no such tier"),
+    }
+    None
+}
+
+/// The search that Anthropic does itself; Bedrock has none:
+/// <https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool>.
+fn web_search(request: &ir::Request, carrier: Carrier, format: &Format, dropped: &mut Vec<Dropped>) -> Option<Value> {
+    const NAME: &str = "web_search";
+    let search = request.web_search.as_ref()?;
+    let mut report = |path: String, reason: &str| dropped.push(Dropped::new(path, reason));
+    if carrier == Carrier::Bedrock {
+        report(search.path.clone(), "Claude on Bedrock has no search of the web");
+        return None;
+    }
+    if matches!(format, Format::Tool(_)) || request.tools.iter().any(|tool| tool.name == NAME) {
+        report(search.path.clone(), "beside the other tools of this request Claude cannot search the web");
+        return None;
+    }
+    if search.context.is_some() {
+        report(format!("{}.search_context_size", search.path), "only OpenAI has it");
+    }
+    let mut tool = json!({ "type": "web_search_20250305", "name": NAME });
+    let fields = tool.as_object_mut()?;
+    let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
+    if let Some(most) = search.max_uses {
+        put("max_uses", most.into());
+    }
+    // One list or the other.
+    if !search.allowed.is_empty() {
+        put("allowed_domains", json!(search.allowed));
+    } else if !search.blocked.is_empty() {
+        put("blocked_domains", json!(search.blocked));
+    }
+    if !search.location.is_empty() {
+        let mut place = Map::from_iter([("type".to_owned(), json!("approximate"))]);
+        place.extend(search.location.clone());
+        put("user_location", place.into());
+    }
+    Some(tool)
 }
 
 fn head(target: &Target<'_>, stream: bool) -> Map<String, Value> {
@@ -245,6 +313,7 @@ fn choice(
         return None;
     }
     if request.tools.is_empty() {
+        // Of a history: not to be called again.
         return Some(json!({ "type": "none" }));
     }
     let one_at_a_time = request.parallel_tool_calls == Some(false);
@@ -376,5 +445,8 @@ fn report_foreign(request: &ir::Request, dropped: &mut Vec<Dropped>) {
     }
     if request.seed.is_some() {
         dropped.push(Dropped::new("seed", "Anthropic has no such parameter"));
+    }
+    if request.logprobs.is_some() {
+        dropped.push(Dropped::new("logprobs", "Anthropic tells no log probabilities"));
     }
 }

@@ -9,6 +9,7 @@ mod blocks;
 mod decode;
 mod encode;
 mod object;
+mod own;
 mod plan;
 mod schema;
 mod turns;

@@ -166,7 +166,7 @@ impl Encoder<'_> {
                 Value::Object(result)
             }
             Block::Thinking { .. } | Block::RedactedThinking(_) => return Ok(self.thinking(block, role, path)),
-            Block::CacheMark(_) | Block::Detail { .. } => return Ok(None),
+            Block::CacheMark(_) | Block::Detail { .. } | Block::Citations(_) => return Ok(None),
         }))
     }
 

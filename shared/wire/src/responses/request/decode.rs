@@ -13,8 +13,8 @@ use super::{items, tools};
 use crate::error::WireError;
 use crate::ir::{self, Dropped, Echo};
 use crate::openai::fields::{Path, array, object, string, unsigned};
-use crate::openai::settings::{Settings, fields_of, output_format, unknown};
-use crate::openai::tools::decode_choice;
+use crate::openai::settings::{Settings, fields_of, labels, output_format, unknown};
+use crate::openai::tools::{Tools, decode_choice};
 
 /// What an answer repeats as the client said it: <https://platform.openai.com/docs/api-reference/responses/object>.
 const REPEATED: [&str; 16] = [
@@ -68,8 +68,8 @@ impl Decoder {
             "input" => self.input = Some(value),
             "instructions" => request.system.insert(0, ir::Block::Text(string(value, &path)?)),
             "tools" => {
-                let mut tools = tools::Tools { forms: &mut self.echo.tools, unmapped: &mut request.unmapped };
-                request.tools = tools.decode(array(value, &path)?, &path)?;
+                let mut tools = Tools { forms: &mut self.echo.tools, unmapped: &mut request.unmapped };
+                request.tools = tools.decode(array(value, &path)?, &path, &mut request.web_search)?;
             }
             "tool_choice" => {
                 let (choice, allowed) = decode_choice(value, &path, &tools::name)?;
@@ -79,7 +79,13 @@ impl Decoder {
             "max_output_tokens" => request.max_output_tokens = Some(unsigned(&value, &path)?),
             "text" => self.text(value, &path)?,
             "reasoning" => self.reasoning(value, &path)?,
-            "include" => include(value, &path, &mut request.unmapped)?,
+            "include" => include(value, &path, request)?,
+            "top_logprobs" => {
+                let count = unsigned(&value, &path)?;
+                request.logprobs = (count > 0).then_some(count).or(request.logprobs);
+            }
+            // The answer repeats it.
+            "metadata" => request.metadata = labels(&value),
             _ => rest(key, &value, &path, &mut request.unmapped)?,
         }
         Ok(())
@@ -137,12 +143,19 @@ impl Decoder {
 }
 
 /// More of the answer than is there by itself. Reasoning always comes with what the next turn needs.
-fn include(value: Value, path: &Path<'_>, unmapped: &mut Vec<Dropped>) -> Result<(), WireError> {
+fn include(value: Value, path: &Path<'_>, request: &mut ir::Request) -> Result<(), WireError> {
     for (index, item) in array(value, path)?.into_iter().enumerate() {
         let path = path.index(index);
         let wanted = string(item, &path)?;
-        if wanted != "reasoning.encrypted_content" {
-            unmapped.push(Dropped::new(path.to_string(), format!("an answer of this model has no {wanted}")));
+        match wanted.as_str() {
+            "reasoning.encrypted_content" => {}
+            "message.output_text.logprobs" => {
+                request.logprobs.get_or_insert(0);
+            }
+            _ => {
+                let reason = format!("an answer of this model has no {wanted}");
+                request.unmapped.push(Dropped::new(path.to_string(), reason));
+            }
         }
     }
     Ok(())
@@ -164,12 +177,8 @@ fn rest(key: &str, value: &Value, path: &Path<'_>, unmapped: &mut Vec<Dropped>) 
             let message = "this model answers while the client waits; leave background out";
             return Err(WireError::unsupported(path.to_string(), message));
         }
-        // The answer repeats it, and there is no other use of it.
-        "metadata" => return Ok(()),
         "store" if value == false => return Ok(()),
         "store" => "the provider of this model keeps no responses",
-        "top_logprobs" if value == 0 => return Ok(()),
-        "top_logprobs" => "a translated answer has no log probabilities",
         "truncation" if value == "disabled" => return Ok(()),
         "truncation" => "only OpenAI's Responses API shortens conversations; one that is too long is refused",
         "max_tool_calls" => "it counts calls of hosted tools, which this model does not have",

@@ -11,8 +11,10 @@ use crate::codec::{Encoded, Target};
 use crate::error::WireError;
 use crate::ir::{Block, Dropped, OutputFormat, Request, ThinkingMode};
 use crate::names::ToolNames;
-use crate::openai::encode::{effort, losses, names, sampled, schema_name, settings, tool_choice, user};
-use crate::openai::model::Family;
+use crate::openai::encode::{
+    effort, logprobs, losses, names, sampled, schema_name, settings, tool_choice, user, web_search,
+};
+use crate::openai::model::{Family, is_openais};
 use crate::responses::stream;
 
 /// OpenAI refuses a smaller cap.
@@ -26,6 +28,8 @@ pub fn encode_request(request: &Request, target: &Target<'_>) -> Result<Encoded,
         names: names(),
         dropped: losses(request),
         openai: Map::new(),
+        include: Vec::new(),
+        model: target.model,
         out: Map::new(),
     };
     encoder.openai = settings(request, target.model, encoder.family, &mut encoder.dropped);
@@ -42,7 +46,12 @@ pub fn encode_request(request: &Request, target: &Target<'_>) -> Result<Encoded,
     encoder.format();
     encoder.rest();
     let body = Value::Object(encoder.out).to_string();
-    Ok(Encoded { body: body.into(), dropped: encoder.dropped, reader: stream::reader(encoder.names) })
+    Ok(Encoded {
+        body: body.into(),
+        dropped: encoder.dropped,
+        headers: Vec::new(),
+        reader: stream::reader(encoder.names),
+    })
 }
 
 /// Cache marks have no place in it: what stands before the first turn is cached by itself.
@@ -62,6 +71,9 @@ struct Encoder<'a> {
     dropped: Vec<Dropped>,
     /// What only OpenAI's own models take, until it has its place.
     openai: Map<String, Value>,
+    /// More of the answer than it has by itself.
+    include: Vec<&'static str>,
+    model: &'a str,
     out: Map<String, Value>,
 }
 
@@ -91,7 +103,7 @@ impl Encoder<'_> {
         let mut tools: Vec<Value> = tools.collect();
         let named = |name: &str| json!({"type": "function", "name": names.encode(name)});
         let choice = tool_choice(self.request, &mut self.dropped, named);
-        tools.extend(self.openai.shift_remove("web_search_options").as_ref().map(web_search));
+        tools.extend(self.web_search());
         if tools.is_empty() {
             return;
         }
@@ -102,6 +114,26 @@ impl Encoder<'_> {
         if let Some(parallel) = self.request.parallel_tool_calls {
             self.set("parallel_tool_calls", parallel);
         }
+    }
+
+    fn web_search(&mut self) -> Option<Value> {
+        let search = self.request.web_search.as_ref()?;
+        if !is_openais(self.model) {
+            self.drop(&search.path, "this model is not known to search the web");
+            return None;
+        }
+        let mut tool = Map::from_iter([("type".to_owned(), Value::from("web_search"))]);
+        tool.extend(web_search(search, false));
+        if !search.allowed.is_empty() {
+            tool.insert("filters".to_owned(), json!({ "allowed_domains": search.allowed }));
+        }
+        if !search.blocked.is_empty() {
+            self.drop(&format!("{}.blocked_domains", search.path), "OpenAI has only a list of those that are allowed");
+        }
+        if let Some(most) = search.max_uses {
+            self.set("max_tool_calls", most);
+        }
+        Some(tool.into())
     }
 
     /// A client that asked to think gets to see it, as a summary.
@@ -115,7 +147,7 @@ impl Encoder<'_> {
             if shown {
                 reasoning.insert("summary".to_owned(), "auto".into());
             }
-            self.set("include", vec!["reasoning.encrypted_content"]);
+            self.include.push("reasoning.encrypted_content");
         }
         if !reasoning.is_empty() {
             self.set("reasoning", reasoning);
@@ -134,6 +166,12 @@ impl Encoder<'_> {
             ("frequency_penalty", self.request.frequency_penalty),
             ("presence_penalty", self.request.presence_penalty),
         ];
+        if let Some(others) = logprobs(self.request, samples, &mut self.dropped) {
+            self.include.push("message.output_text.logprobs");
+            if others > 0 {
+                self.set("top_logprobs", others);
+            }
+        }
         for (key, value) in penalties {
             if value.is_some_and(|value| value != 0.0) {
                 self.drop(key, "the Responses API has no such field");
@@ -188,29 +226,14 @@ impl Encoder<'_> {
         if self.request.stream {
             self.set("stream", true);
         }
+        if !self.include.is_empty() {
+            let include = std::mem::take(&mut self.include);
+            self.set("include", include);
+        }
         self.set("store", false);
         let mut openai = std::mem::take(&mut self.openai);
         // It stands there for every client's user.
         openai.shift_remove("safety_identifier");
         self.out.extend(openai);
     }
-}
-
-/// Chat completions' `web_search_options` as the tool, whose place of the user is flat.
-fn web_search(options: &Value) -> Value {
-    let mut tool = Map::new();
-    tool.insert("type".to_owned(), "web_search".into());
-    for (key, value) in options.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
-        let value = match (key.as_str(), value.get("approximate").and_then(Value::as_object)) {
-            ("user_location", Some(place)) => {
-                let mut location = Map::new();
-                location.insert("type".to_owned(), "approximate".into());
-                location.extend(place.clone());
-                Value::Object(location)
-            }
-            _ => value.clone(),
-        };
-        tool.insert(key.clone(), value);
-    }
-    Value::Object(tool)
 }

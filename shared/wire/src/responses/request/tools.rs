@@ -6,35 +6,34 @@
 //! | `namespace` | its functions, each named `<namespace>__<name>` |
 //! | `custom` (free text) | a function with one text, `input`; a grammar is in its description, and reported: nobody enforces it |
 //! | `local_shell`, `shell`, `apply_patch` | a function with the fields of the call's `action` or `operation` (`own.rs`) |
-//! | a tool that OpenAI runs (`web_search`, `mcp`, `shell` in a container, ...) | left out, and reported; to force the call of one is refused |
+//! | `web_search` | the provider's own search of the web, where it has one |
+//! | a tool that OpenAI runs (`file_search`, `mcp`, `shell` in a container, ...) | left out, and reported; to force the call of one is refused |
 //! | any other | refused |
 //!
 //! What the model calls is written back in the client's form ([`ToolForm`]).
 
-use std::collections::BTreeMap;
-
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::own;
 use crate::error::WireError;
-use crate::ir::{Dropped, Tool, ToolForm};
+use crate::ir::{Dropped, Tool, ToolForm, WebSearch};
 use crate::openai::fields::{Path, array, object, string};
-use crate::openai::settings::unknown;
-use crate::openai::tools::{function, name_of};
+use crate::openai::settings::web_search;
+use crate::openai::tools::{Tools, function, name_of};
 
 /// The name of a namespace's function.
 pub(super) fn member_name(namespace: &str, name: &str) -> String {
     format!("{namespace}__{name}")
 }
 
-/// Reads tools, and keeps what they are for the client.
-pub(super) struct Tools<'a> {
-    pub(super) forms: &'a mut BTreeMap<String, ToolForm>,
-    pub(super) unmapped: &'a mut Vec<Dropped>,
-}
-
 impl Tools<'_> {
-    pub(super) fn decode(&mut self, items: Vec<Value>, path: &Path<'_>) -> Result<Vec<Tool>, WireError> {
+    /// `search`: where the provider's own search goes.
+    pub(super) fn decode(
+        &mut self,
+        items: Vec<Value>,
+        path: &Path<'_>,
+        search: &mut Option<WebSearch>,
+    ) -> Result<Vec<Tool>, WireError> {
         let mut tools = Vec::with_capacity(items.len());
         for (index, item) in items.into_iter().enumerate() {
             let path = path.index(index);
@@ -51,6 +50,11 @@ impl Tools<'_> {
                     }
                     self.forms.extend(own::form(own).map(|form| (own.to_owned(), form)));
                     tools.push(own::tool(own));
+                }
+                // The preview's name is that with a date.
+                hosted if hosted.starts_with("web_search") && search.is_none() => {
+                    fields.shift_remove("search_content_types");
+                    *search = Some(web_search(fields, &path, self.unmapped)?);
                 }
                 hosted if is_hosted(hosted) => {
                     let reason = "only OpenAI's Responses API runs this tool; the model is not offered it";
@@ -94,51 +98,6 @@ impl Tools<'_> {
             tools.push(tool);
         }
         Ok(tools)
-    }
-
-    fn custom(&mut self, fields: Map<String, Value>, path: &Path<'_>) -> Result<Tool, WireError> {
-        let (mut name, mut description, mut grammar) = (None, String::new(), None);
-        for (key, value) in fields {
-            let path = path.key(&key);
-            match key.as_str() {
-                _ if value.is_null() => {}
-                "name" => name = Some(string(value, &path)?),
-                "description" => description = string(value, &path)?,
-                "format" => grammar = self.grammar(object(value, &path)?, &path)?,
-                "defer_loading" => {}
-                _ => self.unmapped.push(unknown(&path)),
-            }
-        }
-        if let Some(grammar) = grammar {
-            if !description.is_empty() {
-                description.push_str("\n\n");
-            }
-            description.push_str(&grammar);
-        }
-        let name = name.ok_or_else(|| path.missing("name"))?;
-        self.forms.insert(name.clone(), ToolForm::Custom);
-        let input = json!({"type": "string", "description": "The tool's whole input, as plain text"});
-        let schema = json!({"type": "object", "properties": {"input": input}, "required": ["input"], "additionalProperties": false});
-        let description = Some(description).filter(|text| !text.is_empty());
-        Ok(Tool { name, description, schema, strict: None, cache: None })
-    }
-
-    fn grammar(&mut self, mut fields: Map<String, Value>, path: &Path<'_>) -> Result<Option<String>, WireError> {
-        let kind = fields.shift_remove("type").ok_or_else(|| path.missing("type"))?;
-        match string(kind, &path.key("type"))?.as_str() {
-            "text" => Ok(None),
-            "grammar" => {
-                let mut text = |key: &str| {
-                    let value = fields.shift_remove(key).ok_or_else(|| path.missing(key))?;
-                    string(value, &path.key(key))
-                };
-                let (syntax, definition) = (text("syntax")?, text("definition")?);
-                let reason = "this model is told of the grammar in the tool's description, and nothing enforces it";
-                self.unmapped.push(Dropped::new(path.to_string(), reason));
-                Ok(Some(format!("The input must follow this {syntax} grammar:\n{definition}")))
-            }
-            other => Err(path.key("type").invalid(format!("expected \"text\" or \"grammar\", got {other:?}"))),
-        }
     }
 }
 

@@ -91,7 +91,7 @@ impl Turns<'_> {
                     None => self.thinking.get_or_insert_with(|| (path(), 0)).1 += 1,
                 },
                 Block::RedactedThinking(_) => self.thinking.get_or_insert_with(|| (path(), 0)).1 += 1,
-                Block::CacheMark(_) | Block::Detail { .. } => {}
+                Block::CacheMark(_) | Block::Detail { .. } | Block::Citations(_) => {}
                 Block::Image(_) | Block::Document { .. } | Block::Audio { .. } | Block::ToolResult { .. } => {
                     let reason = "an assistant message holds text and calls only";
                     self.dropped.push(Dropped::new(path(), reason));
@@ -117,7 +117,7 @@ impl Turns<'_> {
                     json!({"type": "input_audio", "input_audio": {"data": data, "format": format}})
                 }
                 Block::ToolResult { .. } => continue,
-                Block::Detail { .. } => continue,
+                Block::Detail { .. } | Block::Citations(_) => continue,
                 Block::CacheMark(_) => {
                     if let Some(Value::Object(last)) = parts.last_mut().filter(|_| self.breakpoints) {
                         last.insert("prompt_cache_breakpoint".to_owned(), json!({"mode": "explicit"}));

@@ -8,9 +8,10 @@
 //!    [`Event::Fault`], and nothing follows. Bytes that end without any of them are [`WireError::Incomplete`].
 
 use crate::error::WireError;
-use crate::ir::{self, BlockKind, Delta, Event, StopReason};
+use crate::ir::{self, BlockKind, Delta, Event, StopReason, Usage};
 use crate::names::ToolNames;
-use crate::openai::usage::usage_of;
+use crate::openai::cited::citation_of;
+use crate::openai::usage::usage_and_tier;
 use crate::reading::{Blocks, EventReader};
 use crate::responses::error::fault_of_event;
 use crate::responses::response::{decode, signature_of, stop_of};
@@ -116,7 +117,17 @@ impl Reader {
         let refusal = Source::Refusal { item, part };
         let delta = event.delta.unwrap_or_default();
         match event.kind.as_deref().unwrap_or_default() {
-            "response.output_text.delta" => self.piece(text, Delta::Text(delta), out),
+            "response.output_text.delta" => {
+                if !event.logprobs.is_empty() {
+                    self.piece(text, Delta::Logprobs(event.logprobs), out);
+                }
+                self.piece(text, Delta::Text(delta), out);
+            }
+            "response.output_text.annotation.added" => {
+                if let (Some(source), Some(index)) = (citation_of(&event.annotation), self.blocks.open(text)) {
+                    out.push(Event::Delta { index, delta: Delta::Citation(source) });
+                }
+            }
             "response.output_text.done" => self.whole(text, Delta::Text(event.text.unwrap_or_default()), out),
             "response.refusal.delta" => self.piece(refusal, Delta::Text(delta), out),
             "response.refusal.done" => self.whole(refusal, Delta::Text(event.refusal.unwrap_or_default()), out),
@@ -276,8 +287,8 @@ impl Reader {
 }
 
 fn report_usage(response: &AnswerIn, out: &mut Vec<Event>) {
-    let usage = usage_of(&response.usage);
-    if usage.is_reported() {
+    let usage = usage_and_tier(&response.usage, response.service_tier.as_deref());
+    if usage != Usage::default() {
         out.push(Event::Usage(usage));
     }
 }

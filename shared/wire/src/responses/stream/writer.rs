@@ -16,10 +16,12 @@ use serde_json::{Map, Value, json};
 
 use crate::codec::{Seed, StreamWriter};
 use crate::ir::{BlockKind, Delta, Echo, Fault, Stop, ToolForm, Usage};
+use crate::openai::cited::annotation;
+use crate::openai::tools::custom_input;
 use crate::responses::error::{error_json, write_fault};
 use crate::responses::reasoning::{seal_redacted, seal_signature};
 use crate::responses::response::{Answer, Ending, answer_id};
-use crate::responses::types::{Item, ItemKind, custom_input};
+use crate::responses::types::{Item, ItemKind};
 use crate::sse::write_event;
 
 /// Writes a stream for a client.
@@ -34,6 +36,8 @@ pub struct Writer {
     /// By index: what a block is, and its item once it has one.
     blocks: Vec<(Waiting, Option<usize>)>,
     items: Vec<Item>,
+    /// Go with the text that comes next.
+    logprobs: Vec<Value>,
     usage: Usage,
     stop: Stop,
 }
@@ -60,6 +64,7 @@ impl Writer {
             sequence: 0,
             blocks: Vec::new(),
             items: Vec::new(),
+            logprobs: Vec::new(),
             usage: Usage::default(),
             stop: Stop::default(),
         }
@@ -220,12 +225,14 @@ impl StreamWriter for Writer {
             return;
         }
         let Some(at) = self.item_of(block, out) else { return };
-        let Some(Item { id, kind }) = self.items.get_mut(at) else { return };
+        let Some(Item { id, kind, annotations, logprobs }) = self.items.get_mut(at) else { return };
         let place = json!({"item_id": id, "output_index": at});
         match (delta, kind) {
             (Delta::Text(more), ItemKind::Text(text)) => {
                 text.push_str(more);
-                let fields = with(place, json!({"content_index": 0, "delta": more, "logprobs": []}));
+                let of_piece = std::mem::take(&mut self.logprobs);
+                let fields = with(place, json!({"content_index": 0, "delta": more, "logprobs": of_piece}));
+                logprobs.extend(of_piece);
                 self.emit("response.output_text.delta", fields, out);
             }
             (Delta::Text(more), ItemKind::Refusal(text)) => {
@@ -255,6 +262,14 @@ impl StreamWriter for Writer {
                     self.emit("response.function_call_arguments.delta", fields, out);
                 }
             }
+            (Delta::Logprobs(more), _) => self.logprobs.extend(more.iter().cloned()),
+            (Delta::Citation(source), ItemKind::Text(_)) => {
+                let annotation = annotation(source, 0, false);
+                let number =
+                    json!({"content_index": 0, "annotation_index": annotations.len(), "annotation": annotation});
+                annotations.push(annotation);
+                self.emit("response.output_text.annotation.added", with(place, number), out);
+            }
             // A reader that gives such events breaks the agreement of `Event`.
             _ => {}
         }
@@ -262,12 +277,12 @@ impl StreamWriter for Writer {
 
     fn block_stop(&mut self, block: usize, out: &mut Vec<u8>) {
         let Some((_, Some(at))) = self.blocks.get(block).copied() else { return };
-        let Some(Item { id, kind }) = self.items.get(at) else { return };
+        let Some(Item { id, kind, logprobs, .. }) = self.items.get(at) else { return };
         let place = json!({"item_id": id, "output_index": at});
         let part = self.items.get(at).and_then(Item::part);
         match kind {
             ItemKind::Text(text) => {
-                let fields = with(place.clone(), json!({"content_index": 0, "text": text, "logprobs": []}));
+                let fields = with(place.clone(), json!({"content_index": 0, "text": text, "logprobs": logprobs}));
                 self.emit("response.output_text.done", fields, out);
                 self.emit("response.content_part.done", with(place, json!({"content_index": 0, "part": part})), out);
             }
@@ -296,7 +311,8 @@ impl StreamWriter for Writer {
         let ending = Ending::of(stop, &self.items);
         for at in 0..self.items.len() {
             let last = at + 1 == self.items.len();
-            let Some(Item { id, kind: ItemKind::Call { arguments, form, name, .. } }) = self.items.get_mut(at) else {
+            let Some(Item { id, kind: ItemKind::Call { arguments, form, name, .. }, .. }) = self.items.get_mut(at)
+            else {
                 continue;
             };
             if arguments.trim().is_empty() {
