@@ -100,6 +100,13 @@ async fn decode(asked: &Asked<'_>, body: Body, books: &mut Books, deadline: Inst
             .map(|count| Unary::Count(Box::new(count))),
         _ => embed::Request::decode(body).map(Unary::Embed),
     };
+    // Counted is what would be sent.
+    let unary = match (unary, asked.app.chains.amendments()) {
+        (Ok(Unary::Count(count)), Some(amendments)) => {
+            count.amended(amendments).map(|count| Unary::Count(Box::new(count)))
+        }
+        (unary, _) => unary,
+    };
     let unary = unary.map_err(WireError::into_fault)?;
     books.asked_for(unary.model());
     Ok(unary)

@@ -107,6 +107,10 @@ impl<'a> Builder<'a> {
                 tollgate_config::Provider::Copilot(_) => &token::EDITOR,
                 _ => &[],
             },
+            pictures: match &entry.provider {
+                tollgate_config::Provider::Copilot(_) => Some(token::VISION),
+                _ => None,
+            },
             refuses: match &entry.provider {
                 tollgate_config::Provider::Custom(custom) => custom.preset.map_or(&[], |preset| preset.facts().refuses),
                 _ => &[],

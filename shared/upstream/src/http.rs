@@ -54,6 +54,8 @@ pub(crate) struct HttpTransport {
     pub(crate) upgrading: reqwest::Client,
     /// Headers that the provider wants in every request.
     pub(crate) headers: &'static [(&'static str, &'static str)],
+    /// A header that it wants in every request that shows the model a picture.
+    pub(crate) pictures: Option<(&'static str, &'static str)>,
     /// Top-level fields of a body that the provider refuses.
     pub(crate) refuses: &'static [&'static str],
     pub(crate) connect_timeout: Duration,
@@ -133,6 +135,9 @@ impl HttpTransport {
         let address = address.ok_or_else(|| TransportError::Connect("the provider has no such endpoint".to_owned()))?;
         let mut request = Request::new(Method::POST, address.of(call.model, call.stream)?);
         *request.headers_mut() = headers(call);
+        if let Some((name, value)) = self.pictures.filter(|_| holds_picture(&call.body)) {
+            request.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
         *request.body_mut() = Some(without(self.refuses, &call.body).into());
         Ok(request)
     }
@@ -159,6 +164,11 @@ fn headers(call: &Call<'_>) -> HeaderMap {
         }
     }
     headers
+}
+
+/// In any dialect's words for one; a text that quotes them is taken for one, too, which does no harm.
+fn holds_picture(body: &[u8]) -> bool {
+    ["\"image_url\"", "\"input_image\"", "\"image\""].iter().any(|word| json::mentions(body, word))
 }
 
 /// The body without these fields.

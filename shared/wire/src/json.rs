@@ -117,6 +117,11 @@ pub fn kept(body: &[u8], first: &str, keep: &dyn Fn(&str) -> bool) -> Result<Byt
     Ok(out.into())
 }
 
+/// Does this stand in it, anywhere?
+pub fn mentions(body: &[u8], word: &str) -> bool {
+    memchr::memmem::find(body, word.as_bytes()).is_some()
+}
+
 /// What kind of JSON value a text is, for error messages.
 pub fn kind(value: &str) -> &'static str {
     match value.as_bytes().first() {

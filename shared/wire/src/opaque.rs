@@ -105,6 +105,8 @@ pub struct Detector {
 enum Form {
     Json(Vec<u8>),
     Events(SseParser),
+    /// A transcript, perhaps with times: its end.
+    Cues(Vec<u8>),
     /// Sound, images, files; or too large.
     Other,
 }
@@ -129,6 +131,7 @@ impl Detector {
         let form = match kind.as_str() {
             "text/event-stream" => Form::Events(SseParser::new()),
             "application/json" => Form::Json(Vec::new()),
+            "text/plain" | "text/vtt" | "application/x-subrip" => Form::Cues(Vec::new()),
             _ => Form::Other,
         };
         Self { form, usage: Usage::default(), model: None }
@@ -149,6 +152,11 @@ impl Detector {
                     found.push(event.data().into_owned());
                 }
             }
+            Form::Cues(end) => {
+                end.extend_from_slice(bytes);
+                let over = end.len().saturating_sub(MAX_CUE_BYTES);
+                end.drain(..over);
+            }
             Form::Other => {}
         }
         for data in found {
@@ -161,6 +169,10 @@ impl Detector {
         let last = match &mut self.form {
             Form::Json(body) => std::mem::take(body),
             Form::Events(parser) => parser.finish().map(|event| event.data().into_owned()).unwrap_or_default(),
+            Form::Cues(end) => {
+                self.usage.seconds = last_cue(end);
+                Vec::new()
+            }
             Form::Other => Vec::new(),
         };
         self.look_at(&last);
@@ -193,6 +205,22 @@ impl Detector {
             self.usage.update(&duration(usage));
         }
     }
+}
+
+/// A cue of a transcript is shorter.
+const MAX_CUE_BYTES: usize = 4096;
+
+/// Where the last cue of subtitles ends, in seconds: nearly the length of what was heard, which such an answer does not say. SubRip has
+/// `00:01:02,345 --> 00:01:04,000`, WebVTT a point for the comma and may leave out the hours.
+fn last_cue(text: &[u8]) -> Option<u64> {
+    let line = text.get(memmem::rfind(text, b"-->")? + 3..)?;
+    let time = line.split(|byte| *byte == b'\n').next().and_then(|line| std::str::from_utf8(line).ok())?;
+    let mut seconds = 0.0;
+    for part in time.split_whitespace().next()?.split(':') {
+        seconds =
+            seconds * 60.0 + part.replace(',', ".").parse::<f64>().ok().filter(|part| (0.0..1e4).contains(part))?;
+    }
+    Usage::of_seconds(seconds).seconds
 }
 
 /// Of a transcription that is paid by its length: <https://platform.openai.com/docs/api-reference/audio/verbose-json-object>.
@@ -292,5 +320,21 @@ mod tests {
         ] {
             assert!(!detected(kind, text).is_reported(), "{text}");
         }
+    }
+
+    #[test]
+    fn subtitles_say_how_long_what_was_heard_is_and_a_bare_text_does_not() {
+        let found = |kind: &str, text: &str| {
+            let mut detector = Detector::new(Some(kind));
+            text.as_bytes().chunks(7).for_each(|piece| detector.push(piece));
+            detector.finish().0.seconds
+        };
+        let subrip = "1\n00:00:00,000 --> 00:00:03,500\nHi.\n\n2\n00:01:02,000 --> 01:01:04,250\nÄ: that is all.\n";
+        assert_eq!(found("text/plain; charset=utf-8", subrip), Some(3665));
+        assert_eq!(found("text/vtt", "WEBVTT\n\n00:00.000 --> 00:02.000 align:start\nHi."), Some(2));
+        for text in ["Hi.", "an arrow --> here", "x --> -1:00", "x --> 99999999999:00", "-->", ""] {
+            assert_eq!(found("text/plain", text), None, "{text}");
+        }
+        assert_eq!(found("text/html", subrip), None);
     }
 }

@@ -45,6 +45,23 @@ async fn a_host_that_is_configured_stays() {
 }
 
 #[tokio::test]
+async fn a_request_that_shows_a_picture_says_so_in_a_header_and_no_other_does() {
+    let api = Server::start(|_, _| Say::ok(CHAT)).await;
+    let github = Server::start(|_, _| Say::ok(r#"{"token":"t","expires_at":4102444800}"#)).await;
+    let token = Secret::new("gho_secret");
+    let chains = copilot(&github, &token, &format!(", baseUrl: '{}'", api.url));
+    let seen = r#"{"model":"gpt-4.1","messages":[{"role":"user","content":[{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}]}"#;
+    let read = r#"{"model":"gpt-4.1","messages":[{"role":"user","content":"what is an image_url?"}]}"#;
+    for body in [seen, read] {
+        let inbound = Inbound::decode(Dialect::Chat, body.into(), Vec::new()).unwrap();
+        super::body(ask_with(&chains, Dialect::Chat, "gpt-4.1", &inbound).await);
+    }
+    let headers: Vec<String> =
+        api.seen("/").iter().map(|seen| seen.header("copilot-vision-request").to_owned()).collect();
+    assert_eq!(headers, ["true", ""]);
+}
+
+#[tokio::test]
 async fn a_newer_model_is_asked_in_the_responses_api_whatever_the_client_speaks() {
     let api = Server::start(|_, _| Say::ok(RESPONSE)).await;
     let github = Server::start(|_, _| Say::ok(r#"{"token":"t","expires_at":4102444800}"#)).await;

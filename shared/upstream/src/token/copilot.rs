@@ -56,6 +56,10 @@ impl Copilot {
     }
 }
 
+/// Without it Copilot refuses a request that shows a picture (`missing required Copilot-Vision-Request header for vision requests`); the editor sends it with
+/// those: <https://github.com/microsoft/vscode/issues/292901>, <https://github.com/zed-industries/zed/pull/33552>.
+pub(crate) const VISION: (&str, &str) = ("copilot-vision-request", "true");
+
 /// Who asks. Copilot answers to editors that it knows.
 pub(crate) const EDITOR: [(&str, &str); 4] = [
     ("copilot-integration-id", "vscode-chat"),

@@ -23,7 +23,7 @@ use crate::aws::Boxed;
 use crate::error::TransportError;
 use crate::secrets::Secrets;
 
-pub(crate) use copilot::{Copilot, EDITOR};
+pub(crate) use copilot::{Copilot, EDITOR, VISION};
 pub(crate) use entra::Entra;
 pub(crate) use google::Google;
 

@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::upstream::MESSAGES;
+use crate::amend::Amendments;
 use crate::codec::Dialect;
 use crate::error::WireError;
 use crate::exchange::Inbound;
@@ -67,6 +69,18 @@ impl Request {
     #[must_use]
     pub fn with(&self, inbound: Inbound) -> Self {
         Self { inbound, client: self.client, answerable: OnceLock::new() }
+    }
+
+    /// The same with what the configuration puts into every request. Of the settings among it only those that a count takes: another is refused.
+    pub fn amended(&self, amendments: &Amendments) -> Result<Self, WireError> {
+        let body = self.inbound.body();
+        let amended = amendments.apply(self.client, body)?;
+        if self.client != Dialect::Messages {
+            return Ok(self.with(self.inbound.with_body(amended)?));
+        }
+        let said = json::members(body)?;
+        let kept = json::kept(&amended, "", &|key| MESSAGES.contains(&key) || said.iter().any(|own| own.key == key))?;
+        Ok(self.with(self.inbound.with_body(kept)?))
     }
 
     /// The conversation as one that could be answered: what is translated.

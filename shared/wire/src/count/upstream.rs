@@ -13,7 +13,7 @@ use crate::messages::vertex;
 use crate::unary::{Service, Way};
 
 /// All that Anthropic's count takes; another field is refused.
-const MESSAGES: [&str; 8] =
+pub(super) const MESSAGES: [&str; 8] =
     ["cache_control", "messages", "model", "output_config", "system", "thinking", "tool_choice", "tools"];
 /// All that CountTokens takes of a Converse body:
 /// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseTokensRequest.html>.

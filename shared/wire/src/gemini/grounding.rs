@@ -60,7 +60,7 @@ mod tests {
         });
         let sources = citations(&found, text, 0);
         let expected = Citation { url: "https://e.org/z".to_owned(), title: Some("Z".to_owned()), start: 0, end: 6 };
-        assert_eq!(sources, [expected.clone()]);
+        assert_eq!(sources, std::slice::from_ref(&expected));
         assert_eq!(metadata(&[(0, expected)], text), found);
     }
 

@@ -93,7 +93,8 @@ fn a_search_of_the_web_is_each_providers_own() {
 fn claudes_search_reaches_openai_with_its_bounds() {
     let tool =
         json!({"type": "web_search_20250305", "name": "web_search", "max_uses": 3, "allowed_domains": ["a.example"]});
-    let body = json!({"model": "m", "max_tokens": 99, "messages": [{"role": "user", "content": "Hi"}], "tools": [tool]});
+    let body =
+        json!({"model": "m", "max_tokens": 99, "messages": [{"role": "user", "content": "Hi"}], "tools": [tool]});
     let started = start(Dialect::Messages, &body, &OPENAI);
     let sent = sent(&started);
     assert_eq!(sent["tools"], json!([{"type": "web_search", "filters": {"allowed_domains": ["a.example"]}}]));

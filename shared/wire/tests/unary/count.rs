@@ -249,3 +249,21 @@ fn a_wrong_request_is_told_where() {
         assert_eq!(gemini(body).unwrap_err().to_string(), message, "{body}");
     }
 }
+
+#[test]
+fn what_the_configuration_puts_into_requests_is_counted_and_settings_that_no_count_takes_are_not_sent() {
+    use tollgate_wire::amend::{Amendments, Prompt, PromptRole};
+    let amendments = Amendments {
+        defaults: vec![("temperature".to_owned(), json!(0.5)), ("tools".to_owned(), json!([]))],
+        prepend: vec![Prompt { role: PromptRole::System, content: "HOUSE RULES".to_owned() }],
+        ..Amendments::default()
+    };
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#;
+    let count = Request::decode(Dialect::Messages, Bytes::from_static(body.as_bytes()), Vec::new()).unwrap();
+    let amended: Value = serde_json::from_slice(count.amended(&amendments).unwrap().body()).unwrap();
+    assert!(amended["system"].to_string().contains("HOUSE RULES"), "{amended}");
+    assert_eq!((amended.get("temperature"), &amended["tools"]), (None, &json!([])));
+    let count = Request::by_path(Bytes::from_static(GEMINI[2].as_bytes()), "m".to_owned()).unwrap();
+    let amended = count.amended(&amendments).unwrap();
+    assert!(String::from_utf8_lossy(amended.body()).contains("HOUSE RULES"));
+}
