@@ -105,6 +105,7 @@ async fn one(app: &App, limiter: &Limiter, report: &Report, now: SystemTime) -> 
         prompt: Prompt::default(),
         max_output_tokens: None,
         choices: 1,
+        service: None,
         deadline: now,
         what: What::Spend,
         external_id: Some(&report.request_id),
@@ -130,7 +131,7 @@ fn spent(book: &PriceBook, configured: Option<&str>, report: &Report) -> Spent {
     for model in models {
         for kind in kinds(book, report.provider.as_deref(), configured, model) {
             let Some(price) = book.find(kind, model) else { continue };
-            let cost = price.cost_nano_usd(&report.usage);
+            let cost = price.cost_nano_usd(kind, &report.usage);
             if best.is_none_or(|(dearest, ..)| cost > dearest) {
                 best = Some((cost, kind, model));
             }

@@ -276,6 +276,7 @@ pub async fn respond(
         max_output_tokens: None,
         choices: 1,
         deadline: pipeline::deadline(app, parts),
+        service: None,
         background: false,
         what: What::Request,
         free: true,

@@ -14,7 +14,7 @@ use tollgate_limits::{
 use tollgate_upstream::{Attempt, Work};
 use tollgate_wire::codec::Dialect;
 use tollgate_wire::exchange::State;
-use tollgate_wire::ir::{Fault, FaultKind, Usage};
+use tollgate_wire::ir::{Fault, FaultKind, Tier, Usage};
 use tollgate_wire::unary::Unary;
 
 use crate::app::App;
@@ -89,6 +89,8 @@ pub struct Request {
     pub choices: u64,
     /// When it is over at the latest.
     pub deadline: Instant,
+    /// The service tier that it asks for.
+    pub service: Option<Tier>,
     /// It is answered in the background.
     pub background: bool,
     /// What of it is limited.
@@ -107,6 +109,7 @@ impl Request {
             max_output_tokens: Some(0),
             choices: 1,
             deadline,
+            service: None,
             background: false,
             what: What::All,
             free: false,
@@ -116,7 +119,15 @@ impl Request {
                 let envelope = inbound.envelope();
                 let (max_output_tokens, choices) = (envelope.max_output_tokens, envelope.choices);
                 let background = envelope.background.is_some();
-                Self { prompt: limiter.prompt(inbound.body()), max_output_tokens, choices, background, ..request }
+                let service = envelope.tier;
+                Self {
+                    prompt: limiter.prompt(inbound.body()),
+                    max_output_tokens,
+                    choices,
+                    service,
+                    background,
+                    ..request
+                }
             }
             // No provider takes money for a count.
             Work::Unary(Unary::Count(_)) => Self { what: What::Request, free: true, ..request },
@@ -169,6 +180,7 @@ async fn reserve(app: App, request: Request) -> Result<Option<Meter>, Denied> {
         prompt: request.prompt,
         max_output_tokens: request.max_output_tokens,
         choices: request.choices,
+        service: request.service,
         deadline: now + request.deadline.saturating_duration_since(Instant::now()),
         what: request.what,
         external_id: None,

@@ -136,6 +136,7 @@ fn reservation(
         max_output_tokens: None,
         choices: 1,
         deadline,
+        service: None,
         background: false,
         // A request that names no model costs nothing that could be priced before it is answered.
         what: if asked.detect && !model.is_empty() { What::All } else { What::Request },

@@ -142,6 +142,7 @@ pub async fn respond(
         max_output_tokens: None,
         choices: 1,
         deadline,
+        service: None,
         background: false,
         what: What::Request,
         free: false,

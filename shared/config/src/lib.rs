@@ -35,7 +35,7 @@ mod words;
 pub use guard::*;
 pub use limits::*;
 pub use load::{load, parse};
-pub use money::{Usd, UsdPerMillion};
+pub use money::{Times, Usd, UsdPerMillion};
 pub use presets::{Preset, PresetFacts};
 pub use problem::{ConfigError, Problem};
 pub use prompts::*;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
-use crate::money::{Usd, UsdPerMillion};
+use crate::money::{Times, Usd, UsdPerMillion};
 
 /// Rate limits and budgets. Without this block nothing is limited and nothing is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -209,6 +209,12 @@ pub struct PriceEntry {
     /// A second of sound that is transcribed, at models that are paid by its length. As all prices, for a million of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second: Option<UsdPerMillion>,
+    /// How many times all of this costs in the priority tier. Left out: what is usual at the kind of provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Times>,
+    /// The same for the flex tier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flex: Option<Times>,
     /// The most output tokens that the model gives: bounds what a request reserves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,

@@ -18,6 +18,12 @@ pub struct Usd(pub u64);
 #[cfg_attr(feature = "schema", schemars(with = "Decimal"))]
 pub struct UsdPerMillion(pub u64);
 
+/// How many times a price, in millionths: `1.75` is 1,750,000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(with = "Decimal"))]
+pub struct Times(pub u64);
+
 /// A number, or a text that holds one.
 #[cfg(feature = "schema")]
 #[derive(schemars::JsonSchema)]
@@ -93,6 +99,18 @@ impl<'de> Deserialize<'de> for Usd {
 impl<'de> Deserialize<'de> for UsdPerMillion {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Amount(|text| UsdPerMillion::parse(text).map(|price| price.0))).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Times {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        UsdPerMillion::deserialize(deserializer).map(|millionths| Self(millionths.0))
+    }
+}
+
+impl Serialize for Times {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        UsdPerMillion(self.0).serialize(serializer)
     }
 }
 

@@ -69,6 +69,7 @@ impl App {
             prompt: question.prompt,
             max_output_tokens: question.max_tokens,
             choices: 1,
+            service: None,
             deadline: now + self.config.request.timeout(),
             what: self.what,
             external_id: question.request_id.as_deref(),

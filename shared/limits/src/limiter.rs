@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::BoxFuture;
 use tollgate_config::{FailureMode, Limits, PriceEntry, Quota};
 use tollgate_telemetry::metric;
-use tollgate_wire::ir::Usage;
+use tollgate_wire::ir::{Tier, Usage};
 
 use crate::estimate::Prompt;
 use crate::history::Record;
@@ -65,6 +65,8 @@ pub struct Ask<'a> {
     pub max_output_tokens: Option<u64>,
     /// How many answers it wants; at least 1.
     pub choices: u64,
+    /// The service tier that it asks for.
+    pub service: Option<Tier>,
     /// When it is over at the latest.
     pub deadline: SystemTime,
     /// What is to be reserved.
@@ -241,8 +243,10 @@ impl Limiter {
             match price {
                 Some(price) => {
                     let beside = price.beside_tokens_nano_usd(ask.prompt.searches, ask.prompt.seconds);
-                    let bound = price.bound_nano_usd(ask.prompt.bound, output).saturating_add(beside);
-                    let prompt = price.bound_nano_usd(ask.prompt.tokens, 0).saturating_add(beside);
+                    let bound =
+                        price.bound_nano_usd((call.kind, ask.service), ask.prompt.bound, output).saturating_add(beside);
+                    let prompt =
+                        price.bound_nano_usd((call.kind, ask.service), ask.prompt.tokens, 0).saturating_add(beside);
                     costs.nano_usd = costs.nano_usd.max(bound);
                     costs.prompt_nano_usd = costs.prompt_nano_usd.max(prompt);
                 }
@@ -270,7 +274,7 @@ impl Limiter {
         for call in spent {
             let price = book.find(&call.kind, &call.model).or(self.unknown_price.as_ref());
             let price = price.filter(|price| price.covers(&call.usage));
-            let nano_usd = price.map_or(0, |price| price.cost_nano_usd(&call.usage));
+            let nano_usd = price.map_or(0, |price| price.cost_nano_usd(&call.kind, &call.usage));
             let tokens = call.usage.total_input().saturating_add(call.usage.output.unwrap_or_default());
             bill.tokens = bill.tokens.saturating_add(tokens);
             bill.nano_usd = bill.nano_usd.saturating_add(nano_usd);

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tollgate_config::PriceEntry;
 use tollgate_limits::prices::{Origin, Price, PriceBook};
-use tollgate_wire::ir::Usage;
+use tollgate_wire::ir::{Tier, Usage};
 
 #[path = "prices/import.rs"]
 mod import;
@@ -44,18 +44,49 @@ mod cost {
     use super::*;
 
     #[test]
+    fn a_service_tier_costs_as_many_times() {
+        let usual = price(json!({"input": 1, "output": 10, "cacheRead": 0.1}));
+        let own = price(json!({"input": 1, "output": 10, "priority": 1.75, "flex": "0.25"}));
+        let cost = |price: &Price, kind: &str, tier| {
+            let million = Some(1_000_000);
+            price.cost_nano_usd(kind, &Usage { input: million, output: million, tier, ..Usage::default() })
+        };
+        for (kind, tier, tenths) in [
+            ("openAI", None, 110),
+            ("openAI", Some(Tier::Standard), 110),
+            ("openAI", Some(Tier::Priority), 275),
+            ("azure", Some(Tier::Priority), 275),
+            ("bedrock", Some(Tier::Priority), 220),
+            ("gemini", Some(Tier::Priority), 220),
+            ("anthropic", Some(Tier::Priority), 110),
+            ("custom", Some(Tier::Priority), 110),
+            ("openAI", Some(Tier::Flex), 55),
+            ("bedrock", Some(Tier::Flex), 110),
+            ("bedrock", Some(Tier::Reserved), 110),
+        ] {
+            assert_eq!(cost(&usual, kind, tier), tenths * DOLLAR / 10, "{kind} {tier:?}");
+        }
+        assert_eq!(cost(&own, "custom", Some(Tier::Priority)), 1_925 * DOLLAR / 100);
+        assert_eq!(cost(&own, "custom", Some(Tier::Flex)), 275 * DOLLAR / 100);
+        // What is asked for as cheap may be served as usual.
+        let bound = |tier| own.bound_nano_usd(("custom", tier), 1_000_000, 1_000_000);
+        assert_eq!(bound(Some(Tier::Flex)), bound(None));
+        assert_eq!(bound(Some(Tier::Priority)), 1_925 * DOLLAR / 100);
+    }
+
+    #[test]
     fn each_part_is_priced_once_at_its_own_rate() {
         let price = price(json!({"input": 3, "output": 15, "cacheRead": 0.3, "cacheWrite": 3.75, "cacheWrite1h": 6}));
         // Case 16: 3 uncached, 17 written, 32,651 read.
         let usage = Usage { input: Some(3), cache_write: Some(17), cache_read: Some(32_651), ..Usage::default() };
-        assert_eq!(price.cost_nano_usd(&usage), 9_000 + 63_750 + 9_795_300);
+        assert_eq!(price.cost_nano_usd("custom", &usage), 9_000 + 63_750 + 9_795_300);
     }
 
     #[test]
     fn cache_writes_for_an_hour_cost_more_than_those_for_five_minutes() {
         let price = price(json!({"input": 3, "output": 15, "cacheRead": 0.3, "cacheWrite": 3.75, "cacheWrite1h": 6}));
         let written = |all, hour| {
-            price.cost_nano_usd(&Usage { cache_write: Some(all), cache_write_1h: hour, ..Usage::default() })
+            price.cost_nano_usd("custom", &Usage { cache_write: Some(all), cache_write_1h: hour, ..Usage::default() })
         };
         assert_eq!(written(1_000_000, None), 3_750_000_000);
         assert_eq!(written(1_000_000, Some(1_000_000)), 6 * DOLLAR);
@@ -72,11 +103,11 @@ mod cost {
             Usage { cache_read: million, ..Usage::default() },
             Usage { cache_write: million, cache_write_1h: Some(500_000), ..Usage::default() },
         ] {
-            assert_eq!(price.cost_nano_usd(&usage), DOLLAR, "{usage:?}");
+            assert_eq!(price.cost_nano_usd("custom", &usage), DOLLAR, "{usage:?}");
         }
         let usage =
             Usage { output: million, reasoning: Some(300_000), audio_output: Some(300_000), ..Usage::default() };
-        assert_eq!(price.cost_nano_usd(&usage), 4 * DOLLAR);
+        assert_eq!(price.cost_nano_usd("custom", &usage), 4 * DOLLAR);
     }
 
     #[test]
@@ -90,14 +121,14 @@ mod cost {
             audio_output: Some(250_000),
             ..Usage::default()
         };
-        assert_eq!(price.cost_nano_usd(&usage), 750_000_000 + 2_500_000_000 + DOLLAR + DOLLAR + 5 * DOLLAR);
+        assert_eq!(price.cost_nano_usd("custom", &usage), 750_000_000 + 2_500_000_000 + DOLLAR + DOLLAR + 5 * DOLLAR);
     }
 
     #[test]
     fn a_rerank_is_priced_by_search_unit() {
         let price = price(json!({"input": 0, "output": 0, "search": 2000}));
         let usage = Usage { searches: Some(3), ..Usage::default() };
-        assert_eq!(price.cost_nano_usd(&usage), 6_000_000, "two dollars for a thousand");
+        assert_eq!(price.cost_nano_usd("custom", &usage), 6_000_000, "two dollars for a thousand");
         assert_eq!(price.beside_tokens_nano_usd(3, 7), 6_000_000);
     }
 
@@ -106,10 +137,10 @@ mod cost {
         let usage = Usage { seconds: Some(60), ..Usage::default() };
         let book = PriceBook::builtin();
         let whisper = book.find("openAI", "whisper-1").unwrap();
-        assert_eq!(whisper.cost_nano_usd(&usage), 6_000_000, "0.6 cents a minute");
+        assert_eq!(whisper.cost_nano_usd("custom", &usage), 6_000_000, "0.6 cents a minute");
         assert_eq!(whisper.beside_tokens_nano_usd(3, 60), 6_000_000);
         let live = book.find("azure", "gpt-live-transcribe").unwrap();
-        assert_eq!(live.cost_nano_usd(&usage), 17_000_001, "1.7 cents a minute, rounded up");
+        assert_eq!(live.cost_nano_usd("custom", &usage), 17_000_001, "1.7 cents a minute, rounded up");
         assert!(whisper.covers(&usage) && !price(json!({"input": 1, "output": 1})).covers(&usage));
     }
 
@@ -117,23 +148,23 @@ mod cost {
     fn tokens_of_a_model_that_draws_are_priced_as_images_unless_they_are_reasoning() {
         let price = price(json!({"input": 2, "output": 12, "reasoning": 12, "imageOutput": 120}));
         let usage = Usage { output: Some(1_000_000), reasoning: Some(500_000), ..Usage::default() };
-        assert_eq!(price.cost_nano_usd(&usage), 66 * DOLLAR);
+        assert_eq!(price.cost_nano_usd("custom", &usage), 66 * DOLLAR);
     }
 
     #[test]
     fn usage_reported_as_zero_costs_zero() {
         let price = price(json!({"input": 3, "output": 15}));
         let zero = Usage { input: Some(0), output: Some(0), ..Usage::default() };
-        assert_eq!(price.cost_nano_usd(&zero), 0);
-        assert_eq!(price.cost_nano_usd(&Usage::default()), 0);
+        assert_eq!(price.cost_nano_usd("custom", &zero), 0);
+        assert_eq!(price.cost_nano_usd("custom", &Usage::default()), 0);
     }
 
     #[test]
     fn a_fraction_of_a_nano_dollar_is_rounded_up() {
         let price = price(json!({"input": 0.0375, "output": 0.15}));
         let usage = |input| Usage { input: Some(input), ..Usage::default() };
-        assert_eq!(price.cost_nano_usd(&usage(1)), 38);
-        assert_eq!(price.cost_nano_usd(&usage(2)), 75);
+        assert_eq!(price.cost_nano_usd("custom", &usage(1)), 38);
+        assert_eq!(price.cost_nano_usd("custom", &usage(2)), 75);
     }
 
     #[test]
@@ -149,8 +180,8 @@ mod cost {
     fn absurd_usage_saturates() {
         let price = price(json!({"input": 10000, "output": 10000}));
         let usage = Usage { input: Some(u64::MAX), output: Some(u64::MAX), ..Usage::default() };
-        assert_eq!(price.cost_nano_usd(&usage), u64::MAX);
-        assert_eq!(price.bound_nano_usd(u64::MAX, u64::MAX), u64::MAX);
+        assert_eq!(price.cost_nano_usd("custom", &usage), u64::MAX);
+        assert_eq!(price.bound_nano_usd(("custom", None), u64::MAX, u64::MAX), u64::MAX);
     }
 }
 
@@ -167,7 +198,7 @@ mod tiers {
     #[test]
     fn the_whole_request_has_the_price_of_the_size_that_its_input_reaches() {
         let usage = |input| Usage { input: Some(input), output: Some(1_000_000), ..Usage::default() };
-        let cost = |input| tiered().cost_nano_usd(&usage(input));
+        let cost = |input| tiered().cost_nano_usd("custom", &usage(input));
         assert_eq!(cost(200_000), 400_000_000 + 10 * DOLLAR);
         assert_eq!(cost(200_001), 800_004_000 + 15 * DOLLAR);
         assert_eq!(cost(500_001), 4_000_008_000 + 30 * DOLLAR);
@@ -176,28 +207,28 @@ mod tiers {
     #[test]
     fn cached_input_counts_for_the_size() {
         let usage = Usage { input: Some(1), cache_read: Some(150_000), cache_write: Some(50_000), ..Usage::default() };
-        assert_eq!(tiered().cost_nano_usd(&usage), 4_000 + 60_000_000 + 200_000_000);
+        assert_eq!(tiered().cost_nano_usd("custom", &usage), 4_000 + 60_000_000 + 200_000_000);
     }
 
     #[test]
     fn output_does_not_count_for_the_size() {
         let usage = Usage { input: Some(1), output: Some(900_000), ..Usage::default() };
-        assert_eq!(tiered().cost_nano_usd(&usage), 2_000 + 9 * DOLLAR);
+        assert_eq!(tiered().cost_nano_usd("custom", &usage), 2_000 + 9 * DOLLAR);
     }
 
     #[test]
     fn a_bound_takes_the_dearest_tier_that_the_prompt_can_reach() {
-        assert_eq!(tiered().bound_nano_usd(200_000, 1_000_000), 400_000_000 + 10 * DOLLAR);
-        assert_eq!(tiered().bound_nano_usd(200_001, 1_000_000), 800_004_000 + 15 * DOLLAR);
+        assert_eq!(tiered().bound_nano_usd(("custom", None), 200_000, 1_000_000), 400_000_000 + 10 * DOLLAR);
+        assert_eq!(tiered().bound_nano_usd(("custom", None), 200_001, 1_000_000), 800_004_000 + 15 * DOLLAR);
         // A tier may be cheaper than the one below it.
         let falling = price(json!({"input": 9, "output": 9, "above": [{"tokens": 100, "input": 1, "output": 1}]}));
-        assert_eq!(falling.bound_nano_usd(200, 1), 201 * 9_000);
+        assert_eq!(falling.bound_nano_usd(("custom", None), 200, 1), 201 * 9_000);
     }
 
     #[test]
     fn a_bound_expects_the_dearest_kind_of_input() {
         let price = price(json!({"input": 3, "output": 15, "cacheRead": 0.3, "cacheWrite": 3.75, "cacheWrite1h": 6}));
-        assert_eq!(price.bound_nano_usd(1_000_000, 0), 6 * DOLLAR);
+        assert_eq!(price.bound_nano_usd(("custom", None), 1_000_000, 0), 6 * DOLLAR);
     }
 }
 
@@ -286,7 +317,7 @@ mod matching {
     #[test]
     fn claude_in_one_region_costs_a_tenth_more_than_anywhere() {
         let book = PriceBook::builtin();
-        let cost = |model: &str| book.find("bedrock", model).unwrap().bound_nano_usd(0, 1_000_000);
+        let cost = |model: &str| book.find("bedrock", model).unwrap().bound_nano_usd(("custom", None), 0, 1_000_000);
         for model in ["anthropic.claude-opus-5-5", "anthropic.claude-haiku-4-5", "anthropic.claude-sonnet-5"] {
             let everywhere = cost(&format!("global.{model}"));
             for prefix in ["", "us.", "eu.", "jp.", "au.", "apac."] {
@@ -303,7 +334,8 @@ mod overlays {
     fn an_overlay_wins_over_the_table_and_a_later_one_over_an_earlier_one() {
         let first = book(json!({"gpt-4o": {"input": 1, "output": 1}, "gpt-4o-mini": {"input": 1, "output": 1}}));
         let second = PriceBook::with(&first, &entries(json!({"gpt-*": {"input": 7, "output": 7}})));
-        let input = |book: &PriceBook, model: &str| book.find("openAI", model).unwrap().bound_nano_usd(1, 0);
+        let input =
+            |book: &PriceBook, model: &str| book.find("openAI", model).unwrap().bound_nano_usd(("custom", None), 1, 0);
         assert_eq!(input(&PriceBook::builtin(), "gpt-4o"), 2_500);
         assert_eq!(input(&first, "gpt-4o"), 1_000);
         assert_eq!(input(&second, "gpt-4o"), 7_000);
@@ -345,7 +377,7 @@ mod overlays {
     #[test]
     fn a_price_of_zero_is_a_price() {
         let book = book(json!({"custom/*": {"input": 0, "output": 0}}));
-        assert_eq!(book.find("custom", "my-llama").unwrap().bound_nano_usd(1_000, 1_000), 0);
+        assert_eq!(book.find("custom", "my-llama").unwrap().bound_nano_usd(("custom", None), 1_000, 1_000), 0);
     }
 }
 
@@ -399,7 +431,7 @@ mod bounds {
             let prompt = usage.total_input() + more.0;
             let output = usage.output.unwrap_or(0) + more.1;
             let beside = price.beside_tokens_nano_usd(usage.searches.unwrap_or(0), usage.seconds.unwrap_or(0));
-            prop_assert!(price.cost_nano_usd(&usage) <= price.bound_nano_usd(prompt, output) + beside);
+            prop_assert!(price.cost_nano_usd("custom", &usage) <= price.bound_nano_usd(("custom", None), prompt, output) + beside);
         }
 
         #[test]

@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::codec::Dialect;
 use crate::error::WireError;
 use crate::gemini;
+use crate::ir::Tier;
 use crate::json::{self, Member};
 
 /// A model name longer than this is refused; Bedrock's longest ARNs have 2,048 characters.
@@ -24,6 +25,8 @@ pub struct Envelope {
     pub max_output_tokens: Option<u64>,
     /// How many answers it wants (OpenAI's `n`); at least 1.
     pub choices: u64,
+    /// The service tier that it asks for.
+    pub tier: Option<Tier>,
     /// It is answered while nobody waits (`background` of the Responses API).
     pub background: Option<Background>,
     /// It begins or goes on with a conversation that the provider keeps (`thread` of the Messages API).
@@ -59,6 +62,7 @@ impl Envelope {
             include_usage: true,
             max_output_tokens: config.max_output_tokens,
             choices: config.candidates.max(1),
+            tier: find("serviceTier").or_else(|| find("service_tier")).and_then(tier),
             background: None,
             thread: false,
             model_span: 0..0,
@@ -112,6 +116,7 @@ impl Envelope {
             include_usage,
             max_output_tokens,
             choices,
+            tier: find("service_tier").and_then(tier),
             background,
             thread,
             model_span: model_member.value_span.clone(),
@@ -179,6 +184,11 @@ fn filled(member: &Member<'_>, item: &str) -> Result<(), WireError> {
         return Err(WireError::invalid(member.key.as_ref(), format!("expected at least one {item}, got none")));
     }
     Ok(())
+}
+
+/// What nobody knows is judged elsewhere.
+fn tier(member: &Member<'_>) -> Option<Tier> {
+    json::string(member.value).and_then(|word| Tier::named(&word))
 }
 
 fn boolean(member: &Member<'_>) -> Result<bool, WireError> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use tollgate_config::{PriceAbove, PriceEntry, UsdPerMillion};
+use tollgate_config::{PriceAbove, PriceEntry, Times, UsdPerMillion};
 
 use super::{Found, Origin, Price, name};
 
@@ -27,6 +27,7 @@ struct Row {
     image_output: Option<UsdPerMillion>,
     search: Option<UsdPerMillion>,
     second: Option<UsdPerMillion>,
+    priority: Option<Times>,
     max_output_tokens: Option<u64>,
     #[serde(default)]
     above: Vec<PriceAbove>,
@@ -103,6 +104,8 @@ impl From<Row> for Priced {
             image_output: row.image_output,
             search: row.search,
             second: row.second,
+            priority: row.priority,
+            flex: None,
             max_output_tokens: row.max_output_tokens,
             above: row.above,
         };

@@ -1,7 +1,7 @@
 //! One model's price, and what a call costs by it.
 
-use tollgate_config::{PriceAbove, PriceEntry, UsdPerMillion};
-use tollgate_wire::ir::Usage;
+use tollgate_config::{PriceAbove, PriceEntry, Times, UsdPerMillion};
+use tollgate_wire::ir::{self, Usage};
 
 /// What a model's tokens cost. Rates are pico-dollars per token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Price {
     search: u64,
     /// Pico-dollars per second of sound; none: the model is not paid by them.
     second: Option<u64>,
+    priority: Option<Times>,
+    flex: Option<Times>,
     /// The most output tokens that the model gives, where that is known.
     pub max_output_tokens: Option<u64>,
 }
@@ -40,20 +42,20 @@ struct Tier {
 }
 
 impl Price {
-    /// What a call cost, in nano-dollars, rounded up. What was not reported counts as nothing, and zero costs zero.
+    /// What a call to this kind of provider cost, in nano-dollars, rounded up, in the tier that its usage names. What was not reported counts as nothing, and zero costs zero.
     ///
     /// The whole call is priced at the context tier that its input (uncached, cache reads and cache writes) has reached. Reasoning and audio
     /// have rates of their own where the price has them, in every tier. The usage does not tell images apart: a model with a rate for images
     /// takes the dearer of it and the text rate for what is neither reasoning nor audio.
     #[must_use]
-    pub fn cost_nano_usd(&self, usage: &Usage) -> u64 {
+    pub fn cost_nano_usd(&self, kind: &str, usage: &Usage) -> u64 {
         let rates = self.rates_at(usage.total_input());
         let tokens = |part: Option<u64>| part.unwrap_or(0);
         let (input, audio_input) = apart(tokens(usage.input), tokens(usage.audio_input));
         let (write, write_1h) = apart(tokens(usage.cache_write), tokens(usage.cache_write_1h));
         let (output, reasoning) = apart(tokens(usage.output), tokens(usage.reasoning));
         let (output, audio_output) = apart(output, tokens(usage.audio_output));
-        nano([
+        let parts = [
             (input, rates.input.max(self.image_input.unwrap_or(0))),
             (audio_input, self.audio_input.unwrap_or(rates.input)),
             (tokens(usage.cache_read), rates.cache_read),
@@ -64,7 +66,29 @@ impl Price {
             (audio_output, self.audio_output.unwrap_or(rates.output)),
             (tokens(usage.searches), self.search),
             (tokens(usage.seconds), self.second.unwrap_or(0)),
-        ])
+        ];
+        nano(parts, self.times(kind, usage.tier))
+    }
+
+    /// How many times the price a call costs in a service tier. Where the price does not say, priority is taken for the dearest that the kind of provider is known for,
+    /// and flex for half where that is published: <https://openai.com/api-priority-processing/> (1.75 to 2.5 times),
+    /// <https://platform.openai.com/docs/guides/flex-processing>, <https://ai.google.dev/gemini-api/docs/optimization> (75 % to 100 % more, half),
+    /// <https://aws.amazon.com/bedrock/service-tiers> (a premium and a discount without figures: twice, and nothing off). Anthropic's priority and everybody's
+    /// reserved capacity are bought ahead, and their tokens cost nothing more.
+    fn times(&self, kind: &str, tier: Option<ir::Tier>) -> Times {
+        let is = |kinds: &[&str]| kinds.iter().any(|known| known.eq_ignore_ascii_case(kind));
+        let usual = |millionths| Times(millionths);
+        match tier {
+            Some(ir::Tier::Priority) => self.priority.unwrap_or(match () {
+                () if is(&["openAI", "azure"]) => usual(2_500_000),
+                () if is(&["bedrock", "gemini", "vertex"]) => usual(2_000_000),
+                () => ONCE,
+            }),
+            Some(ir::Tier::Flex) => {
+                self.flex.unwrap_or(if is(&["openAI", "gemini", "vertex"]) { usual(500_000) } else { ONCE })
+            }
+            _ => ONCE,
+        }
     }
 
     /// Is there a rate for all that was used? Without one for seconds, sound would be free.
@@ -74,9 +98,10 @@ impl Price {
     }
 
     /// The most that a call with at most so many prompt tokens (cached ones included) and output tokens can cost, in nano-dollars, rounded up:
-    /// all of them at the dearest rate, in the dearest tier that such a prompt can reach.
+    /// all of them at the dearest rate, in the dearest context tier that such a prompt can reach. `call`: the kind of its provider, and the service tier that it asks for;
+    /// a cheaper one may not be what it gets.
     #[must_use]
-    pub fn bound_nano_usd(&self, prompt_tokens: u64, output_tokens: u64) -> u64 {
+    pub fn bound_nano_usd(&self, call: (&str, Option<ir::Tier>), prompt_tokens: u64, output_tokens: u64) -> u64 {
         let reachable = || {
             let tiers = self.tiers.iter().filter(|tier| prompt_tokens > tier.above).map(|tier| tier.rates);
             std::iter::once(self.base).chain(tiers)
@@ -85,13 +110,14 @@ impl Price {
         let input = reachable().map(|rates| rates.dearest_input()).chain(parts).max().unwrap_or(0);
         let parts = [self.reasoning, self.audio_output, self.image_output].into_iter().flatten();
         let output = reachable().map(|rates| rates.output).chain(parts).max().unwrap_or(0);
-        nano([(prompt_tokens, input), (output_tokens, output)])
+        let times = self.times(call.0, call.1).0.max(ONCE.0);
+        nano([(prompt_tokens, input), (output_tokens, output)], Times(times))
     }
 
     /// What so many search units and seconds of sound cost beside tokens, in nano-dollars, rounded up.
     #[must_use]
     pub fn beside_tokens_nano_usd(&self, searches: u64, seconds: u64) -> u64 {
-        nano([(searches, self.search), (seconds, self.second.unwrap_or(0))])
+        nano([(searches, self.search), (seconds, self.second.unwrap_or(0))], ONCE)
     }
 
     /// The rates of a call with so much input. Exactly at a size the smaller tier still holds.
@@ -113,11 +139,14 @@ fn apart(whole: u64, part: u64) -> (u64, u64) {
     (whole - part, part)
 }
 
-/// Tokens times pico-dollars per token, as nano-dollars, rounded up.
-fn nano<const N: usize>(parts: [(u64, u64); N]) -> u64 {
+/// Not more and not less.
+const ONCE: Times = Times(1_000_000);
+
+/// Tokens times pico-dollars per token, so many times, as nano-dollars, rounded up.
+fn nano<const N: usize>(parts: [(u64, u64); N], times: Times) -> u64 {
     let pico =
         parts.into_iter().map(|(tokens, rate)| u128::from(tokens) * u128::from(rate)).fold(0u128, u128::saturating_add);
-    u64::try_from(pico.div_ceil(1_000)).unwrap_or(u64::MAX)
+    u64::try_from(pico.saturating_mul(times.0.into()).div_ceil(1_000_000_000)).unwrap_or(u64::MAX)
 }
 
 impl From<&PriceEntry> for Price {
@@ -142,6 +171,8 @@ impl From<&PriceEntry> for Price {
             image_output: entry.image_output.map(|rate| rate.0),
             search: entry.search.map_or(0, |rate| rate.0),
             second: entry.second.map(|rate| rate.0),
+            priority: entry.priority,
+            flex: entry.flex,
             max_output_tokens: entry.max_output_tokens,
         }
     }
@@ -178,6 +209,8 @@ impl From<&Price> for PriceEntry {
             image_output: price.image_output.map(UsdPerMillion),
             search: (price.search > 0).then_some(UsdPerMillion(price.search)),
             second: price.second.map(UsdPerMillion),
+            priority: price.priority,
+            flex: price.flex,
             max_output_tokens: price.max_output_tokens,
             above: price.tiers.iter().map(PriceAbove::from).collect(),
         }

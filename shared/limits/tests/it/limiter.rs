@@ -19,6 +19,7 @@ pub(crate) fn ask<'a>(team: &'a str, tier: &'a str) -> Ask<'a> {
         prompt: Prompt { tokens: 10, bound: 30, ..Prompt::default() },
         max_output_tokens: Some(100),
         choices: 1,
+        service: None,
         deadline: now() + Duration::from_secs(600),
         what: What::All,
         external_id: None,

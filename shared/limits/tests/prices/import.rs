@@ -207,6 +207,6 @@ fn an_import_is_written_in_the_configurations_form_and_read_back() {
 fn an_import_wins_over_the_table() {
     let prices: BTreeMap<String, PriceEntry> = import(LITELLM).unwrap().prices;
     let book = PriceBook::with(&PriceBook::builtin(), &prices);
-    assert_eq!(book.find("openAI", "gpt-x").unwrap().bound_nano_usd(1_000, 0), 300_000);
+    assert_eq!(book.find("openAI", "gpt-x").unwrap().bound_nano_usd(("custom", None), 1_000, 0), 300_000);
     assert!(book.find("openAI", "gpt-4o").is_some());
 }

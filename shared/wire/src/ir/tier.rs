@@ -28,7 +28,7 @@ pub enum Tier {
 
 impl Tier {
     /// By any provider's word for it.
-    pub(crate) fn named(word: &str) -> Option<Self> {
+    pub fn named(word: &str) -> Option<Self> {
         let word = word.to_ascii_lowercase();
         Some(match word.strip_prefix("service_tier_").unwrap_or(&word) {
             "default" | "standard" | "standard_only" => Self::Standard,

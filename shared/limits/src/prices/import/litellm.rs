@@ -1,7 +1,7 @@
 //! LiteLLM's list: an object of models, prices in dollars per token.
 
 use serde_json::{Map, Value};
-use tollgate_config::{PriceAbove, PriceEntry, UsdPerMillion};
+use tollgate_config::{PriceAbove, PriceEntry, Times, UsdPerMillion};
 
 use super::{Fields, ImportError, Read, Reading, refuse};
 
@@ -51,10 +51,26 @@ fn entry(name: &str, value: &Value) -> Read {
         image_output: fields.price("output_cost_per_image_token")?.filter(|price| *price != output),
         search: None,
         second: None,
+        priority: times(&fields, "priority", input, output)?,
+        flex: times(&fields, "flex", input, output)?,
         max_output_tokens: fields.tokens("max_output_tokens")?,
         above: tiers(&fields, input, output)?,
     };
     Ok(Some((key, price)))
+}
+
+/// How many times the price a service tier costs (`input_cost_per_token_priority`): the dearer of input and output.
+fn times(
+    fields: &Fields<'_>,
+    tier: &str,
+    input: UsdPerMillion,
+    output: UsdPerMillion,
+) -> Result<Option<Times>, ImportError> {
+    let of = |key: &str, base: UsdPerMillion| {
+        let price = fields.price(&format!("{key}_{tier}"))?.filter(|_| base.0 > 0);
+        Ok(price.map(|price| Times(price.0.saturating_mul(1_000_000).div_ceil(base.0))))
+    };
+    Ok(of("input_cost_per_token", input)?.max(of("output_cost_per_token", output)?))
 }
 
 /// A transcription that is priced by the length of the sound, and by nothing else.
