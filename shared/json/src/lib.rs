@@ -22,64 +22,131 @@ pub struct Member<'a> {
     pub value: &'a str,
 }
 
-/// Why a text that may well be an object has no members here.
+/// Where the walk stopped, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refused {
-    /// More than [`MAX_MEMBERS`].
-    TooMany,
+pub struct Refused {
+    /// The byte of the text; its length, where the text ended too early.
+    pub at: usize,
+    /// What is wrong there.
+    pub why: Why,
+}
+
+/// Why a text has no members here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// It does not begin as an object.
+    NotAnObject,
+    /// JSON's grammar has something else there.
+    Grammar,
+    /// A string has a control character that is not escaped.
+    ControlCharacter,
+    /// It is nested deeper than [`MAX_DEPTH`].
+    TooDeep,
+    /// It has more values than the caller takes.
+    TooManyValues,
+    /// It has more members than [`MAX_MEMBERS`].
+    TooManyMembers,
     /// This key stands in it twice.
     Twice(String),
 }
 
-/// The members of a text that is one object. `None`: it is no JSON, no object, nested deeper than [`MAX_DEPTH`], or has `max_values` commas or more outside of its
-/// texts.
+/// The members of a text that is one object, each key once, of `max_values` values at most.
 ///
 /// # Errors
 ///
-/// It is one whose members are not told: [`Refused`].
-pub fn members(text: &str, max_values: usize) -> Result<Option<Vec<Member<'_>>>, Refused> {
-    Walker { text, at: 0, values_left: max_values }.object()
+/// It is something else: where, and what.
+pub fn members(text: &str, max_values: usize) -> Result<Vec<Member<'_>>, Refused> {
+    Walker::new(text, max_values).walk(&Wanted::All)
 }
 
-/// Walks a text once, by JSON's grammar (RFC 8259). `None` everywhere: here it is no JSON, or too much of it.
+/// The members of these keys, of a text that is one object; of a key that stands in it several times, the last, as `JSON.parse` and Python's `json` have it.
+/// The object may have as many others as it likes.
+///
+/// # Errors
+///
+/// It is no JSON, no object, or too deep: where, and what.
+pub fn last_members<'a>(text: &'a str, keys: &[&str]) -> Result<Vec<Member<'a>>, Refused> {
+    Walker::new(text, usize::MAX).walk(&Wanted::Last(keys))
+}
+
+/// Which members are told.
+enum Wanted<'k> {
+    /// All; none may have the key of another.
+    All,
+    /// Those of these keys, the last of each.
+    Last(&'k [&'k str]),
+}
+
+/// Walks a text once, by JSON's grammar (RFC 8259). `None` everywhere: it stops, at `at`, because of `why`.
 struct Walker<'a> {
     text: &'a str,
     at: usize,
     values_left: usize,
+    why: Why,
 }
 
 impl<'a> Walker<'a> {
+    fn new(text: &'a str, max_values: usize) -> Self {
+        Self { text, at: 0, values_left: max_values, why: Why::Grammar }
+    }
+
+    fn walk(mut self, wanted: &Wanted<'_>) -> Result<Vec<Member<'a>>, Refused> {
+        match self.object(wanted) {
+            Some(members) => Ok(members),
+            None => Err(Refused { at: self.at, why: self.why }),
+        }
+    }
+
     /// All of the text, as one object.
-    fn object(&mut self) -> Result<Option<Vec<Member<'a>>>, Refused> {
+    fn object(&mut self, wanted: &Wanted<'_>) -> Option<Vec<Member<'a>>> {
         let mut members: Vec<Member<'a>> = Vec::new();
         self.skip_whitespace();
         if self.take(b'{').is_none() {
-            return Ok(None);
+            return self.stop(Why::NotAnObject);
         }
         self.skip_whitespace();
         if self.take(b'}').is_none() {
             members.reserve(12);
             loop {
-                let Some(member) = self.member() else { return Ok(None) };
-                if members.len() == MAX_MEMBERS {
-                    return Err(Refused::TooMany);
-                }
-                if members.iter().any(|m| m.key == member.key) {
-                    return Err(Refused::Twice(member.key.into_owned()));
-                }
-                members.push(member);
+                let member = self.member()?;
+                self.keep(member, wanted, &mut members)?;
                 self.skip_whitespace();
-                if self.comma().is_some() {
+                if self.peek()? == b',' {
+                    self.comma()?;
                     continue;
                 }
-                if self.take(b'}').is_none() {
-                    return Ok(None);
-                }
+                self.take(b'}')?;
                 break;
             }
         }
         self.skip_whitespace();
-        Ok((self.at == self.text.len()).then_some(members))
+        (self.at == self.text.len()).then_some(members)
+    }
+
+    #[inline(always)]
+    fn keep(&mut self, member: Member<'a>, wanted: &Wanted<'_>, members: &mut Vec<Member<'a>>) -> Option<()> {
+        let same = members.iter().position(|other| other.key == member.key);
+        match (wanted, same) {
+            (Wanted::All, None) if members.len() < MAX_MEMBERS => members.push(member),
+            (Wanted::All, None) => return self.stop(Why::TooManyMembers),
+            (Wanted::All, Some(_)) => {
+                self.at = member.key_span.start;
+                return self.stop(Why::Twice(member.key.into_owned()));
+            }
+            (Wanted::Last(keys), _) if !keys.contains(&&*member.key) => {}
+            (Wanted::Last(_), None) => members.push(member),
+            (Wanted::Last(_), Some(earlier)) => {
+                members.remove(earlier);
+                members.push(member);
+            }
+        }
+        Some(())
+    }
+
+    #[cold]
+    fn stop<T>(&mut self, why: Why) -> Option<T> {
+        self.why = why;
+        None
     }
 
     fn member(&mut self) -> Option<Member<'a>> {
@@ -112,7 +179,7 @@ impl<'a> Walker<'a> {
                     if self.take(if is_object { b'}' } else { b']' }).is_none() {
                         depth += 1;
                         if depth > MAX_DEPTH {
-                            return None;
+                            return self.stop(Why::TooDeep);
                         }
                         objects = objects << 1 | u128::from(is_object);
                         if is_object {
@@ -122,7 +189,7 @@ impl<'a> Walker<'a> {
                         continue;
                     }
                     if depth == MAX_DEPTH {
-                        return None;
+                        return self.stop(Why::TooDeep);
                     }
                 }
                 b't' => self.literal("true")?,
@@ -136,7 +203,8 @@ impl<'a> Walker<'a> {
                 }
                 self.skip_whitespace();
                 let in_object = objects & 1 == 1;
-                if self.comma().is_some() {
+                if self.peek()? == b',' {
+                    self.comma()?;
                     if in_object {
                         self.string()?;
                         self.colon()?;
@@ -167,10 +235,14 @@ impl<'a> Walker<'a> {
         }
     }
 
+    /// Goes past a comma, behind which there is one more value.
     #[inline(always)]
     fn comma(&mut self) -> Option<()> {
-        self.take(b',')?;
-        self.values_left = self.values_left.checked_sub(1).filter(|left| *left > 0)?;
+        if self.values_left <= 1 {
+            return self.stop(Why::TooManyValues);
+        }
+        self.values_left -= 1;
+        self.at += 1;
         self.skip_whitespace();
         Some(())
     }
@@ -203,7 +275,7 @@ impl<'a> Walker<'a> {
                     escaped = true;
                     self.escape()?;
                 }
-                _ => return None,
+                _ => return self.stop(Why::ControlCharacter),
             }
         }
     }
@@ -222,8 +294,13 @@ impl<'a> Walker<'a> {
     }
 
     fn literal(&mut self, word: &str) -> Option<()> {
-        let end = self.at + word.len();
-        (self.text.as_bytes().get(self.at..end)? == word.as_bytes()).then(|| self.at = end)
+        let rest = self.text.as_bytes().get(self.at..)?;
+        if rest.starts_with(word.as_bytes()) {
+            self.at += word.len();
+            return Some(());
+        }
+        self.at += rest.iter().zip(word.as_bytes()).take_while(|(one, other)| one == other).count();
+        None
     }
 
     fn number(&mut self) -> Option<()> {

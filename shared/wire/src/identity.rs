@@ -269,7 +269,7 @@ impl Sniffer {
             (self.content, self.done) = (true, true);
             return if sniffed { Ok(()) } else { Err(bad("it has no `candidates`")) };
         }
-        let members = json::members_of_answer(body).map_err(|e| WireError::BadAnswer(e.to_string()))?;
+        let members = json::members_of_answer(body, &["choices", "content", "error", "model", "output", "usage"])?;
         let find = |key: &str| members.iter().find(|m| m.key == key && m.value != "null").map(|m| m.value);
         let has_list = |key: &str| find(key).is_some_and(|value| value.starts_with('['));
         match self.dialect {

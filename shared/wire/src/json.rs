@@ -3,9 +3,8 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use serde::de::IgnoredAny;
 use serde_json::Value;
-use tollgate_json::{MAX_DEPTH, MAX_MEMBERS, Refused};
+use tollgate_json::{MAX_DEPTH, MAX_MEMBERS, Why};
 pub use tollgate_json::{Member, string};
 
 use crate::error::WireError;
@@ -18,77 +17,54 @@ const MAX_VALUES: usize = 500_000;
 ///
 /// # Errors
 ///
-/// It is something else. The words are `serde_json`'s, where it is no JSON.
+/// It is something else: what, and where.
 pub fn members(body: &[u8]) -> Result<Vec<Member<'_>>, WireError> {
-    members_within(body, MAX_VALUES)
+    let text = text(body).map_err(not_json)?;
+    tollgate_json::members(text, MAX_VALUES).map_err(|refused| match refused.why {
+        Why::Twice(key) => WireError::invalid(key, "the key stands twice in the object; send it once"),
+        why => not_json(what_is_wrong(text, refused.at, &why)),
+    })
 }
 
-/// The same of what an upstream answered: it may have as many values as it likes.
-pub(crate) fn members_of_answer(body: &[u8]) -> Result<Vec<Member<'_>>, WireError> {
-    members_within(body, usize::MAX)
+/// The members of these keys in what an upstream answered. It may have whatever else it likes, and a key several times: the last counts, as it does for the
+/// providers' SDKs, which read by `JSON.parse` (<https://tc39.es/ecma262/#sec-json.parse>) or Python's `json`
+/// (<https://docs.python.org/3/library/json.html#repeated-names-within-an-object>).
+///
+/// # Errors
+///
+/// It is no JSON object, or nested too deep: what, and where.
+pub(crate) fn members_of_answer<'a>(body: &'a [u8], keys: &[&str]) -> Result<Vec<Member<'a>>, WireError> {
+    let bad = |message: String| WireError::BadAnswer(message);
+    let text = text(body).map_err(bad)?;
+    tollgate_json::last_members(text, keys).map_err(|refused| bad(what_is_wrong(text, refused.at, &refused.why)))
 }
 
-fn members_within(body: &[u8], max_values: usize) -> Result<Vec<Member<'_>>, WireError> {
-    let text = std::str::from_utf8(body).map_err(|e| not_json(format!("invalid UTF-8 at byte {}", e.valid_up_to())))?;
-    match tollgate_json::members(text, max_values) {
-        Ok(members) => members.ok_or_else(|| why_not(text, max_values)),
-        Err(Refused::TooMany) => Err(not_json(format!("its object has more than {MAX_MEMBERS} members"))),
-        Err(Refused::Twice(key)) => Err(WireError::invalid(key, "the key stands twice in the object; send it once")),
-    }
+fn text(body: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(body).map_err(|error| format!("invalid UTF-8 at byte {}", error.valid_up_to()))
 }
 
 fn not_json(message: String) -> WireError {
     WireError::NotJson { message }
 }
 
-/// What is wrong with a text that is no object. Walked again: only the few that are wrong have to be explained.
-fn why_not(text: &str, max_values: usize) -> WireError {
-    if text.bytes().all(|byte| byte.is_ascii_whitespace()) {
-        return not_json("it is empty".to_owned());
-    }
-    let wrong = check_shape(text.as_bytes(), max_values).err();
-    let wrong = wrong.or_else(|| serde_json::from_str::<IgnoredAny>(text).err().map(|e| not_json(e.to_string())));
-    wrong.unwrap_or_else(|| not_json("expected an object".to_owned()))
-}
-
-/// Depth and number of values.
-fn check_shape(body: &[u8], max_values: usize) -> Result<(), WireError> {
-    let (mut depth, mut commas, mut at) = (0usize, 0usize, 0usize);
-    while let Some(byte) = body.get(at) {
-        match byte {
-            b'"' => {
-                at = string_end(body, at);
-                continue;
-            }
-            b'{' | b'[' => {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return Err(not_json(format!("it is nested deeper than {MAX_DEPTH} levels")));
-                }
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b',' => commas += 1,
-            _ => {}
-        }
-        at += 1;
-    }
-    if commas >= max_values {
-        return Err(not_json(format!("it has more than {max_values} values")));
-    }
-    Ok(())
-}
-
-/// The place behind the string that begins at `start` with its quote; the end of the text, if it has no end of its own.
-fn string_end(text: &[u8], start: usize) -> usize {
-    let mut at = start + 1;
-    while let Some(offset) = text.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
-        at += offset;
-        if text.get(at) == Some(&b'"') {
-            return at + 1;
-        }
-        at += 2;
-    }
-    text.len()
+/// In words, for whoever wrote the text.
+fn what_is_wrong(text: &str, at: usize, why: &Why) -> String {
+    let (before, rest) = text.split_at_checked(at).unwrap_or((text, ""));
+    let what = match (why, rest.chars().next()) {
+        (Why::TooManyMembers, _) => return format!("its object has more than {MAX_MEMBERS} members"),
+        (Why::TooManyValues, _) => return format!("it has more than {MAX_VALUES} values"),
+        (Why::Twice(key), _) => return format!("the key `{key}` stands twice in it"),
+        (_, None) if before.trim_ascii().is_empty() => return "it is empty".to_owned(),
+        (Why::TooDeep, _) => format!("it is nested deeper than {MAX_DEPTH} levels"),
+        (_, None) => "it ends too early".to_owned(),
+        (Why::NotAnObject, Some(_)) => "expected an object".to_owned(),
+        (Why::ControlCharacter, Some(char)) => format!("the control character {char:?} in a string has to be escaped"),
+        (Why::Grammar, Some(char)) => format!("unexpected {char:?}"),
+    };
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let lines = memchr::memchr_iter(b'\n', before.as_bytes()).count();
+    let column = before.get(line_start..).unwrap_or_default().chars().count();
+    format!("{what} at line {} column {}", lines + 1, column + 1)
 }
 
 /// The text with another one in the place of a value.
@@ -163,8 +139,10 @@ pub(crate) fn spliced(body: &[u8], mut cuts: Vec<(Range<usize>, String)>) -> Vec
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+    use serde::de::IgnoredAny;
+
+    use super::*;
 
     fn keys(body: &str) -> Vec<(String, String)> {
         members(body.as_bytes()).unwrap().into_iter().map(|m| (m.key.into_owned(), m.value.to_owned())).collect()
@@ -235,10 +213,57 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        let deep = format!("{{\n\"a\":{}", "[".repeat(200));
+        for (body, expected) in [
+            ("", "it is empty"),
+            (" \n", "it is empty"),
+            ("[]", "expected an object at line 1 column 1"),
+            ("{", "it ends too early at line 1 column 2"),
+            ("{\"a\":\"x", "it ends too early at line 1 column 8"),
+            ("{\"a\":tru", "it ends too early at line 1 column 9"),
+            ("{\"é\":\n tRue}", "unexpected 'R' at line 2 column 3"),
+            ("{\"a\":1,}", "unexpected '}' at line 1 column 8"),
+            ("{'a':1}", "unexpected '\\'' at line 1 column 2"),
+            ("{}{}", "unexpected '{' at line 1 column 3"),
+            ("{\"a\":\"\n\"}", "the control character '\\n' in a string has to be escaped at line 1 column 7"),
+            ("{\"a\":\"\\x\"}", "unexpected 'x' at line 1 column 8"),
+            (&deep, "it is nested deeper than 127 levels at line 2 column 131"),
+        ] {
+            let said = format!("the request body is not valid JSON: {expected}");
+            assert_eq!(members(body.as_bytes()).unwrap_err().to_string(), said, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_may_repeat_its_keys_and_the_last_counts() {
+        let answer = |body: &str| -> Vec<(String, String)> {
+            let found = members_of_answer(body.as_bytes(), &["usage", "model"]).unwrap();
+            found.into_iter().map(|m| (m.key.into_owned(), m.value.to_owned())).collect()
+        };
+        let pairs =
+            |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>();
+        assert_eq!(
+            answer(r#"{"usage":1,"x":0,"x":1,"us\u0061ge":2,"model":"m"}"#),
+            pairs(&[("usage", "2"), ("model", "\"m\"")])
+        );
+        assert_eq!(answer("{}"), pairs(&[]));
+        let many: Vec<String> = (0..100_000).map(|i| format!("\"k{i}\":[{i},0]")).collect();
+        assert_eq!(answer(&format!("{{{},\"model\":0,{0}}}", many.join(","))), pairs(&[("model", "0")]));
+        for (body, said) in
+            [("{\"usage\":1,}", "unexpected '}' at line 1 column 12"), ("[]", "expected an object at line 1 column 1")]
+        {
+            let error = members_of_answer(body.as_bytes(), &["usage"]).unwrap_err();
+            assert_eq!(error, WireError::BadAnswer(said.to_owned()));
+        }
+    }
+
+    #[test]
     fn a_body_of_countless_values_is_refused_and_commas_in_texts_are_none() {
         let list = |n: usize| format!("{{\"a\":[{}[]]}}", "[],".repeat(n));
         assert!(members(list(MAX_VALUES - 1).as_bytes()).is_ok());
         assert!(members(list(MAX_VALUES).as_bytes()).unwrap_err().to_string().contains("more than 500000 values"));
+        assert!(members(format!("{{\"a\":[{}]}}", "[],".repeat(MAX_VALUES)).as_bytes()).is_err());
         assert_eq!(keys(&format!("{{\"a\":\"{}\"}}", ",".repeat(MAX_VALUES))).len(), 1);
     }
 

@@ -166,7 +166,7 @@ impl Ending {
     /// In a whole answer, or in the last bytes of a stream of ours, whose last event has it.
     pub fn find(bytes: &[u8]) -> Option<Self> {
         let at = |start: usize, bytes: &[u8]| -> Option<Self> {
-            let members = json::members(bytes).ok()?;
+            let members = json::members_of_answer(bytes, &["id", "store"]).ok()?;
             let id = serde_json::from_str(find(&members, "id")?.value).ok()?;
             let store = find(&members, "store").map(|m| start + m.value_span.start..start + m.value_span.end);
             Some(Self { id, span: start..start + bytes.len(), store })
@@ -179,7 +179,7 @@ impl Ending {
             last(b"event: response.completed\ndata: ").or_else(|| last(b"event: response.incomplete\ndata: "))?;
         let rest = bytes.get(start..)?;
         let data = rest.get(..memchr::memchr(b'\n', rest).unwrap_or(rest.len()))?;
-        let members = json::members(data).ok()?;
+        let members = json::members_of_answer(data, &["response"]).ok()?;
         let span = find(&members, "response")?.value_span.clone();
         at(start + span.start, data.get(span)?)
     }
