@@ -86,18 +86,59 @@ impl Body {
         let Some(second) = self.chunk_within(idle, deadline).await? else {
             return if first.len() > limit { Err(TransportError::TooLarge(limit)) } else { Ok(first) };
         };
-        let mut whole = BytesMut::with_capacity(2 * (first.len() + second.len()));
-        whole.extend_from_slice(&first);
-        whole.extend_from_slice(&second);
+        let mut read = Pieces::new(first.len() + second.len());
+        read.push(&first);
+        read.push(&second);
         loop {
-            if whole.len() > limit {
+            if read.len() > limit {
                 return Err(TransportError::TooLarge(limit));
             }
             match self.chunk_within(idle, deadline).await? {
-                Some(chunk) => whole.extend_from_slice(&chunk),
-                None => return Ok(whole.freeze()),
+                Some(chunk) => read.push(&chunk),
+                None => return Ok(read.join()),
             }
         }
+    }
+}
+
+/// What of a body is here. A buffer that grows to 64 MiB by doubling leaves as much again behind it, in blocks that the allocator keeps for a while: what is
+/// long is in pieces of one size, until all of it is here.
+struct Pieces {
+    full: Vec<BytesMut>,
+    last: BytesMut,
+}
+
+impl Pieces {
+    const BYTES: usize = 1024 * 1024;
+
+    /// For a body that begins with so many bytes.
+    fn new(bytes: usize) -> Self {
+        Self { full: Vec::new(), last: BytesMut::with_capacity((2 * bytes).min(Self::BYTES)) }
+    }
+
+    fn len(&self) -> usize {
+        self.full.len() * Self::BYTES + self.last.len()
+    }
+
+    fn push(&mut self, mut bytes: &[u8]) {
+        while let Some((fits, rest)) = bytes.split_at_checked(Self::BYTES - self.last.len()) {
+            self.last.extend_from_slice(fits);
+            self.full.push(std::mem::replace(&mut self.last, BytesMut::with_capacity(Self::BYTES)));
+            bytes = rest;
+        }
+        self.last.extend_from_slice(bytes);
+    }
+
+    fn join(self) -> Bytes {
+        if self.full.is_empty() {
+            return self.last.freeze();
+        }
+        let mut whole = BytesMut::with_capacity(self.len());
+        for piece in self.full {
+            whole.extend_from_slice(&piece);
+        }
+        whole.extend_from_slice(&self.last);
+        whole.freeze()
     }
 }
 
@@ -115,4 +156,26 @@ pub(crate) fn source_text(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pieces_of_a_body_are_the_body() {
+        let mib = Pieces::BYTES;
+        for sizes in [&[0, 0][..], &[1, 2, 3], &[mib, 1], &[mib - 1, 1, 1], &[1, 3 * mib, mib - 1], &[7, 2 * mib, 0, 5]]
+        {
+            let mut whole = Vec::new();
+            let mut pieces = Pieces::new(sizes.iter().take(2).sum());
+            for (number, size) in (0u8..).zip(sizes) {
+                let piece = vec![number; *size];
+                pieces.push(&piece);
+                whole.extend_from_slice(&piece);
+                assert_eq!(pieces.len(), whole.len(), "{sizes:?}");
+            }
+            assert!(pieces.join() == whole, "{sizes:?}");
+        }
+    }
 }

@@ -41,10 +41,10 @@ impl SseParser {
 
     /// Takes more bytes. Call [`Self::next_event`] until it gives none.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), WireError> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() > MAX_EVENT_BYTES {
+        if self.buffer.len() + bytes.len() > MAX_EVENT_BYTES {
             return Err(WireError::BadAnswer("one event of its stream is over 32 MiB".to_owned()));
         }
+        self.buffer.extend_from_slice(bytes);
         if !self.started && self.buffer.starts_with(BYTE_ORDER_MARK) {
             self.buffer.advance(BYTE_ORDER_MARK.len());
             // Half of it may have been looked at already.
