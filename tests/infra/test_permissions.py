@@ -11,6 +11,7 @@ from cfn import Stack, templates, walk
 ALL = dict(CertificateArn="arn:aws:acm:us-east-1:123456789012:certificate/a", RestApi="true", ContainerImage="image", Tracing="Active",
            KmsKeyArn="arn:aws:kms:us-east-1:123456789012:key/k", WebhookAuth="NONE",
            GuardrailArns="arn:aws:bedrock:us-east-1:123456789012:guardrail/g", GuardFunctionArns="arn:aws:lambda:us-east-1:123456789012:function:f",
+           AzureTokenAudience="api://AzureADTokenExchange",
            MantleProjectArns="arn:aws:bedrock-mantle:us-east-1:123456789012:project/p", ConfigSource="s3://bucket/tollgate.yaml", KeepResponsesDays="30")
 # What a role needs for what AWS does in its name, not for a call of ours.
 ON_BEHALF = {
@@ -26,11 +27,11 @@ ON_BEHALF = {
 DUE = {"dynamodb:Query": "only the sweep asks what is due"}
 MODELS = dict.fromkeys(["bedrock-mantle:CreateInference", "bedrock:ApplyGuardrail", "bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"],
                        "tollgate-hooks takes the AWS configuration and the HTTP client from tollgate-upstream, and asks no model")
-AZURE = {"sts:GetWebIdentityToken": "for a workload identity at Azure, which the configuration of the templates has not: whoever writes one adds the statement"}
+AZURE = {"sts:GetWebIdentityToken": "for a workload identity at Azure: tollgate-hooks has it by tollgate-upstream, and asks no model"}
 NOT_NEEDED = {
-    "gateway": DUE | AZURE,
-    "gateway-stream": DUE | AZURE,
-    "container": DUE | AZURE,
+    "gateway": DUE,
+    "gateway-stream": DUE,
+    "container": DUE,
     "rate-limiter": DUE | MODELS | AZURE,
     "budget": DUE | MODELS | AZURE | {"events:PutEvents": "only the sweep sends warnings"},
     "sweep": MODELS | AZURE | {"secretsmanager:GetSecretValue": "the shared secret is for callers, and a schedule sends none"},
@@ -115,7 +116,18 @@ def test_a_star_is_a_resource_only_where_the_service_knows_no_other():
             if statement["Resource"] == "*":
                 starred |= allowed([statement])
             assert not any("*" in action for action in allowed([statement])), (name, statement)
-    assert starred == {"xray:PutTelemetryRecords", "xray:PutTraceSegments", "ecr:GetAuthorizationToken"}
+    assert starred == {"xray:PutTelemetryRecords", "xray:PutTraceSegments", "ecr:GetAuthorizationToken", "sts:GetWebIdentityToken"}
+
+
+def test_tokens_for_azure_are_for_its_audience_alone_and_as_short_as_the_code_asks_for():
+    get = lambda **given: [s for s in Stack(**given).properties("GatewayPolicy")["PolicyDocument"]["Statement"] if s["Sid"] == "Azure"]
+    assert get() == []
+    (azure,) = get(AzureTokenAudience="api://AzureADTokenExchange")
+    code = (rust.crates()["tollgate-upstream"] / "src/token/aws_identity.rs").read_text()
+    assert azure["Condition"] == {
+        "ForAllValues:StringEquals": {"sts:IdentityTokenAudience": re.search(r'const AUDIENCE: &str = "(.+)"', code)[1]},
+        "NumericLessThanEquals": {"sts:DurationSeconds": int(re.search(r'const LIFETIME_S: &str = "(\d+)"', code)[1])},
+    }
 
 
 def test_a_configuration_elsewhere_may_be_read_and_nothing_beside_it():

@@ -70,7 +70,7 @@ def test_every_metric_of_an_event_has_an_alarm_or_a_place_on_the_dashboard():
 def test_what_must_wake_somebody_has_an_alarm():
     alarmed = {node["MetricName"] for node in walk(load("operations.yaml")["Resources"]) if "MetricName" in node}
     assert {"Errors5xx", "HTTPCode_ELB_5XX_Count", "GatewayOverhead", "Throttles", "DegradedAdmission", "UnpricedRequests", "UnpricedUsage", "BudgetThreshold",
-            "ConfigurationRefused", "ApproximateNumberOfMessagesVisible", "WriteThrottleEvents"} <= alarmed
+            "ConfigurationRefused", "ResponsesLost", "ApproximateNumberOfMessagesVisible", "WriteThrottleEvents"} <= alarmed
 
 
 def queries():
