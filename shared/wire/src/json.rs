@@ -228,7 +228,7 @@ mod tests {
             ("{}{}", "unexpected '{' at line 1 column 3"),
             ("{\"a\":\"\n\"}", "the control character '\\n' in a string has to be escaped at line 1 column 7"),
             ("{\"a\":\"\\x\"}", "unexpected 'x' at line 1 column 8"),
-            (&deep, "it is nested deeper than 127 levels at line 2 column 131"),
+            (&deep, "it is nested deeper than 127 levels at line 2 column 132"),
         ] {
             let said = format!("the request body is not valid JSON: {expected}");
             assert_eq!(members(body.as_bytes()).unwrap_err().to_string(), said, "{body:?}");

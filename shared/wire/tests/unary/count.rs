@@ -244,7 +244,7 @@ fn a_wrong_request_is_told_where() {
             r#"{"generateContentRequest":{"contents":[{}]},"contents":[{}]}"#,
             "generateContentRequest: send this or `contents`, not both",
         ),
-        ("[]", "the request body is not valid JSON: expected an object"),
+        ("[]", "the request body is not valid JSON: expected an object at line 1 column 1"),
     ] {
         assert_eq!(gemini(body).unwrap_err().to_string(), message, "{body}");
     }
