@@ -162,6 +162,18 @@ class TestBehindAnAlb:
         assert caught.value.response.status_code == 413
 
 
+def test_a_realtime_session_is_refused_by_json_that_names_who_serves_it(streaming):
+    """By a function URL. An ALB refuses the upgrade itself: `test_alb.py`."""
+    upgrade = {"connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13", "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    answer = httpx.get(
+        f"{streaming.at['url']}/v1/realtime?model=via-openai", headers=upgrade | {"authorization": f"Bearer {streaming.token}"}
+    )
+    assert (answer.status_code, answer.headers["content-type"]) == (501, "application/json")
+    error = answer.json()["error"]
+    assert error["code"] == "websocket_not_supported"
+    assert "native server" in error["message"]
+
+
 @pytest.mark.parametrize("name", ["chat", "messages"])
 class TestFunctionUrl:
     """The SDKs speak to a function URL with response streaming."""

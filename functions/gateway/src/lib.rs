@@ -32,6 +32,9 @@ pub mod local;
 pub mod local;
 pub mod meter;
 pub mod models;
+// For its tests, where the build has the other one.
+#[cfg(all(test, feature = "realtime"))]
+pub mod no_realtime;
 pub mod passthrough;
 pub mod pipeline;
 #[cfg(feature = "realtime")]
