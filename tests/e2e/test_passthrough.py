@@ -1,7 +1,10 @@
 """What the gateway does not translate passes through: the other endpoints of OpenAI's SDK, against aimock."""
 
+import http.client
+import http.server
 import io
 import json
+import threading
 
 import httpx
 import openai
@@ -9,6 +12,7 @@ import pytest
 
 from conftest import Gateway
 from harness.config import Providers, rule
+from harness.process import eventually, json_line
 from harness.world import nonce
 
 
@@ -21,6 +25,9 @@ def through(world):
         "models": [
             rule("down", Providers(world.at).openai("down", f"{world.at.refused}/v1")),
             rule("legacy", Providers(world.at).openai("legacy", f"{world.at.llm}/canned-legacy/v1", "gpt-3.5-turbo-instruct")),
+            rule("painter", Providers(world.at).openai("painter", f"{world.at.llm}/canned-painter/v1", "gpt-image-1")),
+            rule("listener", Providers(world.at).openai("listener", f"{world.at.llm}/canned-listener/v1", "gpt-4o-transcribe")),
+            rule("echo", Providers(world.at).openai("echo", f"{world.at.llm}/canned-echo/v1", "echo")),
         ],
         "routes": {"*": "detect", "/v1/audio/speech": "passthrough"},
     }
@@ -32,11 +39,61 @@ def sdk(through):
     return openai.OpenAI(base_url=f"{through.url}/v1", api_key=through.token, max_retries=0)
 
 
+def canned(world, name: str, body: bytes, kind: str = "application/json", *headers: str):
+    """What the provider `/canned-NAME` answers."""
+    head = ["HTTP/1.1 200 OK", f"content-type: {kind}", f"content-length: {len(body)}", *headers, "", ""]
+    httpx.put(f"{world.at.llm}/canned/{name}", content="\r\n".join(head).encode() + body).raise_for_status()
+
+
+def booked(through, request_id: str) -> dict:
+    """What the access log says that a request used."""
+
+    def line():
+        lines = [json_line(line) for line in through.server.lines if request_id in line]
+        return next((line for line in lines if line and line.get("message") == "request"), None)
+
+    return {name.removeprefix("gen_ai.usage."): value for name, value in eventually(line, "its line").items() if name.startswith("gen_ai.usage.")}
+
+
 def test_speech_comes_as_the_bytes_that_the_provider_sent(sdk):
     answer = sdk.audio.speech.with_raw_response.create(model="our-voice", voice="alloy", input=f"Say {nonce()}")
     assert answer.headers["content-type"].startswith("audio/")
     assert answer.headers["x-tollgate-provider"] == "through"
     assert answer.content.startswith(b"\xff\xfb\x90")
+
+
+@pytest.mark.native("an ALB has no streams")
+def test_speech_is_heard_while_it_is_made(world, start_gateway):
+    """The provider makes the second half only when the client has the first."""
+    heard = threading.Event()
+
+    class Speaker(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):  # noqa: N802
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("content-type", "audio/mpeg")
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"4\r\n\xff\xfb\x90\x64\r\n")
+            assert heard.wait(30)
+            self.wfile.write(b"3\r\nend\r\n0\r\n\r\n")
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Speaker)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    provider = Providers(world.at).openai("speaker", f"http://127.0.0.1:{server.server_port}/v1", "tts-1")
+    gateway = start_gateway(ai={"groups": [{"providers": [provider]}], "routes": {"/v1/audio/speech": "passthrough"}})
+    client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.token, max_retries=0)
+    with client.audio.speech.with_streaming_response.create(model="tts-1", voice="alloy", input=nonce()) as answer:
+        pieces = answer.iter_bytes()
+        first = next(pieces)
+        heard.set()
+        assert first + b"".join(pieces) == b"\xff\xfb\x90\x64end"
+    server.shutdown()
 
 
 def test_a_recording_goes_up_as_a_form_with_the_providers_name_of_the_model(sdk):
@@ -99,6 +156,156 @@ def test_a_legacy_completion_is_not_translated(sdk, world):
     sent = world.llm.only(word)
     assert sent["path"] == "/canned-legacy/v1/completions"
     assert sent["body"] == {"model": "gpt-3.5-turbo-instruct", "prompt": word, "max_tokens": 7, "suffix": "!", "echo": True}
+
+
+# As OpenAI documents a stream of it: <https://platform.openai.com/docs/api-reference/completions/object>.
+LEGACY = {"id": "cmpl-7iA7iJjj8V2zOkCGvWF2hAkDWBQZe", "object": "text_completion", "created": 1690759702, "model": "gpt-3.5-turbo-instruct"}
+
+
+def test_a_legacy_stream_passes_and_its_usage_is_seen(sdk, world, through):
+    chunks = [LEGACY | {"choices": [{"text": text, "index": 0, "logprobs": None, "finish_reason": None}]} for text in ("This", " is", " a test")]
+    chunks.append(LEGACY | {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}})
+    body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    canned(world, "legacy", body.encode(), "text/event-stream")
+    word = nonce()
+    stream = sdk.completions.create(
+        model="legacy", prompt=word, stream=True, stream_options={"include_usage": True}, extra_headers={"x-request-id": f"id-{word[6:]}"}
+    )
+    seen = list(stream)
+    assert "".join(chunk.choices[0].text for chunk in seen if chunk.choices) == "This is a test"
+    assert seen[-1].usage.total_tokens == 8
+    assert booked(through, f"id-{word[6:]}") == {"input_tokens": 5, "output_tokens": 3}
+
+
+def test_detect_finds_what_an_image_and_a_transcription_used(sdk, world, through):
+    """As OpenAI documents them: <https://platform.openai.com/docs/api-reference/images/object>, `/audio/json-object`."""
+    details = {"text_tokens": 10, "image_tokens": 40}
+    usage = {"total_tokens": 100, "input_tokens": 50, "output_tokens": 50, "input_tokens_details": details}
+    canned(world, "painter", json.dumps({"created": 1713833628, "data": [{"b64_json": "iVBORw0KGgo="}], "usage": usage}).encode())
+    word = nonce()
+    image = sdk.images.generate(model="painter", prompt=word, extra_headers={"x-request-id": f"id-{word[6:]}"})
+    assert (image.usage.total_tokens, image.data[0].b64_json) == (100, "iVBORw0KGgo=")
+    assert booked(through, f"id-{word[6:]}") == {"input_tokens": 50, "output_tokens": 50}
+
+    usage = {"type": "tokens", "input_tokens": 14, "input_token_details": {"text_tokens": 0, "audio_tokens": 14}, "output_tokens": 45, "total_tokens": 59}
+    canned(world, "listener", json.dumps({"text": "The words.", "usage": usage}).encode())
+    word = nonce()
+    heard = sdk.audio.transcriptions.create(
+        model="listener", file=("a.wav", io.BytesIO(b"RIFF" + word.encode()), "audio/wav"), extra_headers={"x-request-id": f"id-{word[6:]}"}
+    )
+    assert heard.text == "The words."
+    assert booked(through, f"id-{word[6:]}") == {"input_tokens": 14, "output_tokens": 45, "audio.input_tokens": 14}
+
+
+def test_what_nobody_thought_of_passes_fine_tuning(sdk):
+    lines = b'{"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}\n' * 10
+    file = sdk.files.create(file=("train.jsonl", io.BytesIO(lines), "application/jsonl"), purpose="fine-tune")
+    job = sdk.fine_tuning.jobs.create(model="gpt-4o-mini", training_file=file.id, suffix="gate")
+    assert job.training_file == file.id
+    assert sdk.fine_tuning.jobs.retrieve(job.id).id == job.id
+    assert job.id in [other.id for other in sdk.fine_tuning.jobs.list()]
+    assert list(sdk.fine_tuning.jobs.list_events(job.id))
+    assert sdk.fine_tuning.jobs.cancel(job.id).status == "cancelled"
+
+
+def test_what_is_of_one_connection_or_of_an_identity_is_not_forwarded(world, through):
+    word = nonce()
+    canned(world, "echo", b"{}", "application/json", "set-cookie: s=1", "x-of-the-provider: yes", "keep-alive: timeout=5", "proxy-authenticate: Basic")
+    identity = {
+        "x-api-key": through.token, "api-key": "k", "x-goog-api-key": "k", "cookie": "session=1", "proxy-authorization": "Basic eDp5",
+        "forwarded": "for=10.1.2.3", "x-forwarded-for": "10.1.2.3", "x-forwarded-client-cert": "c", "x-real-ip": "10.1.2.3", "via": "1.1 someone",
+        "x-amzn-oidc-data": "jwt", "x-amzn-oidc-identity": "me", "x-amz-security-token": "s", "openai-organization": "org-1", "openai-project": "proj-1",
+        "x-tollgate-strict": "true",
+    }  # fmt: skip
+    hops = {"connection": "keep-alive, x-hop", "x-hop": "1", "keep-alive": "timeout=5", "te": "trailers", "proxy-connection": "keep-alive", "trailer": "x-sum"}
+    mine = {"openai-beta": "assistants=v2", "x-of-the-client": "yes", "accept-language": "de", "idempotency-key": "i-1"}
+    answer = httpx.post(
+        f"{through.url}/v1/echo", json={"model": "echo", "input": word}, headers={"authorization": f"Bearer {through.token}"} | identity | hops | mine
+    )
+    assert (answer.status_code, answer.headers["x-of-the-provider"]) == (200, "yes")
+    assert not {"set-cookie", "proxy-authenticate"} & set(answer.headers)
+    sent = world.llm.only(word)["headers"]
+    leaked = [name for name in (identity | hops) if name in sent and name != "connection"]
+    assert not leaked, {name: sent[name] for name in leaked}
+    assert "x-hop" not in sent.get("connection", "")
+    assert {name: sent.get(name) for name in mine} == mine
+    assert through.token not in json.dumps(sent)
+
+
+# Each would be another place of the provider's, for some reader of paths between here and there.
+OUTSIDE = [
+    "/v1/files/../admin",
+    "/v1/files/..",
+    "/v1/./files",
+    "/v1/files/%2e%2e/admin",
+    "/v1/files/%2E%2e/admin",
+    "/v1/files/.%2e/admin",
+    "/v1/files/..%2fadmin",
+    "/v1/files/%2e%2e%2fadmin",
+    "/v1/files/%2f..%2fadmin",
+    "/v1/files/..\\admin",
+    "/v1/files/..%5cadmin",
+    "/v1/files/%252e%252e/admin",
+    "/v1/files/%25252e%25252e%25252fadmin",
+    "/v1/files/..;/admin",
+    "/v1/files/..%3b/admin",
+    "/v1/files//admin",
+    "/v1/%2f%2fevil.example/x",
+    "/v1/files/%00",
+    "/v1/files/%0d%0ahost:%20evil.example",
+    "/v1/files/%ff",
+    "/v1@evil.example/files",
+]
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_a_path_that_leaves_the_provider_is_refused(world, through, path):
+    word = nonce()
+    host = through.url.removeprefix("http://")
+    connection = http.client.HTTPConnection(host, timeout=30)
+    # As it is: clients that tidy paths would hide what is tried.
+    connection.putrequest("POST", path, skip_host=True)
+    body = json.dumps({"model": "echo", "input": word}).encode()
+    headers = {"host": host, "authorization": f"Bearer {through.token}", "content-type": "application/json", "content-length": str(len(body))}
+    for name, value in headers.items():
+        connection.putheader(name, value)
+    connection.endheaders(body)
+    answer = connection.getresponse()
+    assert answer.status in (400, 404), answer.read()
+    assert not world.llm.requests(word)
+
+
+def test_a_path_with_other_escapes_passes_as_it_is(world, through):
+    word = nonce()
+    canned(world, "echo", b"{}")
+    for path in ("/v1/things/a%20b", "/v1/things/a%2Fb", "/v1/things/100%25", "/v1/things/a..b/...", "/v1/things/r%C3%A9sum%C3%A9"):
+        answer = httpx.post(f"{through.url}{path}", json={"model": "echo", "input": word}, headers={"authorization": f"Bearer {through.token}"})
+        assert answer.status_code == 200, answer.text
+        assert world.llm.last(word)["path"] == f"/canned-echo{path}"
+
+
+def test_the_providers_own_lists_are_merged_and_kept(world, start_gateway):
+    """By OpenAI's SDK; `owned_by` is the kind of the provider. The second look asks nobody."""
+    name = f"list-{nonce()[6:]}"
+    listed = [{"id": "gpt-4o", "object": "model", "created": 1715367049, "owned_by": "system"}, {"id": "ft:gpt-4o:us::1", "object": "model", "created": 1, "owned_by": "org"}]
+    canned(world, name, json.dumps({"object": "list", "data": listed}).encode())
+    providers = Providers(world.at)
+    ai = {
+        "modelAliases": {"our-model": "gpt-4o"},
+        "groups": [{"providers": [providers.openai("lister", f"{world.at.llm}/canned-{name}/v1") | {"provider": {"openAI": {}}}]}],
+        "models": [rule("claude-here", providers.column("anthropic-strict", "claude"))],
+        "listUpstreamModels": True,
+    }
+    gateway = start_gateway(ai=ai)
+    client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.token, max_retries=0)
+    for _ in range(2):
+        owners = {model.id: model.owned_by for model in client.models.list()}
+        # What the configuration names, the pinned model among it, then what the provider lists itself.
+        ours = {"our-model": "openAI", "claude-here": "anthropic", "claude-sonnet-4-20250514": "anthropic"}
+        assert owners == ours | {"gpt-4o": "openAI", "ft:gpt-4o:us::1": "openAI"}
+    assert client.models.retrieve("ft:gpt-4o:us::1").owned_by == "openAI"
+    asked = [request["path"] for request in world.llm.requests(f"canned-{name}")]
+    assert asked == [f"/canned-{name}/v1/models"]
 
 
 def test_the_providers_own_refusal_comes_back_as_the_sdks_exception(sdk):

@@ -23,7 +23,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 use tollgate_auth::Identity;
 use tollgate_limits::{Limiter, Prompt, What};
-use tollgate_upstream::{Forward, Forwarded, ModelPlace, forward, forwardable};
+use tollgate_upstream::{Forward, Forwarded, ModelPlace, forward, forwardable, model_in_query};
 use tollgate_wire::codec::{self, Dialect, Seed};
 use tollgate_wire::exchange::State;
 use tollgate_wire::ir::{Fault, FaultKind};
@@ -65,9 +65,9 @@ pub async fn respond(app: &App, asked: Asked<'_>, body: Body, mut books: Books, 
         Ok(body) => body,
         Err(refusal) => return fault(books, refusal).await,
     };
-    let named = opaque::model_of(text(&asked.parts.headers, &CONTENT_TYPE), &body);
-    let model = named.as_ref().map_or("", |named| named.model.as_str());
-    if named.is_some() {
+    let named = named(asked.parts, &body);
+    let model = named.model.as_str();
+    if !model.is_empty() {
         books.asked_for(model);
     }
     let model = app.config.alias(model).unwrap_or(model);
@@ -85,11 +85,11 @@ pub async fn respond(app: &App, asked: Asked<'_>, body: Body, mut books: Books, 
         Err(denied) => return pipeline::limited(books, denied, asked.client, asked.request_id).await,
     };
     let request = Forward {
-        query: asked.parts.uri.query(),
+        query: named.query.as_deref(),
         headers: forwardable(&asked.parts.headers),
         body,
         model,
-        model_in: place(named.as_ref()),
+        model_in: named.place,
         max_attempts: if kept { usize::MAX } else { app.config.request.max_attempts() as usize },
         ..Forward::new(asked.parts.method.clone(), asked.client, api_path(path), deadline)
     };
@@ -144,11 +144,25 @@ fn reservation(
     }
 }
 
-fn place(named: Option<&Named>) -> ModelPlace {
-    match named {
-        None => ModelPlace::Nowhere,
-        Some(named) if named.is_form => ModelPlace::Form(named.span.clone()),
-        Some(named) => ModelPlace::Json(named.span.clone()),
+/// The model that a request names, and where.
+struct Asks {
+    /// Empty: none.
+    model: String,
+    place: ModelPlace,
+    /// Without the model.
+    query: Option<String>,
+}
+
+/// In the body; else in the query, as a Realtime call with nothing but SDP for a body has it.
+fn named(parts: &Parts, body: &[u8]) -> Asks {
+    let query = parts.uri.query();
+    if let Some(Named { model, span, is_form }) = opaque::model_of(text(&parts.headers, &CONTENT_TYPE), body) {
+        let place = if is_form { ModelPlace::Form(span) } else { ModelPlace::Json(span) };
+        return Asks { model, place, query: query.map(str::to_owned) };
+    }
+    match query.map(model_in_query) {
+        Some((Some(model), rest)) => Asks { model, place: ModelPlace::Query, query: Some(rest) },
+        _ => Asks { model: String::new(), place: ModelPlace::Nowhere, query: query.map(str::to_owned) },
     }
 }
 

@@ -31,7 +31,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tollgate_auth::Identity;
 use tollgate_limits::{Bill, Prompt, What};
-use tollgate_upstream::{Forward, Forwarded, ModelPlace, forward};
+use tollgate_upstream::{Forward, Forwarded, ModelPlace, forward, model_in_query};
 use tollgate_wire::codec::Dialect;
 use tollgate_wire::ir::{Fault, FaultKind};
 
@@ -93,21 +93,15 @@ impl Handshake {
         }
         let key = parts.headers.get(SEC_WEBSOCKET_KEY).ok_or_else(|| wrong("sec-websocket-key is missing"))?;
         let upgrade = parts.extensions.get::<OnUpgrade>().cloned().ok_or_else(pipeline::no_websocket)?;
-        let (mut model, mut rest) = (None, Vec::new());
-        for pair in parts.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
-            match pair.strip_prefix("model=") {
-                Some(value) => model = percent_encoding::percent_decode_str(value).decode_utf8().ok(),
-                None => rest.push(pair),
-            }
-        }
-        let model = model.filter(|model| !model.is_empty()).ok_or_else(|| {
+        let (model, query) = model_in_query(parts.uri.query().unwrap_or_default());
+        let model = model.ok_or_else(|| {
             Fault::new(FaultKind::InvalidRequest, "name a model: /v1/realtime?model=gpt-realtime").with_param("model")
         })?;
         let beta = protocols(&parts.headers).any(|protocol| protocol == BETA_PROTOCOL);
         let beta = beta.then(|| HeaderValue::from_static("realtime=v1"));
         Ok(Self {
-            model: model.into_owned(),
-            query: rest.join("&"),
+            model,
+            query,
             accept: derive_accept_key(key.as_bytes()),
             protocol: protocols(&parts.headers).any(|protocol| protocol == PROTOCOL),
             beta: parts.headers.get(BETA).cloned().or(beta),

@@ -20,6 +20,7 @@ const ROUTES: &[(&str, RouteType)] = &[
     ("/v1/realtime", RouteType::Realtime),
     ("/v1/realtime/client_secrets", RouteType::Passthrough),
     ("/v1/realtime/calls", RouteType::Passthrough),
+    ("/v1/realtime/calls/*", RouteType::Passthrough),
     (":generateContent", RouteType::GenerateContent),
     (":streamGenerateContent", RouteType::GenerateContent),
     (":countTokens", RouteType::GeminiCountTokens),

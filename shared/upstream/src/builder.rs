@@ -99,6 +99,7 @@ impl<'a> Builder<'a> {
             client: self.base.clients.get(&entry.name, entry.timeouts.connect(), root)?,
             endpoints: endpoints::of(entry)?,
             root: endpoints::root(entry),
+            realtime: endpoints::realtime(entry),
             #[cfg(feature = "realtime")]
             upgrading: self.base.clients.upgrading(&entry.name, entry.timeouts.connect(), root)?,
             services: services::of(entry)?,

@@ -1,5 +1,6 @@
 //! Where the endpoints of each kind of provider are: its host, the paths below it, and what of them the configuration replaces.
 
+use reqwest::Url;
 use tollgate_config::{
     Azure, AzureResourceType, Bedrock, BedrockOpenAi, Custom, CustomDialect, Provider, ProviderEntry, Vertex,
 };
@@ -7,6 +8,10 @@ use tollgate_wire::codec::Dialect;
 
 use crate::address::{Address, Naming};
 use crate::error::SetupError;
+
+mod path;
+
+pub(crate) use self::path::Path;
 
 /// The endpoints of a provider that speaks HTTP, by dialect, the preferred one first.
 pub(crate) fn of(entry: &ProviderEntry) -> Result<Vec<(Dialect, Address)>, SetupError> {
@@ -32,6 +37,43 @@ pub(crate) fn root(entry: &ProviderEntry) -> Option<String> {
     (!root.contains("{model}")).then_some(root)
 }
 
+/// Where a provider opens sessions of the Realtime API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Realtime {
+    /// With a query, where the provider's API has a version there.
+    url: String,
+    /// The parameter that names the model.
+    model_in: &'static str,
+}
+
+/// Below [`root`]; but a dated API of Azure's has it beside its deployments, which are named in the query, where the v1 API names a model:
+/// <https://learn.microsoft.com/azure/ai-foundry/openai/how-to/realtime-audio-websockets>.
+pub(crate) fn realtime(entry: &ProviderEntry) -> Option<Realtime> {
+    let Provider::Azure(azure) = &entry.provider else {
+        return root(entry).map(|root| Realtime { url: format!("{root}/realtime"), model_in: "model" });
+    };
+    let base = host(entry).ok().filter(|_| entry.path_override.is_none())?;
+    let (below, query) = azure_root(azure);
+    let (below, model_in) = match below.strip_suffix("/deployments/{model}") {
+        Some(all) => (all, "deployment"),
+        None => (below.as_str(), "model"),
+    };
+    let path = Path::unary(Dialect::Chat, below, "/realtime");
+    Some(Realtime { url: path.text(&base, &format!("/realtime{query}"), entry), model_in })
+}
+
+impl Realtime {
+    /// The address of a session with a model. `query`: the client's other parameters.
+    pub(crate) fn address(&self, query: Option<&str>, model: &str) -> Option<Url> {
+        let mut url = Url::parse(&self.url).ok()?;
+        let pairs =
+            [url.query(), query].into_iter().flatten().filter(|query| !query.is_empty()).collect::<Vec<_>>().join("&");
+        url.set_query((!pairs.is_empty()).then_some(&pairs));
+        url.query_pairs_mut().append_pair(self.model_in, model);
+        Some(url)
+    }
+}
+
 /// Scheme, host, port and prefix: the configuration's, else the provider's own.
 pub(crate) fn host(entry: &ProviderEntry) -> Result<String, SetupError> {
     base(entry).or(Plan::of(&entry.provider).host).ok_or_else(|| SetupError::NoAddress(entry.name.clone()))
@@ -52,16 +94,6 @@ struct Plan {
     /// Scheme and host; none: the configuration has to name them.
     host: Option<String>,
     paths: Vec<Path>,
-}
-
-/// A path: the provider's base path, which `pathPrefix` replaces, and what stands below it. `{model}` is the model.
-pub(crate) struct Path {
-    dialect: Dialect,
-    root: String,
-    tail: String,
-    /// Where a stream is asked for, if not at the same place.
-    stream: Option<String>,
-    naming: Naming,
 }
 
 impl Plan {
@@ -190,336 +222,5 @@ fn custom_paths(custom: &Custom) -> Vec<Path> {
     custom.dialects().map(path).collect()
 }
 
-impl Path {
-    /// What is never streamed.
-    pub(crate) fn unary(dialect: Dialect, root: &str, tail: &str) -> Self {
-        Self { dialect, root: root.to_owned(), tail: tail.to_owned(), stream: None, naming: Naming::Plain }
-    }
-
-    fn openai(root: &str, query: &str) -> Self {
-        Self::unary(Dialect::Chat, root, &format!("/chat/completions{query}"))
-    }
-
-    fn responses(root: &str, query: &str) -> Self {
-        let tail = format!("/responses{query}");
-        Self { dialect: Dialect::Responses, root: root.to_owned(), tail, stream: None, naming: Naming::Plain }
-    }
-
-    fn messages(root: &str) -> Self {
-        Self::unary(Dialect::Messages, root, "/messages")
-    }
-
-    /// <https://ai.google.dev/api/generate-content#method:-models.generatecontent>; without `alt=sse` a stream is one JSON array.
-    fn gemini(root: &str, below: &str) -> Self {
-        Self {
-            dialect: Dialect::GenerateContent,
-            root: root.to_owned(),
-            tail: format!("{below}/models/{{model}}:generateContent"),
-            stream: Some(format!("{below}/models/{{model}}:streamGenerateContent?alt=sse")),
-            naming: Naming::Bare,
-        }
-    }
-
-    /// The same with a model that is called by its bare name.
-    pub(crate) fn bare(self) -> Self {
-        Self { naming: Naming::Bare, ..self }
-    }
-
-    /// The same at another path.
-    pub(crate) fn moved(self, path: &str) -> Self {
-        match path.strip_prefix("/v1") {
-            Some(tail) => Self { root: "/v1".to_owned(), tail: tail.to_owned(), ..self },
-            None => Self { root: String::new(), tail: path.to_owned(), ..self },
-        }
-    }
-
-    pub(crate) fn below(&self, base: &str, entry: &ProviderEntry) -> Result<Address, SetupError> {
-        let whole = self.text(base, &self.tail, entry);
-        // Mantle has some models at another place, unless the configuration says where.
-        let stands = entry.path_override.is_some() || entry.path_prefix.is_some() || base.ends_with(self.root.as_str());
-        if self.naming == Naming::Mantle && !stands {
-            let other = self.text(&format!("{base}/openai"), &self.tail, entry);
-            return Address::of_mantle(&whole, &other).map_err(|cause| Self::wrong(whole, cause, entry));
-        }
-        let stream = self.stream.as_ref().map(|tail| self.text(base, tail, entry));
-        Address::parse(&whole, stream.as_deref(), self.naming).map_err(|cause| Self::wrong(whole, cause, entry))
-    }
-
-    fn wrong(url: String, cause: String, entry: &ProviderEntry) -> SetupError {
-        SetupError::Url { provider: entry.name.clone(), url, cause }
-    }
-
-    /// Base and path put together. A base that already ends in the provider's base path (`.../v1`) does not get it twice.
-    fn text(&self, base: &str, tail: &str, entry: &ProviderEntry) -> String {
-        let (base, root) = (base.trim_end_matches('/'), &self.root);
-        match (&entry.path_override, &entry.path_prefix) {
-            (Some(path), _) => format!("{base}/{}", path.trim_start_matches('/')),
-            (None, Some(prefix)) => format!("{base}/{}{tail}", prefix.trim_matches('/')),
-            (None, None) if base.ends_with(root.as_str()) => format!("{base}{tail}"),
-            (None, None) => format!("{base}{root}{tail}"),
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(yaml: &str) -> ProviderEntry {
-        let yaml = format!("ai: {{groups: [{{providers: [{{name: a, {yaml}}}]}}]}}");
-        tollgate_config::parse(&yaml, "test").unwrap().ai.groups[0].providers[0].clone()
-    }
-
-    /// The address of each endpoint for a model, whole and streamed.
-    fn urls(yaml: &str) -> Vec<(Dialect, String, String)> {
-        let url = |address: &Address, stream| address.of("m/1", stream).unwrap().to_string();
-        let endpoints = of(&entry(yaml)).unwrap();
-        endpoints.iter().map(|(dialect, address)| (*dialect, url(address, false), url(address, true))).collect()
-    }
-
-    #[test]
-    fn a_path_that_stands_for_all_is_no_second_endpoint() {
-        is_at("provider: {openAI: {}}, baseUrl: 'https://h/v1'", Dialect::Responses, "https://h/v1/responses");
-        let moved = urls("provider: {openAI: {}}, baseUrl: 'https://h', pathOverride: /x");
-        assert_eq!(moved.iter().map(|(dialect, ..)| *dialect).collect::<Vec<_>>(), [Dialect::Chat]);
-        let alone = "provider: {custom: {formats: [{type: responses}]}}, baseUrl: 'https://h', pathOverride: /x";
-        is_at(alone, Dialect::Responses, "https://h/x");
-    }
-
-    #[track_caller]
-    fn is_at(yaml: &str, dialect: Dialect, expected: &str) {
-        let urls = urls(yaml);
-        let found = urls.iter().find(|(known, ..)| *known == dialect).expect(yaml);
-        assert_eq!(found.1, expected, "{yaml}");
-    }
-
-    #[test]
-    fn addresses_are_put_together_from_what_the_entry_says() {
-        for (extra, expected) in [
-            ("baseUrl: 'http://h:1'", "http://h:1/v1/chat/completions"),
-            ("baseUrl: 'https://h/openai/v1/'", "https://h/openai/v1/chat/completions"),
-            ("hostOverride: 'h:8080'", "http://h:8080/v1/chat/completions"),
-            ("hostOverride: 'h:443'", "https://h/v1/chat/completions"),
-            ("baseUrl: 'http://h', pathPrefix: /api/v2", "http://h/api/v2/chat/completions"),
-            ("baseUrl: 'http://h', pathOverride: /x/y", "http://h/x/y"),
-        ] {
-            is_at(&format!("provider: {{custom: {{}}}}, {extra}"), Dialect::Chat, expected);
-        }
-    }
-
-    #[test]
-    fn what_is_passed_through_goes_below_the_providers_own_root() {
-        for (yaml, expected) in [
-            ("provider: {openAI: {}}", Some("https://api.openai.com/v1")),
-            ("provider: {anthropic: {}}", Some("https://api.anthropic.com/v1")),
-            ("provider: {custom: {}}, baseUrl: 'http://h/api/v1/'", Some("http://h/api/v1")),
-            ("provider: {custom: {}}, baseUrl: 'http://h', pathPrefix: /api/v2", Some("http://h/api/v2")),
-            ("provider: {custom: {}}, baseUrl: 'http://h', pathOverride: /x", None),
-            ("provider: {azure: {resourceName: r}}", Some("https://r.openai.azure.com/openai/v1")),
-            ("provider: {azure: {resourceName: r, apiVersion: '2024-10-21'}}", None),
-            ("provider: {gemini: {}}", None),
-            ("provider: {vertex: {projectId: p}}", None),
-            ("provider: {bedrock: {}}", None),
-            (
-                "provider: {bedrock: {openAIEndpoint: mantle, region: us-west-2}}",
-                Some("https://bedrock-mantle.us-west-2.api.aws/v1"),
-            ),
-        ] {
-            assert_eq!(root(&entry(yaml)).as_deref(), expected, "{yaml}");
-        }
-    }
-
-    #[test]
-    fn a_custom_format_has_a_path_of_its_own_in_which_the_model_may_stand() {
-        for (path, base, expected) in [
-            ("/v1/m", "http://h/v1", "http://h/v1/m"),
-            ("/c", "http://h/v1", "http://h/v1/c"),
-            ("/c", "http://h", "http://h/c"),
-            ("/models/{model}/chat", "http://h", "http://h/models/m%2F1/chat"),
-        ] {
-            let yaml = format!(
-                "provider: {{custom: {{formats: [{{type: completions, path: '{path}'}}]}}}}, baseUrl: '{base}'"
-            );
-            is_at(&yaml, Dialect::Chat, expected);
-        }
-    }
-
-    #[test]
-    fn gemini_has_the_model_in_its_path_and_streams_elsewhere() {
-        let host = "https://generativelanguage.googleapis.com/v1beta/models/1";
-        let whole = (Dialect::GenerateContent, format!("{host}:generateContent"));
-        let stream = format!("{host}:streamGenerateContent?alt=sse");
-        assert_eq!(urls("provider: {gemini: {}}"), [(whole.0, whole.1, stream)]);
-        is_at(
-            "provider: {gemini: {}}, baseUrl: 'http://h:1/v1beta'",
-            Dialect::GenerateContent,
-            "http://h:1/v1beta/models/1:generateContent",
-        );
-        is_at(
-            "provider: {gemini: {}}, baseUrl: 'http://h:1', pathPrefix: /v1",
-            Dialect::GenerateContent,
-            "http://h:1/v1/models/1:generateContent",
-        );
-    }
-
-    #[test]
-    fn azure_is_found_by_resource_project_and_version() {
-        for (settings, extra, expected) in [
-            ("resourceName: r", "", "https://r.openai.azure.com/openai/v1/chat/completions"),
-            ("resourceName: r, apiVersion: v1", "", "https://r.openai.azure.com/openai/v1/chat/completions"),
-            (
-                "resourceName: r, apiVersion: preview",
-                "",
-                "https://r.openai.azure.com/openai/v1/chat/completions?api-version=preview",
-            ),
-            (
-                "resourceName: r, apiVersion: 2024-10-21",
-                "",
-                "https://r.openai.azure.com/openai/deployments/m%2F1/chat/completions?api-version=2024-10-21",
-            ),
-            (
-                "resourceName: r, resourceType: foundry",
-                "",
-                "https://r.services.ai.azure.com/openai/v1/chat/completions",
-            ),
-            (
-                "resourceName: r, resourceType: foundry, projectName: p",
-                "",
-                "https://r.services.ai.azure.com/api/projects/p/openai/v1/chat/completions",
-            ),
-            ("", ", baseUrl: 'http://h:1'", "http://h:1/openai/v1/chat/completions"),
-            ("", ", baseUrl: 'https://h/openai/v1'", "https://h/openai/v1/chat/completions"),
-        ] {
-            is_at(&format!("provider: {{azure: {{{settings}}}}}{extra}"), Dialect::Chat, expected);
-        }
-        is_at(
-            "provider: {azure: {resourceName: r, resourceType: foundry, projectName: p}}",
-            Dialect::Messages,
-            "https://r.services.ai.azure.com/anthropic/v1/messages",
-        );
-        is_at(
-            "provider: {azure: {resourceName: r, apiVersion: preview}}",
-            Dialect::Responses,
-            "https://r.openai.azure.com/openai/v1/responses?api-version=preview",
-        );
-        let dialects = |settings: &str| {
-            let found = urls(&format!("provider: {{azure: {{resourceName: r{settings}}}}}"));
-            found.into_iter().map(|(dialect, ..)| dialect).collect::<Vec<_>>()
-        };
-        assert_eq!(dialects(""), [Dialect::Chat, Dialect::Responses], "Claude is in Foundry only");
-        assert_eq!(dialects(", apiVersion: '2024-10-21'"), [Dialect::Chat], "Responses is in the v1 API only");
-    }
-
-    #[test]
-    fn vertex_is_found_by_project_and_region_and_publisher() {
-        for (region, host, location) in [
-            ("", "https://aiplatform.googleapis.com", "global"),
-            (", region: global", "https://aiplatform.googleapis.com", "global"),
-            (", region: eu", "https://aiplatform.eu.rep.googleapis.com", "eu"),
-            (", region: europe-west4", "https://europe-west4-aiplatform.googleapis.com", "europe-west4"),
-        ] {
-            let below = format!("{host}/v1/projects/p/locations/{location}/publishers");
-            let yaml = format!("provider: {{vertex: {{projectId: p{region}}}}}");
-            let expected = [
-                (
-                    Dialect::GenerateContent,
-                    format!("{below}/google/models/1:generateContent"),
-                    format!("{below}/google/models/1:streamGenerateContent?alt=sse"),
-                ),
-                (
-                    Dialect::Messages,
-                    format!("{below}/anthropic/models/1:rawPredict"),
-                    format!("{below}/anthropic/models/1:streamRawPredict"),
-                ),
-            ];
-            assert_eq!(urls(&yaml), expected);
-        }
-        is_at(
-            "provider: {vertex: {projectId: p}}, baseUrl: 'http://h:1'",
-            Dialect::Messages,
-            "http://h:1/v1/projects/p/locations/global/publishers/anthropic/models/1:rawPredict",
-        );
-    }
-
-    #[test]
-    fn a_preset_knows_its_address_and_its_paths() {
-        for preset in tollgate_config::Preset::ALL {
-            let facts = preset.facts();
-            let yaml = format!("provider: {{custom: {{preset: {}}}}}", facts.name);
-            is_at(&yaml, Dialect::Chat, &format!("{}{}", facts.base_url, facts.completions));
-            let messages = urls(&yaml).into_iter().find(|(dialect, ..)| *dialect == Dialect::Messages);
-            assert_eq!(messages.map(|found| found.1), facts.messages.map(|path| format!("{}{path}", facts.base_url)));
-        }
-        let groq = "provider: {custom: {preset: groq}}, baseUrl: 'http://h:1/v1'";
-        is_at(groq, Dialect::Chat, "http://h:1/v1/chat/completions");
-        let deepseek = "provider: {custom: {preset: deepseek, formats: [{type: messages, path: /m}]}}";
-        is_at(deepseek, Dialect::Messages, "https://api.deepseek.com/m");
-    }
-
-    #[test]
-    fn copilot_has_three_dialects_at_one_host() {
-        is_at("provider: {copilot: {}}", Dialect::Chat, "https://api.githubcopilot.com/chat/completions");
-        is_at("provider: {copilot: {}}", Dialect::Messages, "https://api.githubcopilot.com/v1/messages");
-        is_at("provider: {copilot: {}}", Dialect::Responses, "https://api.githubcopilot.com/responses");
-    }
-
-    #[test]
-    fn bedrocks_openai_endpoints_are_found_by_region() {
-        for (settings, dialect, expected) in [
-            (
-                "openAIEndpoint: runtime, region: eu-west-1",
-                Dialect::Chat,
-                "https://bedrock-runtime.eu-west-1.amazonaws.com/openai/v1/chat/completions",
-            ),
-            (
-                "openAIEndpoint: mantle, region: us-west-2",
-                Dialect::Chat,
-                "https://bedrock-mantle.us-west-2.api.aws/v1/chat/completions",
-            ),
-            (
-                "openAIEndpoint: mantle, region: us-west-2",
-                Dialect::Messages,
-                "https://bedrock-mantle.us-west-2.api.aws/anthropic/v1/messages",
-            ),
-            (
-                "openAIEndpoint: mantle, region: us-west-2",
-                Dialect::Responses,
-                "https://bedrock-mantle.us-west-2.api.aws/v1/responses",
-            ),
-            (
-                "openAIEndpoint: runtime, region: eu-west-1",
-                Dialect::Responses,
-                "https://bedrock-runtime.eu-west-1.amazonaws.com/openai/v1/responses",
-            ),
-        ] {
-            is_at(&format!("provider: {{bedrock: {{{settings}}}}}"), dialect, expected);
-        }
-        is_at(
-            "provider: {bedrock: {openAIEndpoint: mantle, region: us-west-2}}, pathPrefix: /openai/v1",
-            Dialect::Chat,
-            "https://bedrock-mantle.us-west-2.api.aws/openai/v1/chat/completions",
-        );
-    }
-
-    #[test]
-    fn mantle_has_some_models_below_openai() {
-        let url = |more: &str, model: &str| {
-            let yaml = format!("provider: {{bedrock: {{openAIEndpoint: mantle, region: us-east-2}}}}{more}");
-            let endpoints = of(&entry(&yaml)).unwrap();
-            let paths = endpoints.iter().map(|(_, address)| address.of(model, false).unwrap().path().to_owned());
-            paths.collect::<Vec<_>>().join(" ")
-        };
-        for model in ["openai.gpt-5.5", "openai.gpt-5.6-sol", "google.gemma-4-31b", "xai.grok-4.3"] {
-            assert_eq!(
-                url("", model),
-                "/openai/v1/chat/completions /anthropic/v1/messages /openai/v1/responses",
-                "{model}"
-            );
-            assert_eq!(url(", pathPrefix: /v9", model), "/v9/chat/completions /v9/messages /v9/responses");
-            assert_eq!(url(", baseUrl: 'http://h/v1'", model).split(' ').next(), Some("/v1/chat/completions"));
-        }
-        for model in ["openai.gpt-oss-120b", "deepseek.v3.2", "moonshotai.kimi-k2.5"] {
-            assert_eq!(url("", model), "/v1/chat/completions /anthropic/v1/messages /v1/responses", "{model}");
-        }
-    }
-}
+mod tests;

@@ -102,6 +102,18 @@ pub enum ModelPlace {
     Query,
 }
 
+/// A query apart: the model that it names, and its other parameters as they are.
+pub fn model_in_query(query: &str) -> (Option<String>, String) {
+    let (mut model, mut rest) = (None, Vec::new());
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.strip_prefix("model=") {
+            Some(value) => model = percent_encoding::percent_decode_str(value).decode_utf8().ok(),
+            None => rest.push(pair),
+        }
+    }
+    (model.filter(|model| !model.is_empty()).map(Into::into), rest.join("&"))
+}
+
 impl<'a> Forward<'a> {
     /// A request to this path that has no body and names no model, and is sent once.
     pub fn new(method: Method, dialect: Dialect, path: &'a str, deadline: Instant) -> Self {
@@ -189,14 +201,29 @@ pub fn forwardable(headers: &HeaderMap) -> HeaderMap {
     pairs.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// Does a path stay below the address that it is put behind? No segment that steps up, however it is written, no second host.
+/// More layers of escapes than anybody means.
+const MAX_LAYERS: usize = 5;
+
+/// Does a path stay below the address that it is put behind? No segment that steps up, however often it is escaped, no second host.
 fn stays_below(path: &str) -> bool {
-    let decoded = percent_encoding::percent_decode_str(path).decode_utf8();
-    let Ok(decoded) = decoded else { return false };
-    let Ok(twice) = percent_encoding::percent_decode_str(&decoded).decode_utf8() else { return false };
-    let steps = |text: &str| text.split(['/', '\\']).any(|segment| matches!(segment, "." | ".."));
-    let odd = |text: &str| text.contains("//") || text.contains('\\') || text.chars().any(char::is_control);
-    path.starts_with('/') && ![path, &decoded, &twice].into_iter().any(|text| steps(text) || odd(text))
+    // Some servers cut a segment at its `;` before they look at it.
+    let steps = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
+    let plain = |text: &str| {
+        let odd = text.contains("//") || text.contains('\\') || text.chars().any(char::is_control);
+        !odd && !text.split('/').any(steps)
+    };
+    let mut text = path.to_owned();
+    for _ in 0..MAX_LAYERS {
+        if !plain(&text) {
+            return false;
+        }
+        let Ok(decoded) = percent_encoding::percent_decode_str(&text).decode_utf8() else { return false };
+        if decoded == text {
+            return path.starts_with('/');
+        }
+        text = decoded.into_owned();
+    }
+    false
 }
 
 /// Asks the providers of a chain, one after the other, until one answers. The attempts are written into `outcome` as they come; its result says no more than whether
@@ -276,7 +303,9 @@ mod tests {
 
     #[test]
     fn a_path_stays_below_its_base() {
-        for path in ["/v1/files", "/v1/files/file-1/content", "/v1/models/a%20b", "/v1/a.b/..c"] {
+        for path in
+            ["/v1/files", "/v1/files/file-1/content", "/v1/models/a%20b", "/v1/a.b/..c", "/v1/100%25", "/v1/a%2fb"]
+        {
             assert!(stays_below(path), "{path}");
         }
         for path in [
@@ -289,6 +318,11 @@ mod tests {
             "/v1/a%5c..%5cb",
             "v1/x",
             "/v1/%00",
+            "/v1/%25252e%25252e/admin",
+            "/v1/%25252525252525252e/admin",
+            "/v1/..;x=1/admin",
+            "/v1/%2e%2e%3b/admin",
+            "/v1/%ff",
         ] {
             assert!(!stays_below(path), "{path}");
         }

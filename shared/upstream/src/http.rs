@@ -14,6 +14,7 @@ use tollgate_wire::unary::Way;
 use crate::address::Address;
 use crate::auth::Auth;
 use crate::body::{Body, Reply, source_text};
+use crate::endpoints::Realtime;
 use crate::error::TransportError;
 use crate::forward::Forward;
 use crate::services::Served;
@@ -46,6 +47,8 @@ pub(crate) struct HttpTransport {
     pub(crate) endpoints: Vec<(Dialect, Address)>,
     /// What a path of the client's is put behind in place of its `/v1`; none: it takes only what the endpoints name.
     pub(crate) root: Option<String>,
+    /// Where it opens sessions of the Realtime API, if it has such a place.
+    pub(crate) realtime: Option<Realtime>,
     /// What else it can be asked, and where.
     pub(crate) services: Vec<Served>,
     pub(crate) auth: Auth,

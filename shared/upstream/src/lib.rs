@@ -44,7 +44,7 @@ pub use base::Base;
 pub use chains::{Chain, Chains};
 pub use dispatch::{Answer, Job, Outcome, Work, dispatch, dispatch_into};
 pub use error::SetupError;
-pub use forward::{Forward, Forwarded, ModelPlace, forward, forwardable};
+pub use forward::{Forward, Forwarded, ModelPlace, forward, forwardable, model_in_query};
 pub use live::{LiveStream, Step};
 pub use provider::Provider;
 pub use within::within;

@@ -204,6 +204,9 @@ impl Provider {
     /// Where a request that is passed through goes. `None`: this provider does not take it.
     pub(crate) fn forward_address(&self, request: &Forward<'_>, model: &str) -> Option<Url> {
         let http = self.http()?;
+        if request.upgrade {
+            return http.realtime.as_ref()?.address(request.query, model);
+        }
         // Kept responses are where the Responses API is.
         let has = |wanted| http.endpoints.iter().any(|(dialect, _)| *dialect == wanted);
         if request.dialect == Dialect::Responses && !has(Dialect::Responses) {

@@ -28,27 +28,29 @@ pub struct Named {
     pub is_form: bool,
 }
 
-/// Finds the model in a body: `model`, or `session.model` as a Realtime session has it, in a JSON object, or the part `model` of a form
+/// Finds the model in a body: `model`, or `session.model` as a Realtime session has it, in a JSON object, or the part `model` or `session` of a form
 /// (RFC 7578). `None`: it names none, or is neither.
 pub fn model_of(content_type: Option<&str>, body: &[u8]) -> Option<Named> {
     match boundary(content_type.unwrap_or_default()) {
         Some(boundary) => in_form(boundary, body),
-        None => in_json(body),
+        None => in_json(body, 0, true),
     }
 }
 
-fn in_json(body: &[u8]) -> Option<Named> {
-    let members = json::members(body).ok()?;
-    let named = |members: &[json::Member<'_>], offset: usize| {
-        let member = members.iter().find(|member| member.key == "model")?;
+/// In an object that begins at `offset`, and in its `session` if it has one with a model.
+fn in_json(object: &[u8], offset: usize, in_session: bool) -> Option<Named> {
+    let members = json::members(object).ok()?;
+    let member = |key: &str| members.iter().find(|member| member.key == key);
+    if let Some(member) = member("model") {
         let model = serde_json::from_str(member.value).ok()?;
-        let span = member.value_span.start + offset..member.value_span.end + offset;
-        Some(Named { model, span, is_form: false })
-    };
-    named(&members, 0).or_else(|| {
-        let session = members.iter().find(|member| member.key == "session")?;
-        named(&json::members(session.value.as_bytes()).ok()?, session.value_span.start)
-    })
+        return Some(Named {
+            model,
+            span: member.value_span.start + offset..member.value_span.end + offset,
+            is_form: false,
+        });
+    }
+    let session = member("session").filter(|_| in_session)?;
+    in_json(session.value.as_bytes(), session.value_span.start + offset, false)
 }
 
 /// The boundary of a `multipart/form-data` body.
@@ -72,9 +74,18 @@ fn in_form(boundary: &str, body: &[u8]) -> Option<Named> {
         let head_end = head_start + memmem::find(body.get(head_start..)?, b"\r\n\r\n")?;
         let start = head_end + 4;
         let end = start + memmem::find(body.get(start..)?, format!("\r\n--{boundary}").as_bytes())?;
-        if is_model(body.get(head_start..head_end)?) && end - start <= MAX_MODEL_BYTES {
-            let model = std::str::from_utf8(body.get(start..end)?).ok()?.to_owned();
-            return Some(Named { model, span: start..end, is_form: true });
+        let part = body.get(start..end)?;
+        match part_name(body.get(head_start..head_end)?) {
+            Some("model") if part.len() <= MAX_MODEL_BYTES => {
+                let model = std::str::from_utf8(part).ok()?.to_owned();
+                return Some(Named { model, span: start..end, is_form: true });
+            }
+            Some("session") => {
+                if let Some(named) = in_json(part, start, false) {
+                    return Some(named);
+                }
+            }
+            _ => {}
         }
         at = end + 2;
         if !body.get(at..)?.starts_with(delimiter.as_bytes()) {
@@ -83,14 +94,14 @@ fn in_form(boundary: &str, body: &[u8]) -> Option<Named> {
     }
 }
 
-/// Are these the headers of the part `model`?
-fn is_model(head: &[u8]) -> bool {
-    let Ok(head) = std::str::from_utf8(head) else { return false };
+/// The name of the part with these headers.
+fn part_name(head: &[u8]) -> Option<&str> {
+    let head = std::str::from_utf8(head).ok()?;
     let disposition = head
         .split("\r\n")
-        .find(|line| line.get(..20).is_some_and(|name| name.eq_ignore_ascii_case("content-disposition:")));
-    let parameters = disposition.into_iter().flat_map(|line| line.split(';').skip(1));
-    parameters.map(str::trim).any(|parameter| parameter == "name=\"model\"" || parameter == "name=model")
+        .find(|line| line.get(..20).is_some_and(|name| name.eq_ignore_ascii_case("content-disposition:")))?;
+    let name = disposition.split(';').skip(1).find_map(|parameter| parameter.trim().strip_prefix("name="))?;
+    Some(name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name))
 }
 
 /// Looks for usage in an answer whose shape is not known. One per answer; any split of its bytes finds the same.
@@ -266,6 +277,22 @@ mod tests {
         ]);
         let named = model_of(Some(FORM), &body).unwrap();
         assert_eq!((named.model.as_str(), &body[named.span], named.is_form), ("whisper-1", &b"whisper-1"[..], true));
+    }
+
+    /// As browsers and servers make a call: <https://platform.openai.com/docs/guides/realtime-webrtc>.
+    #[test]
+    fn the_model_of_a_calls_form_is_found_in_its_session() {
+        let session = r#"{"type": "realtime", "model": "ours"}"#;
+        let body = form(&[("name=\"sdp\"", "v=0\r\n"), ("name=\"session\"", session)]);
+        let named = model_of(Some(FORM), &body).unwrap();
+        assert_eq!((named.model.as_str(), &body[named.span], named.is_form), ("ours", &b"\"ours\""[..], false));
+        for session in ["{}", "none", r#"{"session": {"model": "m"}}"#] {
+            assert_eq!(
+                model_of(Some(FORM), &form(&[("name=\"session\"", session), ("name=\"sdp\"", "v=0")])),
+                None,
+                "{session}"
+            );
+        }
     }
 
     #[test]
