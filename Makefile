@@ -37,7 +37,7 @@ e2e: ## The real binary with the official SDKs against mocks that others wrote (
 	cargo build --locked -p tollgate-gateway -p tollgate-rate-limiter -p tollgate-budget -p tollgate-test-servers
 	TOLLGATE_E2E_FRONT=$(FRONT) tests/e2e/run.sh $(TESTS)
 
-e2e-agents: ## Codex CLI, opencode and Continue's CLI through the gateway, one tool loop each (installs them into .tools/)
+e2e-agents: ## Codex CLI, Claude Code, Gemini CLI, opencode and Continue's CLI through the gateway, one tool loop each (installs them into .tools/)
 	cargo build --locked -p tollgate-gateway -p tollgate-test-servers
 	tests/e2e/setup.sh agents
 	tests/e2e/run.sh test_agents.py test_leaks.py $(TESTS)

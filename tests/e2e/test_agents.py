@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.clients import SIGNATURE
-from harness.config import to_yaml
+from harness.config import Providers, rule, to_yaml
 from harness.world import ROOT, nonce
 
 pytestmark = pytest.mark.native("each agent is one more client; what a front door does to clients is the SDKs' business")
@@ -21,6 +21,9 @@ pytestmark = pytest.mark.native("each agent is one more client; what a front doo
 MODULES = ROOT / ".tools" / "agents" / "node_modules"
 CODEX = MODULES / ".bin" / "codex"
 CONTINUE = MODULES / ".bin" / "cn"
+GEMINI = MODULES / ".bin" / "gemini"
+# The package beside it, `@anthropic-ai/claude-code`, is an installer of this one.
+CLAUDE_CODE = MODULES / "@anthropic-ai" / "claude-code-linux-x64" / "claude"
 OPENCODE = MODULES / "opencode-linux-x64-baseline" / "bin" / "opencode"
 TIMEOUT_S = 180
 
@@ -174,3 +177,49 @@ def test_continue(gateway, world, desk, provider, column):
     desk.env |= {"CONTINUE_CLI_ENABLE_TELEMETRY": "0", "CONTINUE_METRICS_ENABLED": "0", "FORCE_NO_TTY": "true", GEMINI_BASE: gateway.url}
     desk.run([CONTINUE, "-p", "--auto", "--config", config, desk.prompt("Bash")])
     assert desk.note in json.dumps(journal(world, column).last(desk.word)["body"])
+
+
+# A name that Claude Code knows: it asks a model of any other name for what only the newest ones can.
+KNOWN_CLAUDE = "claude-sonnet-4-20250514"
+
+
+@installed(CLAUDE_CODE)
+@pytest.mark.parametrize("column", ["bedrock-claude", "bedrock-other", "anthropic-strict", "openai-strict"])
+def test_claude_code(start_gateway, world, desk, column):
+    """Anthropic's agent speaks Messages: it streams, thinks first, and marks what is to be cached. <https://code.claude.com/docs/en/llm-gateway>"""
+    gateway = start_gateway(ai={"models": [rule(KNOWN_CLAUDE, Providers(world.at).column(column, column))]})
+    desk.env |= {
+        "ANTHROPIC_BASE_URL": gateway.url,
+        "ANTHROPIC_AUTH_TOKEN": gateway.token,
+        "ANTHROPIC_MODEL": KNOWN_CLAUDE,
+        "ANTHROPIC_DEFAULT_HAIKU_MODEL": KNOWN_CLAUDE,
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    }
+    thinks = column in ("bedrock-claude", "anthropic-strict")
+    prompt = ("[thinking] " if thinks else "") + desk.prompt("Bash", description="Reads the note")
+    desk.run([CLAUDE_CODE, "-p", prompt, "--allowedTools", "Bash"])
+    asked = json.dumps(journal(world, column).last(desk.word)["body"])
+    assert desk.note in asked
+    assert (SIGNATURE in asked) == thinks
+
+
+@installed(GEMINI)
+@pytest.mark.parametrize("column", ["bedrock-claude", "bedrock-other", "openai-strict"])
+def test_gemini_cli(start_gateway, world, desk, column):
+    """Google's agent speaks generateContent: it streams, and thinks first. It keeps no thoughts, so that Claude goes on without thinking."""
+    name = "gemini-2.5-pro"
+    gateway = start_gateway(ai={"models": [rule(name, Providers(world.at).column(column, column))]})
+    settings = {
+        "security": {"auth": {"selectedType": "gemini-api-key"}},
+        "privacy": {"usageStatisticsEnabled": False},
+        "general": {"enableAutoUpdate": False},
+    }
+    (desk.home / ".gemini").mkdir()
+    (desk.home / ".gemini" / "settings.json").write_text(json.dumps(settings))
+    desk.env |= {"GEMINI_API_KEY": gateway.token, GEMINI_BASE: gateway.url, "GEMINI_CLI_TRUST_WORKSPACE": "true"}
+    thinks = column == "bedrock-claude"
+    prompt = ("[thinking] " if thinks else "") + desk.prompt("run_shell_command", description="Reads the note")
+    desk.run([GEMINI, "-m", name, "--approval-mode", "yolo", "-p", prompt])
+    body = journal(world, column).last(desk.word)["body"]
+    assert desk.note in json.dumps(body)
+    assert not thinks or body["thinking"] == {"type": "disabled"}
