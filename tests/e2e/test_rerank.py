@@ -2,6 +2,8 @@
 Amazon on Bedrock."""
 
 import json
+import subprocess
+from pathlib import Path
 
 import cohere
 import httpx
@@ -11,7 +13,7 @@ from cohere import errors
 from conftest import Gateway
 from harness.config import BEDROCK_RERANKS, Providers, rule
 from harness.process import listen_address
-from harness.world import nonce
+from harness.world import ROOT, nonce
 
 DOCUMENTS = ["the weather in Rome", "the weather in Paris", "trains"]
 NO_RETRY = {"max_retries": 0}
@@ -39,9 +41,15 @@ BEDROCKS_ERRORS = [
 ]
 
 
-def canned(world, status: int, message: str) -> str:
-    """A server that gives this answer; where it is."""
-    body = json.dumps({"message": message}).encode()
+def embedded() -> dict:
+    """Two vectors, as Cohere documents them: <https://docs.cohere.com/v1/reference/embed>."""
+    meta = {"api_version": {"version": "1"}, "billed_units": {"input_tokens": 2}}
+    return {"id": "da6e531f", "texts": ["a", "b"], "embeddings": {"float": [[0.25, -0.5], [0.125, 1.0]]}, "meta": meta, "response_type": "embeddings_by_type"}
+
+
+def canned(world, status: int, said: str | dict) -> str:
+    """A server that gives this answer, or this message of an error; where it is."""
+    body = json.dumps({"message": said} if isinstance(said, str) else said).encode()
     head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     httpx.put(f"{world.at.llm}/canned/cohere{status}", content=head.encode() + body).raise_for_status()
     return f"{world.at.llm}/canned-cohere{status}"
@@ -56,8 +64,9 @@ def reranking(world):
     models += [rule(name, providers.bedrock(name, model)) for name, model in BEDROCK_RERANKS.items()]
     models += [rule(f"cohere-{status}", providers.rerank(f"cohere-{status}", canned(world, status, text))) for status, text, _ in COHERES_ERRORS]
     models += [rule(f"bedrock-{word}", providers.bedrock(f"bedrock-{word}", f"cohere.rerank-v3-5--{word}-v1:0")) for word, _ in BEDROCKS_ERRORS]
+    models.append(rule("cohere-embed", providers.openai("cohere-embed", canned(world, 200, embedded()), "embed-english-v3.0")))
     models.append(rule("no-rerank", providers.column("anthropic-strict", "no-rerank")))
-    server = world.start_gateway(world.config(ai={"models": models}))
+    server = world.start_gateway(world.config(ai={"models": models, "routes": {"/v1/embed": "passthrough"}}))
     yield Gateway(world, server)
     server.stop()
 
@@ -157,3 +166,17 @@ class TestRefused:
     def test_an_upstream_without_rerank(self, v2):
         with pytest.raises(errors.BadRequestError):
             self.ask(v2, model="no-rerank")
+
+
+def test_langchain_ranks_and_embeds(reranking, world):
+    """LangChain's client of Cohere: its rerank is a route here, its embeddings (Cohere's own shape) pass through. Its chat is Cohere's `/v2/chat`, which is none here."""
+    python, word = ROOT / ".tools" / "langchain-cohere" / "bin" / "python", nonce()
+    program = Path(__file__).with_name("langchain_cohere_client.py")
+    run = subprocess.run([python, program, reranking.url, reranking.token, f"Paris {word}"], capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == 0, run.stderr[-4000:]
+    answer = json.loads(run.stdout)
+    assert answer["ranks"] == [{"index": 1, "relevance_score": 0.9375}, {"index": 0, "relevance_score": 0.125}]
+    assert answer["vectors"] == [[0.25, -0.5], [0.125, 1.0]]
+    sent = world.llm.only(word)
+    assert (sent["path"], sent["body"]["model"]) == ("/canned-cohere200/v1/embed", "embed-english-v3.0")
+    assert sent["body"]["texts"] == [f"Paris {word}", "another"]
