@@ -8,6 +8,7 @@
 //! answers what every request asks: [`Config::alias`], [`Config::chain`], [`Config::route_type`].
 
 mod address;
+mod auth;
 mod de;
 mod defaults;
 mod explain;
@@ -32,6 +33,7 @@ mod validate;
 mod webhooks;
 mod words;
 
+pub use auth::*;
 pub use guard::*;
 pub use limits::*;
 pub use load::{load, parse};

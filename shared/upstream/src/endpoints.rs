@@ -52,7 +52,7 @@ pub(crate) fn realtime(entry: &ProviderEntry) -> Option<Realtime> {
     let Provider::Azure(azure) = &entry.provider else {
         return root(entry).map(|root| Realtime { url: format!("{root}/realtime"), model_in: "model" });
     };
-    let base = host(entry).ok().filter(|_| entry.path_override.is_none())?;
+    let base = host(entry).ok()?;
     let (below, query) = azure_root(azure);
     let (below, model_in) = match below.strip_suffix("/deployments/{model}") {
         Some(all) => (all, "deployment"),

@@ -16,3 +16,5 @@ mod properties;
 mod raw;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod sweeps;

@@ -271,7 +271,7 @@ fn sessions_of_the_realtime_api_are_opened_below_the_root_or_beside_azures_deplo
             "provider: {azure: {resourceName: r, apiVersion: '2025-04-01-preview'}}",
             Some(format!("{azure}/realtime?api-version=2025-04-01-preview&intent=x&deployment=a%2Fb")),
         ),
-        ("provider: {azure: {resourceName: r}}, baseUrl: 'http://h', pathOverride: /x", None),
+        ("provider: {custom: {}}, baseUrl: 'http://h', pathOverride: /x", None),
         ("provider: {vertex: {projectId: p}}", None),
         ("provider: {gemini: {}}", None),
     ] {
