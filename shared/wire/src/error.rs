@@ -8,7 +8,7 @@ pub enum WireError {
     /// The body is not JSON.
     #[error("the request body is not valid JSON: {message}")]
     NotJson {
-        /// What, and where: `expected value at line 1 column 1`.
+        /// What, and where: `unexpected '}' at line 1 column 8`.
         message: String,
     },
     /// A field has the wrong type or value.
