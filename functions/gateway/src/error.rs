@@ -15,6 +15,8 @@ use tollgate_wire::ir::{Fault, FaultKind};
 
 /// The official SDKs obey it over their own judgement by status.
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// A wait that is no whole number of seconds.
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 /// Statuses whose body, when the upstream speaks the client's own dialect, goes through as the upstream wrote it.
 const VERBATIM: [u16; 8] = [400, 404, 409, 413, 415, 422, 429, 529];
 
@@ -61,9 +63,13 @@ pub fn response(fault: &Fault, client: Dialect, request_id: &str) -> Response {
     if let Some(wait) = fault.retry_after {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        // The SDKs prefer it: <https://github.com/openai/openai-python/blob/main/src/openai/_base_client.py>.
+        if wait.subsec_nanos() > 0 {
+            headers.insert(RETRY_AFTER_MS, HeaderValue::from(wait.as_millis().try_into().unwrap_or(u64::MAX)));
+        }
     }
-    if is_permanent(fault) {
-        headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
+    if let Some(retry) = if is_permanent(fault) { Some(false) } else { fault.should_retry } {
+        headers.insert(X_SHOULD_RETRY, HeaderValue::from_static(if retry { "true" } else { "false" }));
     }
     response
 }
@@ -123,27 +129,30 @@ pub fn method(allowed: &'static str, client: Dialect, request_id: &str) -> Respo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tollgate_upstream::failover::FaultClass;
+
+    const KINDS: [FaultKind; 16] = [
+        FaultKind::InvalidRequest,
+        FaultKind::ContextLength,
+        FaultKind::ContentFilter,
+        FaultKind::Authentication,
+        FaultKind::Permission,
+        FaultKind::NotFound,
+        FaultKind::MethodNotAllowed,
+        FaultKind::Conflict,
+        FaultKind::TooLarge,
+        FaultKind::UnsupportedMedia,
+        FaultKind::RateLimited,
+        FaultKind::QuotaExhausted,
+        FaultKind::Api,
+        FaultKind::Overloaded,
+        FaultKind::Timeout,
+        FaultKind::NotImplemented,
+    ];
 
     #[test]
     fn googles_code_is_the_status() {
-        for kind in [
-            FaultKind::InvalidRequest,
-            FaultKind::ContextLength,
-            FaultKind::ContentFilter,
-            FaultKind::Authentication,
-            FaultKind::Permission,
-            FaultKind::NotFound,
-            FaultKind::MethodNotAllowed,
-            FaultKind::Conflict,
-            FaultKind::TooLarge,
-            FaultKind::UnsupportedMedia,
-            FaultKind::RateLimited,
-            FaultKind::QuotaExhausted,
-            FaultKind::Api,
-            FaultKind::Overloaded,
-            FaultKind::Timeout,
-            FaultKind::NotImplemented,
-        ] {
+        for kind in KINDS {
             for upstream in [None, Some(422), Some(500), Some(529)] {
                 let fault = Fault { status: upstream, ..Fault::new(kind, "m") };
                 let body = codec::encode_error(Dialect::GenerateContent, &fault, "r");
@@ -152,5 +161,46 @@ mod tests {
                 assert_eq!(body["error"]["code"], status.as_u16(), "{kind:?} {upstream:?}");
             }
         }
+    }
+
+    #[test]
+    fn the_docs_know_every_kind_its_class_and_its_status() {
+        let docs = include_str!("../../../docs/failover.md");
+        for kind in KINDS {
+            // A 408 of the provider's, where that makes a difference.
+            let fault = Fault { status: Some(408), ..Fault::new(kind, "m") };
+            let class = FaultClass::of(&fault);
+            // What is about the gateway's credentials is its own fault.
+            let status = if class == FaultClass::Auth { 502 } else { status(&fault, Dialect::Chat).as_u16() };
+            let row = docs.lines().find(|line| line.starts_with(&format!("| `{}` |", kind.name())));
+            let row = row.unwrap_or_else(|| panic!("docs/failover.md has no row for {kind:?}"));
+            let said = format!("| {} | {status}", class.name().replace('_', " "));
+            assert!(row.contains(&said), "{row}: not {said}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_in_whole_seconds_and_in_milliseconds_where_it_is_none() {
+        let headers = |millis| {
+            let fault =
+                Fault { retry_after: Some(Duration::from_millis(millis)), ..Fault::new(FaultKind::RateLimited, "m") };
+            let answer = response(&fault, Dialect::Chat, "r");
+            let text = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+            (text("retry-after"), text("retry-after-ms"))
+        };
+        assert_eq!(headers(2_000), (Some("2".to_owned()), None));
+        assert_eq!(headers(1_500), (Some("2".to_owned()), Some("1500".to_owned())));
+    }
+
+    #[test]
+    fn a_providers_word_on_trying_again_reaches_the_client_unless_the_gateway_knows_better() {
+        let said = |kind, should_retry| {
+            let answer = response(&Fault { should_retry, ..Fault::new(kind, "m") }, Dialect::Chat, "r");
+            answer.headers().get("x-should-retry").map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(said(FaultKind::Overloaded, None), None);
+        assert_eq!(said(FaultKind::Overloaded, Some(true)).as_deref(), Some("true"));
+        assert_eq!(said(FaultKind::RateLimited, Some(false)).as_deref(), Some("false"));
+        assert_eq!(said(FaultKind::QuotaExhausted, Some(true)).as_deref(), Some("false"));
     }
 }

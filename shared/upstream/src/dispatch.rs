@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tollgate_wire::codec::{Carrier, Dialect, Seed, Target};
 use tollgate_wire::exchange::{Inbound, Relay, Started, State};
-use tollgate_wire::fault::retry_after;
+use tollgate_wire::fault::heed;
 use tollgate_wire::ir::{Dropped, Fault, FaultKind, Usage};
 use tollgate_wire::messages::no_threads;
 use tollgate_wire::unary::{Operation, Plan, Service, Unary};
@@ -252,7 +252,7 @@ fn refused(
     body: &[u8],
 ) -> Failure {
     let mut fault = codec::decode_fault(target.dialect, status, headers, body);
-    fault.retry_after = retry_after(headers, SystemTime::now());
+    heed(&mut fault, headers, SystemTime::now());
     // Bedrock's own errors are AWS's, whatever dialect its models speak.
     if target.dialect != job.client || target.carrier != Carrier::Direct {
         fault.body = None;

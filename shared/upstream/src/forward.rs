@@ -280,7 +280,7 @@ async fn attempt(
     }
     let body = reply.body.read(MAX_ERROR_BYTES, provider.idle_timeout(), request.deadline).await.unwrap_or_default();
     let mut fault = codec::decode_fault(request.dialect, reply.status, &reply.headers, &body);
-    fault.retry_after = tollgate_wire::fault::retry_after(&reply.headers, std::time::SystemTime::now());
+    tollgate_wire::fault::heed(&mut fault, &reply.headers, std::time::SystemTime::now());
     let mut failure = Failure::refused(fault, reply.status);
     // Nothing says which provider keeps a response: the next one may.
     failure.elsewhere = request.dialect == Dialect::Responses && failure.class == FaultClass::NotFound;

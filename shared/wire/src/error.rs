@@ -30,6 +30,9 @@ pub enum WireError {
     /// The upstream's answer is not in its dialect.
     #[error("the upstream's answer could not be read: {0}")]
     BadAnswer(String),
+    /// The upstream's answer is an error, under a status that promised something else.
+    #[error("{}", .0.message)]
+    Fault(Box<Fault>),
     /// The upstream's stream ended before its final event.
     #[error("the upstream's stream ended before it was complete")]
     Incomplete,
@@ -61,6 +64,13 @@ impl WireError {
             Self::Invalid { path, .. } => Fault::new(FaultKind::InvalidRequest, message).with_param(path),
             Self::Unsupported { path, .. } => {
                 Fault::new(FaultKind::InvalidRequest, message).with_param(path).with_code("unsupported_by_upstream")
+            }
+            Self::Fault(fault) => {
+                let mut fault = *fault;
+                if fault.kind == FaultKind::Api {
+                    fault.code.get_or_insert_with(|| "bad_upstream_answer".to_owned());
+                }
+                fault
             }
             Self::BadAnswer(_) | Self::Incomplete => {
                 Fault::new(FaultKind::Api, message).with_code("bad_upstream_answer")

@@ -265,7 +265,7 @@ impl Sniffer {
     pub fn response(&mut self, body: &[u8]) -> Result<(), WireError> {
         let bad = |text: &str| WireError::BadAnswer(text.to_owned());
         if self.dialect == Dialect::GenerateContent {
-            let sniffed = self.gemini_answer(body).map_err(|fault| bad(&fault.message))?;
+            let sniffed = self.gemini_answer(body).map_err(|fault| WireError::Fault(Box::new(fault)))?;
             (self.content, self.done) = (true, true);
             return if sniffed { Ok(()) } else { Err(bad("it has no `candidates`")) };
         }
@@ -273,10 +273,16 @@ impl Sniffer {
         let find = |key: &str| members.iter().find(|m| m.key == key && m.value != "null").map(|m| m.value);
         let has_list = |key: &str| find(key).is_some_and(|value| value.starts_with('['));
         match self.dialect {
-            Dialect::Chat if !has_list("choices") => return Err(bad("it has no `choices`")),
+            Dialect::Chat if !has_list("choices") => {
+                // OpenRouter says under a 200 what goes wrong once a model is at work: <https://openrouter.ai/docs/errors>.
+                return Err(match find("error") {
+                    Some(_) => WireError::Fault(Box::new(self.fault_event(body))),
+                    None => bad("it has no `choices`"),
+                });
+            }
             Dialect::Messages if !has_list("content") => return Err(bad("it has no `content`")),
             Dialect::Responses if find("error").is_some() => {
-                return Err(WireError::BadAnswer(responses_dialect::fault_of_event(body).message));
+                return Err(WireError::Fault(Box::new(responses_dialect::fault_of_event(body))));
             }
             Dialect::Responses if !has_list("output") => return Err(bad("it has no `output`")),
             _ => {}

@@ -71,7 +71,7 @@ fn write_exception(kind: &str, payload: &[u8], out: &mut Vec<u8>) {
         message: String,
     }
     let text = serde_json::from_slice::<Exception>(payload).map(|e| e.message).unwrap_or_default();
-    let fault = Fault::new(messages::bedrock::aws_kind(kind).unwrap_or(FaultKind::Api), format!("{kind}: {text}"));
+    let fault = Fault::new(crate::fault::aws_kind(kind).unwrap_or(FaultKind::Api), format!("{kind}: {text}"));
     sse::write_event(Some("error"), &messages::encode_error(&fault, ""), out);
 }
 

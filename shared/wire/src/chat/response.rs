@@ -25,8 +25,7 @@ pub(super) fn decode(body: &[u8], names: &ToolNames) -> Result<ir::Response, Wir
     let answer: AnswerIn = serde_json::from_slice(body)
         .map_err(|error| WireError::BadAnswer(format!("it is no chat completion: {error}")))?;
     if !answer.error.is_null() {
-        let fault = fault_of(None, &answer.error);
-        return Err(WireError::BadAnswer(fault.message));
+        return Err(WireError::Fault(Box::new(fault_of(None, &answer.error))));
     }
     let usage = usage_and_tier(&answer.usage, answer.service_tier.as_deref());
     let mut choices = answer.choices;

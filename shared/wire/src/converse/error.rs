@@ -7,9 +7,8 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::types::ErrorBody;
-use crate::fault::{code_of_missing, kind_of_status, scrub};
+use crate::fault::{aws_kind, code_of, kind_of_status, refine, scrub};
 use crate::ir::{Fault, FaultKind};
-use crate::messages::bedrock::{aws_kind, says_context_length};
 
 /// Longest message that is repeated to a client, in characters.
 const MAX_MESSAGE_CHARS: usize = 2000;
@@ -42,39 +41,9 @@ fn fault_of(name: Option<&str>, error: &ErrorBody, otherwise: FaultKind, fallbac
         Some(text) => scrub(text).chars().take(MAX_MESSAGE_CHARS).collect(),
         None => fallback(),
     };
-    let by_name = name.and_then(aws_kind);
-    let kind = by_name.unwrap_or(otherwise);
-    let kind = if kind == FaultKind::InvalidRequest { by_text(&message) } else { kind };
-    let code = match kind {
-        FaultKind::ContextLength => Some("context_length_exceeded".to_owned()),
-        kind => code_of_missing(kind, &message),
-    };
-    Fault { code, ..Fault::new(kind, message) }
-}
-
-/// Bedrock has one exception for all that is wrong with a request; only its text tells which.
-fn by_text(message: &str) -> FaultKind {
-    /// How models besides Claude say it.
-    const TOO_LONG: [&str; 5] = [
-        "input tokens exceeded",
-        "context window",
-        "exceeds the context",
-        "maximum number of input tokens",
-        "context length",
-    ];
-    const FILTERED: [&str; 4] = ["content filter", "content policy", "blocked by guardrail", "responsible ai"];
-    const NO_MODEL: [&str; 2] = ["model identifier is invalid", "could not resolve the foundation model"];
-    let message = message.to_ascii_lowercase();
-    let says = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-    if says_context_length(&message) || says(&TOO_LONG) {
-        FaultKind::ContextLength
-    } else if says(&FILTERED) {
-        FaultKind::ContentFilter
-    } else if says(&NO_MODEL) {
-        FaultKind::NotFound
-    } else {
-        FaultKind::InvalidRequest
-    }
+    // Bedrock has one exception for all that is wrong with a request; only its text tells which.
+    let kind = refine(name.and_then(aws_kind).unwrap_or(otherwise), &message);
+    Fault { code: code_of(kind, &message), ..Fault::new(kind, message) }
 }
 
 #[cfg(test)]

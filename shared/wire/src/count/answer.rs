@@ -84,7 +84,8 @@ impl PartsReader for Reader {
     /// only: elsewhere its endpoint, whose address names no model, is a 404.
     fn spares(&mut self, status: StatusCode, body: &[u8]) -> bool {
         let text = String::from_utf8_lossy(body).to_ascii_lowercase();
-        let says_no = text.contains("count") && (text.contains("support") || text.contains("infeasible"));
+        let is_about_it = text.contains("counting") || text.contains("counttokens");
+        let says_no = is_about_it && (text.contains("support") || text.contains("infeasible"));
         self.estimate.is_some()
             && match status {
                 StatusCode::BAD_REQUEST => says_no,

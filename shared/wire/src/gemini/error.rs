@@ -25,7 +25,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use crate::chat::error::names_of as names_of_openai;
-use crate::fault::{code_of_missing, kind_of_status, scrub};
+use crate::fault::{code_of, kind_of_status, refine, scrub};
 use crate::gemini::set;
 use crate::ir::{Fault, FaultKind};
 
@@ -37,19 +37,19 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Reads an upstream's non-2xx answer: `{"error": {code, message, status, details}}`, the same in an array (a stream without `?alt=sse`), or
 /// whatever a proxy says.
 pub fn decode_fault(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Fault {
-    let value = match serde_json::from_slice::<Value>(body) {
-        Ok(Value::Array(items)) => items.into_iter().next().unwrap_or_default(),
-        Ok(value) => value,
-        Err(_) => Value::Null,
+    let (value, wrapped) = match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Array(items)) => (items.into_iter().next().unwrap_or_default(), true),
+        Ok(value) => (value, false),
+        Err(_) => (Value::Null, false),
     };
     match value.get("error") {
         Some(error @ Value::Object(_)) => {
             let mut fault = fault_of(Some(status), error);
-            fault.body = Some(Bytes::copy_from_slice(body));
+            fault.body = Some(if wrapped { value.to_string().into() } else { Bytes::copy_from_slice(body) });
             fault
         }
         // OpenAI's reader knows every other form that a proxy may have.
-        _ => crate::chat::decode_fault(status, headers, body),
+        _ => Fault { body: None, ..crate::chat::decode_fault(status, headers, body) },
     }
 }
 
@@ -68,17 +68,16 @@ pub(super) fn fault_of(status: Option<StatusCode>, error: &Value) -> Fault {
     };
     let kind = reason
         .and_then(kind_of_reason)
-        .or_else(|| kind_of_message(known, &message))
         .or_else(|| text("status").and_then(|name| kind_of_name(name, known, details)))
         .or_else(|| known.map(kind_of_status))
-        .unwrap_or(FaultKind::Api);
+        .map_or(FaultKind::Api, |kind| refine(kind, &message));
     let mut fault = Fault::new(kind, message);
     fault.status = status.map(|status| status.as_u16());
     fault.param = detail(details, "BadRequest").and_then(field).map(str::to_owned);
     // Neither the status' name, nor Google's reason for a kind that OpenAI has a code for: programs look for that one. (Google's clients get the body as it is.)
     let is_googles = |reason: &&str| reason.starts_with(|c: char| c.is_ascii_uppercase());
     let reason = reason.filter(|reason| !is_googles(reason) || names_of_openai(kind).1.is_none());
-    fault.code = reason.map(str::to_owned).or_else(|| code_of_missing(kind, &fault.message));
+    fault.code = reason.map(str::to_owned).or_else(|| code_of(kind, &fault.message));
     fault.retry_after = detail(details, "RetryInfo").and_then(|info| seconds(info.get("retryDelay")?.as_str()?));
     fault
 }
@@ -112,17 +111,6 @@ fn kind_of_reason(reason: &str) -> Option<FaultKind> {
         }
         _ => return None,
     })
-}
-
-/// Gemini says it only in words: "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."
-fn kind_of_message(status: Option<StatusCode>, message: &str) -> Option<FaultKind> {
-    let bad_request = status.is_none_or(|status| status == StatusCode::BAD_REQUEST);
-    let lower = message.to_ascii_lowercase();
-    let too_long = lower.contains("token count") && lower.contains("exceeds the maximum");
-    if bad_request && too_long {
-        return Some(FaultKind::ContextLength);
-    }
-    (bad_request && lower.contains("api key not valid")).then_some(FaultKind::Authentication)
 }
 
 /// The names of <https://cloud.google.com/apis/design/errors#handling_errors>.

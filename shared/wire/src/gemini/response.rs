@@ -21,7 +21,7 @@ pub(super) fn decode(body: &[u8], names: &ToolNames) -> Result<ir::Response, Wir
     let answer: Answer = serde_json::from_slice(body)
         .map_err(|error| WireError::BadAnswer(format!("it is no answer of GenerateContent: {error}")))?;
     if let Some(error) = &answer.error {
-        return Err(WireError::BadAnswer(fault_of(None, error).message));
+        return Err(WireError::Fault(Box::new(fault_of(None, error))));
     }
     if answer.candidates.is_none() && answer.prompt_feedback.is_none() {
         return Err(bad("it has neither candidates nor a reason why its prompt was blocked"));

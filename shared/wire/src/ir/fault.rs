@@ -80,14 +80,26 @@ pub struct Fault {
     pub code: Option<String>,
     /// When to try again.
     pub retry_after: Option<Duration>,
-    /// The upstream's own body, in the upstream's dialect.
+    /// Whether to try again at all, where the upstream says it (`x-should-retry`).
+    pub should_retry: Option<bool>,
+    /// The upstream's own body, where it has the form of the upstream's dialect: a client that speaks it reads nothing less in it than in what the gateway
+    /// would write.
     pub body: Option<Bytes>,
 }
 
 impl Fault {
     /// A fault of this kind.
     pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { kind, status: None, message: message.into(), param: None, code: None, retry_after: None, body: None }
+        Self {
+            kind,
+            status: None,
+            message: message.into(),
+            param: None,
+            code: None,
+            retry_after: None,
+            should_retry: None,
+            body: None,
+        }
     }
 
     /// With the field that is wrong.

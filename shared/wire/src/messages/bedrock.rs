@@ -10,7 +10,7 @@
 use serde_json::Value;
 
 use super::models::{Family, Generation, Model};
-use crate::ir::{Dropped, FaultKind};
+use crate::ir::Dropped;
 
 /// `anthropic_version` of an InvokeModel body. (Models from 4.7 on know newer ones, too; all know this one.)
 pub const ANTHROPIC_VERSION: &str = "bedrock-2023-05-31";
@@ -267,52 +267,6 @@ pub(crate) fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
 }
 
-/// The kind of an AWS exception, by its name: `ThrottlingException`, `ThrottlingException:http://...` (the header `x-amzn-ErrorType`),
-/// `com.amazonaws...#ThrottlingException` (`__type` in the body), `throttlingException` (an event stream's `:exception-type`).
-/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html#API_runtime_InvokeModel_Errors>,
-/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html>.
-pub(crate) fn aws_kind(error_type: &str) -> Option<FaultKind> {
-    let name = error_type.rsplit('#').next().unwrap_or_default();
-    let name = name.split(':').next().unwrap_or_default().trim();
-    let name = name.to_ascii_lowercase();
-    let kind = match name.strip_suffix("exception").unwrap_or(&name) {
-        "throttling" | "toomanyrequests" | "throttled" => FaultKind::RateLimited,
-        "servicequotaexceeded" => FaultKind::QuotaExhausted,
-        "validation" | "validationerror" | "serialization" | "malformedhttprequest" => FaultKind::InvalidRequest,
-        "accessdenied" | "notauthorized" | "optinrequired" => FaultKind::Permission,
-        "unrecognizedclient"
-        | "expiredtoken"
-        | "invalidclienttokenid"
-        | "incompletesignature"
-        | "missingauthenticationtoken"
-        | "invalidsignature"
-        | "signaturedoesnotmatch"
-        | "requestexpired" => FaultKind::Authentication,
-        "resourcenotfound" | "unknownoperation" => FaultKind::NotFound,
-        "conflict" => FaultKind::Conflict,
-        "modelnotready" | "serviceunavailable" => FaultKind::Overloaded,
-        "modeltimeout" | "requesttimeout" => FaultKind::Timeout,
-        "internalserver" | "internalfailure" | "modelerror" | "modelstreamerror" => FaultKind::Api,
-        _ => return None,
-    };
-    Some(kind)
-}
-
-/// Does this message of a 400 say that the prompt does not fit? Anthropic: `prompt is too long: 210000 tokens > 200000 maximum`, `input
-/// length and max_tokens exceed context limit`; Bedrock: `Input is too long for requested model`.
-pub(crate) fn says_context_length(message: &str) -> bool {
-    const TEXTS: [&str; 6] = [
-        "prompt is too long",
-        "input is too long",
-        "exceed context limit",
-        "exceeds the context window",
-        "maximum context length",
-        "too many input tokens",
-    ];
-    let message = message.to_ascii_lowercase();
-    TEXTS.iter().any(|text| message.contains(text))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -390,15 +344,5 @@ mod tests {
             paths,
             ["system[1]", "messages[1].content[0]", &format!("{content}[0].content[0]"), &format!("{content}[1]")]
         );
-    }
-
-    #[test]
-    fn aws_exceptions_are_known_in_all_their_spellings() {
-        assert_eq!(aws_kind("ThrottlingException:http://internal.amazon.com/coral/"), Some(FaultKind::RateLimited));
-        assert_eq!(aws_kind("com.amazonaws.bedrock#ValidationException"), Some(FaultKind::InvalidRequest));
-        assert_eq!(aws_kind("modelStreamErrorException"), Some(FaultKind::Api));
-        assert_eq!(aws_kind("ModelNotReadyException"), Some(FaultKind::Overloaded));
-        assert_eq!(aws_kind("ServiceUnavailable"), Some(FaultKind::Overloaded));
-        assert_eq!(aws_kind("SomethingNew"), None);
     }
 }

@@ -4,26 +4,32 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::bedrock::{aws_kind, says_context_length};
 use super::types::ErrorObject;
 use crate::error::WireError;
-use crate::fault::{code_of_missing, kind_of_status, scrub};
+use crate::fault::{aws_kind, code_of, kind_of_status, refine, scrub};
+use crate::gemini;
 use crate::ir::{Fault, FaultKind};
 
 /// More of an upstream's message is not repeated.
 const MAX_MESSAGE_CHARS: usize = 2_000;
 
-/// Reads an upstream's non-2xx answer: Anthropic's `{"type":"error","error":{...}}`, or Bedrock's `{"message":"..."}` with the exception's
-/// name in `x-amzn-ErrorType` or `__type`.
+/// Reads an upstream's non-2xx answer: Anthropic's `{"type":"error","error":{...}}`, Bedrock's `{"message":"..."}` with the exception's name in
+/// `x-amzn-ErrorType` or `__type`, Google's where Claude is asked at Vertex (in an array, for a stream), Azure's `{"error":{"code":...}}` in Foundry.
 pub fn decode_fault(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Fault {
     let value: Option<Value> = serde_json::from_slice(body).ok();
+    let is_googles = |value: &Value| value.pointer("/error/status").is_some_and(Value::is_string);
+    if value.as_ref().is_some_and(|value| is_googles(value.get(0).unwrap_or(value))) {
+        return Fault { body: None, ..gemini::decode_fault(status, headers, body) };
+    }
     let error = value.as_ref().and_then(|value| value.get("error"));
     let mut fault = match error.and_then(|error| serde_json::from_value::<ErrorObject>(error.clone()).ok()) {
         Some(error) => fault_from(&error, Some(status)),
         None => aws_fault(status, headers, value.as_ref()),
     };
     fault.status = Some(status.as_u16());
-    if value.is_some() {
+    // The SDKs choose by the status, programs by the type.
+    let is_text = |path: &str| value.as_ref().and_then(|value| value.pointer(path)).is_some_and(Value::is_string);
+    if is_text("/type") && is_text("/error/type") {
         fault.body = Some(Bytes::copy_from_slice(body));
     }
     fault
@@ -46,10 +52,7 @@ pub(super) fn fault_from(error: &ErrorObject, status: Option<StatusCode>) -> Fau
 }
 
 fn fault_of(kind: FaultKind, message: &str, code: Option<&str>, status: Option<StatusCode>) -> Fault {
-    let kind = match kind {
-        FaultKind::InvalidRequest => kind_of_invalid(message),
-        other => other,
-    };
+    let kind = refine(kind, message);
     let text: String = scrub(message).chars().take(MAX_MESSAGE_CHARS).collect();
     let text = match (text.is_empty(), status) {
         (false, _) => text,
@@ -57,28 +60,8 @@ fn fault_of(kind: FaultKind, message: &str, code: Option<&str>, status: Option<S
         (true, None) => "the upstream reported an error without a message".to_owned(),
     };
     let mut fault = Fault::new(kind, text);
-    fault.code = match (code, kind) {
-        (Some(code), _) => Some(code.to_owned()),
-        (None, FaultKind::ContextLength) => Some("context_length_exceeded".to_owned()),
-        (None, kind) => code_of_missing(kind, &fault.message),
-    };
+    fault.code = code.map(str::to_owned).or_else(|| code_of(kind, &fault.message));
     fault
-}
-
-/// A 400 that means something of its own. There is no code for these, only words.
-fn kind_of_invalid(message: &str) -> FaultKind {
-    let text = message.to_ascii_lowercase();
-    if says_context_length(message) {
-        FaultKind::ContextLength
-    } else if text.contains("credit balance is too low") || text.contains("api usage limits") {
-        FaultKind::QuotaExhausted
-    } else if text.contains("content filtering policy") {
-        FaultKind::ContentFilter
-    } else if text.contains("model identifier is invalid") {
-        FaultKind::NotFound
-    } else {
-        FaultKind::InvalidRequest
-    }
 }
 
 fn kind_of_type(name: &str) -> Option<FaultKind> {

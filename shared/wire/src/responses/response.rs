@@ -21,7 +21,7 @@ pub(super) fn decode(body: &[u8], names: &ToolNames) -> Result<ir::Response, Wir
     let answer: AnswerIn =
         serde_json::from_slice(body).map_err(|error| WireError::BadAnswer(format!("it is no response: {error}")))?;
     if !answer.error.is_null() || answer.status.as_deref() == Some("failed") {
-        return Err(WireError::BadAnswer(fault_of_answer(&answer).message));
+        return Err(WireError::Fault(Box::new(fault_of_answer(&answer))));
     }
     let stop = stop_of(&answer);
     let usage = usage_and_tier(&answer.usage, answer.service_tier.as_deref());

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tollgate_wire::codec::{Dialect, encode_response};
 use tollgate_wire::error::WireError;
-use tollgate_wire::ir::{Block, Echo, Response, Stop, StopReason, Usage};
+use tollgate_wire::ir::{Block, Echo, FaultKind, Response, Stop, StopReason, Usage};
 
 use super::{fixture, read_whole, seed, text};
 
@@ -174,7 +174,17 @@ fn thinking_in_parts_of_content_is_thinking() {
 
 #[test]
 fn what_is_no_answer_is_said_to_be_none() {
-    for body in ["", "<html>", "{}", "[]", r#"{"choices":[]}"#, r#"{"error":{"message":"no"}}"#, r#"{"choices":7}"#] {
+    for body in ["", "<html>", "{}", "[]", r#"{"choices":[]}"#, r#"{"choices":7}"#] {
         assert!(matches!(read_whole(body), Err(WireError::BadAnswer(_))), "{body}");
     }
+}
+
+#[test]
+fn an_error_in_place_of_an_answer_is_the_error_that_it_says() {
+    let fault = |body: &str| read_whole(body).unwrap_err().into_fault();
+    let limited = fault(r#"{"error":{"code":429,"message":"Rate limit exceeded"}}"#);
+    assert_eq!((limited.kind, limited.code), (FaultKind::RateLimited, None));
+    let failed = fault(r#"{"error":{"message":"no"}}"#);
+    assert_eq!((failed.kind, failed.code.as_deref()), (FaultKind::Api, Some("bad_upstream_answer")));
+    assert_eq!(failed.message, "no");
 }
