@@ -1,5 +1,4 @@
-"""Rerank by Cohere's SDK, both versions of its API: to Cohere (aimock's rerank, and answers that Cohere documents for its errors), to Cohere and
-Amazon on Bedrock."""
+"""Rerank by Cohere's SDK, both versions of its API: to Cohere (aimock's rerank), to Cohere and Amazon on Bedrock. Cohere's own errors: `test_errors.py`."""
 
 import json
 import subprocess
@@ -18,18 +17,6 @@ from harness.world import ROOT, nonce
 DOCUMENTS = ["the weather in Rome", "the weather in Paris", "trains"]
 NO_RETRY = {"max_retries": 0}
 
-# What Cohere answers (https://docs.cohere.com/reference/errors), and the SDK's exception. A refused key is the gateway's own.
-COHERES_ERRORS = [
-    (400, "invalid request: list of documents must not be empty", errors.BadRequestError),
-    (401, "invalid api token", errors.InternalServerError),
-    (403, "this model is not for your organization", errors.InternalServerError),
-    (404, "model 'rerank-x' not found, make sure the correct model ID was used", errors.NotFoundError),
-    (422, "failed to parse JSON as a valid request", errors.UnprocessableEntityError),
-    (429, "You are using a Trial key, which is limited to 10 API calls / minute.", errors.TooManyRequestsError),
-    (500, "internal server error, this has been reported to our developers", errors.InternalServerError),
-    (503, "the service is overloaded", errors.ServiceUnavailableError),
-    (504, "upstream timed out", errors.GatewayTimeoutError),
-]
 # Bedrock's exceptions, by the marker that `tests/servers` knows.
 BEDROCKS_ERRORS = [
     ("throttle", errors.TooManyRequestsError),
@@ -47,12 +34,12 @@ def embedded() -> dict:
     return {"id": "da6e531f", "texts": ["a", "b"], "embeddings": {"float": [[0.25, -0.5], [0.125, 1.0]]}, "meta": meta, "response_type": "embeddings_by_type"}
 
 
-def canned(world, status: int, said: str | dict) -> str:
-    """A server that gives this answer, or this message of an error; where it is."""
-    body = json.dumps({"message": said} if isinstance(said, str) else said).encode()
-    head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    httpx.put(f"{world.at.llm}/canned/cohere{status}", content=head.encode() + body).raise_for_status()
-    return f"{world.at.llm}/canned-cohere{status}"
+def canned(world, name: str, said: dict) -> str:
+    """A server that gives this answer; where it is."""
+    body = json.dumps(said).encode()
+    head = f"HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    httpx.put(f"{world.at.llm}/canned/{name}", content=head.encode() + body).raise_for_status()
+    return f"{world.at.llm}/canned-{name}"
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +49,8 @@ def reranking(world):
     providers = Providers(world.at)
     models = [rule("cohere", providers.rerank("cohere", aimock))]
     models += [rule(name, providers.bedrock(name, model)) for name, model in BEDROCK_RERANKS.items()]
-    models += [rule(f"cohere-{status}", providers.rerank(f"cohere-{status}", canned(world, status, text))) for status, text, _ in COHERES_ERRORS]
     models += [rule(f"bedrock-{word}", providers.bedrock(f"bedrock-{word}", f"cohere.rerank-v3-5--{word}-v1:0")) for word, _ in BEDROCKS_ERRORS]
-    models.append(rule("cohere-embed", providers.openai("cohere-embed", canned(world, 200, embedded()), "embed-english-v3.0")))
+    models.append(rule("cohere-embed", providers.openai("cohere-embed", canned(world, "cohere-embed", embedded()), "embed-english-v3.0")))
     models.append(rule("no-rerank", providers.column("anthropic-strict", "no-rerank")))
     server = world.start_gateway(world.config(ai={"models": models, "routes": {"/v1/embed": "passthrough"}}))
     yield Gateway(world, server)
@@ -125,15 +111,6 @@ def test_v1_by_bedrock(v1, model):
     assert len(answer.results) == 3
 
 
-@pytest.mark.parametrize(("status", "text", "expected"), COHERES_ERRORS)
-def test_coheres_errors(v2, status, text, expected):
-    with pytest.raises(expected) as refused:
-        v2.rerank(model=f"cohere-{status}", query=nonce(), documents=DOCUMENTS, request_options=NO_RETRY)
-    assert refused.value.body["message"]
-    if status in (400, 404, 422, 429):
-        assert refused.value.body["message"] == text
-
-
 @pytest.mark.parametrize(("word", "expected"), BEDROCKS_ERRORS)
 def test_bedrocks_errors(v2, v1, word, expected):
     for client in (v2, v1):
@@ -178,5 +155,5 @@ def test_langchain_ranks_and_embeds(reranking, world):
     assert answer["ranks"] == [{"index": 1, "relevance_score": 0.9375}, {"index": 0, "relevance_score": 0.125}]
     assert answer["vectors"] == [[0.25, -0.5], [0.125, 1.0]]
     sent = world.llm.only(word)
-    assert (sent["path"], sent["body"]["model"]) == ("/canned-cohere200/v1/embed", "embed-english-v3.0")
+    assert (sent["path"], sent["body"]["model"]) == ("/canned-cohere-embed/v1/embed", "embed-english-v3.0")
     assert sent["body"]["texts"] == [f"Paris {word}", "another"]

@@ -5,13 +5,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 def serve(answer) -> ThreadingHTTPServer:
-    """Answers POSTs on a free port. `answer`: path, headers, body -> status, pairs of headers, body."""
+    """Answers GETs and POSTs on a free port. `answer`: path, headers, body -> status, pairs of headers, body."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self):
-            body = self.rfile.read(int(self.headers["content-length"]))
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
             status, headers, answered = answer(self.path, self.headers, body)
             self.send_response(status)
             for name, value in headers:
@@ -19,6 +19,8 @@ def serve(answer) -> ThreadingHTTPServer:
             self.send_header("content-length", str(len(answered)))
             self.end_headers()
             self.wfile.write(answered)
+
+        do_GET = do_POST
 
         def log_message(self, *_):
             pass

@@ -20,7 +20,7 @@
 //! | `crlf`, `nospace`, `comments` | whole | `\r\n` line ends; `data:` without a space; comments and pings between events |
 //! | `dribble`, `one-write` | every byte a write of its own; one write | the same |
 //! | `flood` | a body without an end (until 512 MiB) | a line without an end |
-//! | `canned-NAME` | the bytes that `PUT /canned/NAME` left here, then the connection closes | the same |
+//! | `canned-NAME` | the bytes that `PUT /canned/NAME` left here, then the connection closes | the same, with a pause at each comment `: pause` |
 //!
 //! `[error-400]`, `[error-429]` and `[error-500]` in the prompt are answered with that status under any path.
 //!
@@ -161,8 +161,22 @@ impl Server {
             .strip_prefix("canned-")
             .and_then(|name| self.canned.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned());
         match canned {
-            Some(bytes) => vec![Step::Send(bytes)],
+            Some(bytes) => with_pauses(&bytes),
             None => answer::steps(fault, request),
         }
     }
+}
+
+/// What comes after a pause comes in a read of its own.
+fn with_pauses(bytes: &Bytes) -> Vec<Step> {
+    const MARK: &[u8] = b": pause\n\n";
+    const PAUSE: Duration = Duration::from_millis(150);
+    let mut steps = Vec::new();
+    let mut rest = bytes.clone();
+    while let Some(at) = rest.windows(MARK.len()).position(|window| window == MARK) {
+        steps.extend([Step::Send(rest.split_to(at)), Step::Pause(PAUSE)]);
+        let _ = rest.split_to(MARK.len());
+    }
+    steps.push(Step::Send(rest));
+    steps
 }
