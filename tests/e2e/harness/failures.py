@@ -81,7 +81,8 @@ class Failure:
         """On the wire."""
         body = self.body.encode() if isinstance(self.body, str) else json.dumps(self.body).encode()
         kind = "text/plain" if isinstance(self.body, str) else "application/json"
-        headers = self.headers | {"content-type": kind, "content-length": str(len(body))}
+        # The server closes, and must say so: the connection would be used again.
+        headers = self.headers | {"content-type": kind, "content-length": str(len(body)), "connection": "close"}
         return f"HTTP/1.1 {self.status} X\r\n".encode() + "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode() + b"\r\n" + body
 
 
