@@ -35,6 +35,8 @@ pub struct Envelope {
     pub(crate) model_span: Range<usize>,
     /// Where the value of `stream_options` stands.
     pub(crate) stream_options_span: Option<Range<usize>>,
+    /// Messages: it has `temperature` and `top_p`.
+    pub(crate) samples_twice: bool,
 }
 
 /// A request that goes on at its provider without the client: <https://platform.openai.com/docs/guides/background>. Its answer says nothing of usage.
@@ -67,6 +69,7 @@ impl Envelope {
             thread: false,
             model_span: 0..0,
             stream_options_span: None,
+            samples_twice: false,
         })
     }
 
@@ -121,6 +124,7 @@ impl Envelope {
             thread,
             model_span: model_member.value_span.clone(),
             stream_options_span: stream_options.map(|m| m.value_span.clone()),
+            samples_twice: dialect == Dialect::Messages && find("top_p").and(find("temperature")).is_some(),
         })
     }
 }

@@ -146,7 +146,9 @@ impl Inbound {
                 body,
                 self.betas.clone(),
                 Vec::new(),
-                Kind::Identity(Box::new(Sniffer::new(self.dialect, hide_usage).expecting(self.envelope.choices))),
+                Kind::Identity(Box::new(
+                    Sniffer::new(self.dialect, hide_usage).expecting(self.envelope.choices).of(target),
+                )),
             )
         } else {
             let request = self.request()?;
@@ -280,7 +282,7 @@ impl Relay {
             Kind::Identity(sniffer) => {
                 sniffer.response(&body).map_err(WireError::into_fault)?;
                 self.state.take_from(sniffer);
-                body
+                sniffer.whole(body)
             }
             Kind::Translated(translation) => {
                 let mut response = translation.reader.response(&body).map_err(WireError::into_fault)?;

@@ -9,21 +9,30 @@
 //! | beta flags that Bedrock refuses, and the fields that they gate, out (reported) | Claude on Bedrock |
 //! | blank text blocks out (reported) | Claude on Bedrock |
 //! | reasoning of another provider's model out (reported): `foreign` | Messages, Responses, Gemini |
+//! | thinking without a signature out (reported): `foreign` | Claude |
 //! | `thinking` off in a tool loop that came back without its thinking (reported): `thinking` | Messages |
+//! | one of `temperature` and `top_p` out (reported): `sampling` | Claude 4.1 to 4.6 |
 //! | `model` out, `anthropic_version` in | Claude on Vertex |
 //!
 //! Gemini's body has neither model nor `stream`, so it goes as it came, but for that.
+//!
+//! What is taken out would be refused for certain; whatever else a provider refuses, its own error tells the client (`docs/decisions/0016`).
+//! The one edit of an answer: `guardrail`.
 
 mod foreign;
+mod guardrail;
 mod responses;
+mod sampling;
 mod thinking;
 
 pub(crate) use foreign::is_not_claudes;
+pub(crate) use thinking::first_of_loop;
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
+use guardrail::Guardrail;
 use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -45,10 +54,10 @@ pub fn edit_request(
     target: &Target<'_>,
     dropped: &mut Vec<Dropped>,
 ) -> Result<Bytes, WireError> {
-    let mut edited = foreign::without(target, body, dropped);
-    if target.dialect == Dialect::Messages {
-        edited = thinking::off(edited.as_deref().unwrap_or(body), dropped).or(edited);
-    }
+    let edited = match target.dialect {
+        Dialect::Messages => mended(body, envelope, target, dropped),
+        _ => foreign::without(target, body, dropped),
+    };
     let Some(edited) = edited else {
         return edit(body, envelope, betas, target, dropped);
     };
@@ -58,6 +67,19 @@ pub fn edit_request(
     }
     let envelope = Envelope::decode(target.dialect, &edited)?;
     edit(&edited, &envelope, betas, target, dropped)
+}
+
+/// A request in the Messages dialect, without what is refused for certain. `None`: there is nothing of the kind in it.
+fn mended(body: &Bytes, envelope: &Envelope, target: &Target<'_>, dropped: &mut Vec<Dropped>) -> Option<Vec<u8>> {
+    let mut edited = None;
+    if TEXTS.thinking.find(body).is_some() {
+        edited = foreign::without(target, body, dropped);
+        edited = thinking::off(edited.as_deref().unwrap_or(body), dropped).or(edited);
+    }
+    if envelope.samples_twice {
+        edited = sampling::one_of_two(edited.as_deref().unwrap_or(body), target.model, dropped).or(edited);
+    }
+    edited
 }
 
 fn edit(
@@ -197,6 +219,8 @@ pub struct Sniffer {
     events: u64,
     /// The event with which a Responses stream says that its answer failed.
     failed: Option<Bytes>,
+    /// Claude on Bedrock.
+    guardrail: Option<Guardrail>,
     /// Usage so far.
     pub usage: Usage,
     /// The model that answers.
@@ -247,6 +271,7 @@ impl Sniffer {
             finish_reason: false,
             events: 0,
             failed: None,
+            guardrail: None,
             usage: Usage::default(),
             model: None,
             content: false,
@@ -255,10 +280,22 @@ impl Sniffer {
         }
     }
 
+    /// From this upstream.
+    #[must_use]
+    pub(crate) fn of(self, target: &Target<'_>) -> Self {
+        let on_bedrock = target.carrier == Carrier::Bedrock && target.dialect == Dialect::Messages;
+        Self { guardrail: on_bedrock.then(Guardrail::default), ..self }
+    }
+
     /// So many answers will come at once.
     #[must_use]
     pub fn expecting(self, choices: u64) -> Self {
         Self { unfinished: choices, ..self }
+    }
+
+    /// A whole answer that was found good, as the client gets it.
+    pub(crate) fn whole(&self, body: Bytes) -> Bytes {
+        if self.guardrail.is_some() { Guardrail::whole(body) } else { body }
     }
 
     /// A whole 2xx body: checks that it is an answer of the dialect, and keeps its usage.
@@ -307,8 +344,14 @@ impl Sniffer {
 
     /// The stream's bytes have ended.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Fault> {
-        if let Some(event) = self.parser.finish() {
-            self.event(&event, out)?;
+        let last = self.parser.finish();
+        if let Some(event) = &last {
+            self.event(event, out)?;
+        }
+        if let Some(guardrail) = &mut self.guardrail {
+            guardrail.release(out);
+        }
+        if last.is_some() {
             out.extend_from_slice(b"\n");
         }
         if self.done {
@@ -342,6 +385,9 @@ impl Sniffer {
 
     fn event(&mut self, event: &SseEvent, out: &mut Vec<u8>) -> Result<(), Fault> {
         let data = event.data();
+        if let Some(guardrail) = &mut self.guardrail {
+            guardrail.before(&data, out);
+        }
         let forward = match self.dialect {
             _ if data.is_empty() || self.done => !self.done,
             Dialect::Chat | Dialect::Rerank => self.chat_event(&data)?,
@@ -354,6 +400,9 @@ impl Sniffer {
         }
         if self.content && !self.done && !self.finish_reason {
             self.relayed.event(event.raw.len());
+        }
+        if self.guardrail.as_mut().is_some_and(|guardrail| guardrail.waits(event, &data)) {
+            return Ok(());
         }
         match self.hide_usage.then(|| TEXTS.null_usage.find(&event.raw)).flatten() {
             // With `include_usage` OpenAI adds this to every chunk. The text cannot stand inside a JSON string: its quotes would be escaped.
@@ -473,12 +522,13 @@ impl Sniffer {
 
 const NULL_USAGE: &[u8] = b",\"usage\":null";
 
-/// What events are searched for. To prepare a search costs several times what the search of an event does.
+/// What bodies and events are searched for. To prepare a search costs several times what the search of an event does.
 struct Texts {
     usage: Finder<'static>,
     null_usage: Finder<'static>,
     unfinished: Finder<'static>,
     error: Finder<'static>,
+    thinking: Finder<'static>,
 }
 
 static TEXTS: LazyLock<Texts> = LazyLock::new(|| Texts {
@@ -486,6 +536,7 @@ static TEXTS: LazyLock<Texts> = LazyLock::new(|| Texts {
     null_usage: Finder::new(NULL_USAGE),
     unfinished: Finder::new(b"\"finish_reason\":null"),
     error: Finder::new(b"\"error\""),
+    thinking: Finder::new(b"\"thinking\""),
 });
 
 /// A chunk that surely holds neither an error nor a finish reason, in OpenAI's own spelling.

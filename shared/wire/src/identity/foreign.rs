@@ -9,16 +9,19 @@
 //! | Responses | an `encrypted_content` that begins with `tollgate.1.` | the reasoning item is left out |
 //! | GenerateContent | a `thoughtSignature` whose bytes begin with `tollgate` | the thought is left out; calls say that they have no signature |
 //!
-//! Everything left out is reported. A request without such a mark is not parsed here, and one without any signature is searched once: for the
-//! field's name.
+//! Claude refuses thinking without any signature as well (case 11): that of a model which signs nothing, as Messages clients get it from here, or what a client
+//! made of it. Other models behind this dialect (DeepSeek's) want theirs back.
+//!
+//! Everything left out is reported. A request without any of it is not parsed here.
 
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 use serde_json::Value;
 
-use crate::codec::{Dialect, Target};
+use crate::codec::{Carrier, Dialect, Target};
 use crate::ir::Dropped;
+use crate::messages::models::{Generation, Model};
 use crate::{gemini, json as text, responses};
 
 /// The field that holds a proof, and how a foreign one begins.
@@ -45,6 +48,7 @@ static RESPONSES: LazyLock<Marks> = LazyLock::new(|| Marks::new(responses::SEALE
 static GEMINI: LazyLock<Marks> = LazyLock::new(|| Marks::new("dG9sbGdhdG", &["dG9sbGdhdG"]));
 
 const REASON: &str = "another provider's reasoning; this one cannot read it";
+const UNSIGNED: &str = "thinking without its signature is refused upstream";
 
 /// The request without what this upstream would refuse. `None`: there is nothing of the kind in it.
 pub(super) fn without(target: &Target<'_>, body: &[u8], dropped: &mut Vec<Dropped>) -> Option<Vec<u8>> {
@@ -55,7 +59,9 @@ pub(super) fn without(target: &Target<'_>, body: &[u8], dropped: &mut Vec<Droppe
         Dialect::GenerateContent => (&GEMINI, "contents"),
         Dialect::Chat | Dialect::Converse | Dialect::Rerank => return None,
     };
-    if !marks.may_be_in(body) {
+    let checks = dialect == Dialect::Messages && is_claude(target);
+    let wanted = marks.may_be_in(body) || checks && has_unsigned(body);
+    if !wanted {
         return None;
     }
     let members = text::members(body).ok()?;
@@ -63,12 +69,15 @@ pub(super) fn without(target: &Target<'_>, body: &[u8], dropped: &mut Vec<Droppe
     let mut turns: Vec<Value> = serde_json::from_str(member.value).ok()?;
     let before = dropped.len();
     match dialect {
-        Dialect::Messages => each_part(&mut turns, "messages", "content", dropped, &is_anothers_thinking),
+        Dialect::Messages => {
+            each_part(&mut turns, "messages", "content", dropped, &|block| thinking_out(block, checks));
+        }
         Dialect::Responses => {
-            retain(&mut turns, "input", dropped, &|item| starts(item, "encrypted_content", responses::SEALED));
+            let is_sealed = |item: &Value| starts(item, "encrypted_content", responses::SEALED);
+            retain(&mut turns, "input", dropped, &|item| is_sealed(item).then_some(REASON));
         }
         _ => {
-            each_part(&mut turns, "contents", "parts", dropped, &is_anothers_part);
+            each_part(&mut turns, "contents", "parts", dropped, &|part| is_anothers_part(part).then_some(REASON));
             if gemini::checks_signatures(target.model) {
                 sign_calls(&mut turns);
             }
@@ -84,9 +93,34 @@ fn starts(part: &Value, key: &str, mark: &str) -> bool {
     part.get(key).and_then(Value::as_str).is_some_and(|proof| proof.starts_with(mark))
 }
 
-fn is_anothers_thinking(block: &Value) -> bool {
-    block.get("type").is_some_and(|kind| kind == "thinking")
-        && block.get("signature").and_then(Value::as_str).is_some_and(is_not_claudes)
+fn is_claude(target: &Target<'_>) -> bool {
+    target.carrier != Carrier::Direct || Model::named(target.model).generation != Generation::Unknown
+}
+
+/// Has this body more thinking blocks than signatures? A quick look at its keys and values. A signature in the arguments of a tool may hide one that is missing:
+/// then the upstream says so.
+fn has_unsigned(body: &[u8]) -> bool {
+    let behind = |text: &'static [u8]| {
+        memchr::memmem::find_iter(body, text)
+            .filter_map(move |at| body.get(at + text.len()..).map(<[u8]>::trim_ascii_start))
+    };
+    let is_text = |rest: &[u8]| {
+        let value = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+        value.and_then(|value| value.strip_prefix(b"\"")).is_some_and(|text| !text.starts_with(b"\""))
+    };
+    let thoughts = behind(b"\"thinking\"").filter(|rest| !rest.starts_with(b":")).count();
+    thoughts > behind(b"\"signature\"").filter(|rest| is_text(rest)).count()
+}
+
+/// Why a thinking block is left out. `checks`: the upstream looks for a signature.
+fn thinking_out(block: &Value, checks: bool) -> Option<&'static str> {
+    if block.get("type").is_none_or(|kind| kind != "thinking") {
+        return None;
+    }
+    match block.get("signature").and_then(Value::as_str) {
+        None | Some("") => checks.then_some(UNSIGNED),
+        Some(signature) => is_not_claudes(signature).then_some(REASON),
+    }
 }
 
 /// A signature that this gateway marked as Gemini's or as a reasoning item of the Responses API: Claude refuses it.
@@ -94,16 +128,19 @@ pub(crate) fn is_not_claudes(signature: &str) -> bool {
     gemini::is_geminis(signature) || responses::is_item(signature)
 }
 
-/// Takes out and reports what is another's.
-fn retain(items: &mut Vec<Value>, path: &str, dropped: &mut Vec<Dropped>, is_anothers: &dyn Fn(&Value) -> bool) {
+/// Takes out and reports what there is a reason against.
+fn retain(
+    items: &mut Vec<Value>,
+    path: &str,
+    dropped: &mut Vec<Dropped>,
+    why_out: &dyn Fn(&Value) -> Option<&'static str>,
+) {
     let mut index = 0;
     items.retain(|item| {
-        let out = is_anothers(item);
-        if out {
-            dropped.push(Dropped::new(format!("{path}[{index}]"), REASON));
-        }
+        let reason = why_out(item);
+        dropped.extend(reason.map(|reason| Dropped::new(format!("{path}[{index}]"), reason)));
         index += 1;
-        !out
+        reason.is_none()
     });
 }
 
@@ -113,14 +150,14 @@ fn each_part(
     path: &str,
     key: &str,
     dropped: &mut Vec<Dropped>,
-    is_anothers: &dyn Fn(&Value) -> bool,
+    why_out: &dyn Fn(&Value) -> Option<&'static str>,
 ) {
     let mut index = 0;
     turns.retain_mut(|turn| {
         let before = dropped.len();
         let parts = turn.get_mut(key).and_then(Value::as_array_mut);
         let is_empty = parts.is_some_and(|parts| {
-            retain(parts, &format!("{path}[{index}].{key}"), dropped, is_anothers);
+            retain(parts, &format!("{path}[{index}].{key}"), dropped, why_out);
             parts.is_empty()
         });
         index += 1;
@@ -156,7 +193,6 @@ fn sign_calls(turns: &mut [Value]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::Carrier;
 
     fn edited(dialect: Dialect, body: &str) -> Option<(String, Vec<Dropped>)> {
         let mut dropped = Vec::new();
@@ -186,6 +222,33 @@ mod tests {
             r#"{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":[{"type":"tool_use","id":"c","name":"f","input":{}}]},{"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"EqQ="},{"type":"text","text":"ok"}]}], "x":1.0}"#
         );
         assert_eq!(paths(&dropped), ["messages[1].content[0]", "messages[2].content[0]"]);
+    }
+
+    #[test]
+    fn claude_gets_no_thinking_without_a_signature_and_other_models_theirs() {
+        let blocks =
+            [r#"{"type":"thinking","thinking":"t"}"#, r#"{"type": "thinking","thinking":"t","signature": ""}"#];
+        let signed = r#"{"type":"thinking","thinking":"t","signature":"EqQ="}"#;
+        for block in blocks {
+            let body = |blocks: &str| {
+                format!(
+                    r#"{{"messages":[{{"role":"assistant","content":[{blocks},{{"type":"text","text":"ok"}}]}}], "x":1.0}}"#
+                )
+            };
+            for (carrier, model, taken) in [
+                (Carrier::Direct, "claude-sonnet-4-5", true),
+                (Carrier::Bedrock, "anthropic.claude-opus-5", true),
+                (Carrier::Vertex, "claude-opus-4@20250514", true),
+                (Carrier::Direct, "deepseek-reasoner", false),
+            ] {
+                let mut dropped = Vec::new();
+                let target = Target { dialect: Dialect::Messages, carrier, model };
+                let sent = without(&target, body(&format!("{signed},{block}")).as_bytes(), &mut dropped);
+                let sent = sent.map(|sent| String::from_utf8(sent).unwrap());
+                assert_eq!(sent, taken.then(|| body(signed)), "{model}: {block}");
+                assert_eq!(paths(&dropped).len(), usize::from(taken), "{model}: {block}");
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,9 @@
 //! - Beta flags are checked against the model; one that it does not know is refused: `invalid beta flag` (case 14).
 //! - Blank text is refused: `text content blocks must contain non-whitespace text` (case 13).
 //! - Errors are AWS exceptions, named by a header.
+//! - What a guardrail did is said beside Claude's own answer, whose `stop_reason` stays `end_turn` (case 18): [`intervened`].
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::models::{Family, Generation, Model};
@@ -147,6 +149,29 @@ pub fn gated_fields(flag: &str) -> &'static [&'static str] {
         ("user-profiles-", &["user_profile_id"]),
     ];
     GATES.iter().find(|(prefix, _)| flag.starts_with(prefix)).map_or(&[], |(_, fields)| fields)
+}
+
+/// Did a guardrail of Bedrock's block or mask this answer? A whole one says it at its top (`"amazon-bedrock-guardrailAction": "INTERVENED"`:
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html>). Of streams AWS documents no place: it was seen on `message_stop`, other
+/// gateways look for it in `message_start`, so it counts on any event and in its `message`. An account may enforce a guardrail that nobody configured here.
+pub(crate) fn intervened(json: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Guarded {
+        #[serde(rename = "amazon-bedrock-guardrailAction")]
+        action: Option<String>,
+        message: Option<Inner>,
+    }
+    #[derive(Deserialize)]
+    struct Inner {
+        #[serde(rename = "amazon-bedrock-guardrailAction")]
+        action: Option<String>,
+    }
+    // Most answers do not say it, and are not parsed for it.
+    if memchr::memmem::find(json, b"\"amazon-bedrock-guardrailAction\"").is_none() {
+        return false;
+    }
+    let Ok(Guarded { action, message }) = serde_json::from_slice(json) else { return false };
+    [action, message.and_then(|message| message.action)].iter().flatten().any(|action| action == "INTERVENED")
 }
 
 /// Might a text of this body be empty or only whitespace? A quick scan of the bytes: it may say yes wrongly, never no.

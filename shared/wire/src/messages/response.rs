@@ -30,7 +30,7 @@ pub(super) fn decode_response(body: &[u8], read_back: &ReadBack) -> Result<ir::R
     Ok(ir::Response {
         id: message.id,
         model: message.model,
-        stop: read_back.stop(stop),
+        stop: read_back.stop(stop, read_back.intervened(body)),
         blocks,
         usage: message.usage.unwrap_or_default().to_ir(),
         logprobs: Vec::new(),

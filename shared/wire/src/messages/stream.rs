@@ -32,6 +32,8 @@ pub(super) struct Reader {
     next_index: usize,
     usage: ir::Usage,
     stop: ir::Stop,
+    /// A guardrail of Bedrock's did.
+    intervened: bool,
 }
 
 /// A block that the upstream has begun and not stopped.
@@ -60,6 +62,7 @@ impl Reader {
             next_index: 0,
             usage: ir::Usage::default(),
             stop: ir::Stop::default(),
+            intervened: false,
         }
     }
 
@@ -86,7 +89,7 @@ impl Reader {
                 self.start(None, None, out);
                 self.report(&metrics.unwrap_or_default().to_ir(), out);
                 self.blocks.drain(..).for_each(|block| close(block, out));
-                out.push(Event::Stop(self.read_back.stop(std::mem::take(&mut self.stop))));
+                out.push(Event::Stop(self.read_back.stop(std::mem::take(&mut self.stop), self.intervened)));
                 self.ended = true;
             }
             StreamEvent::Error { error } => {
@@ -201,6 +204,7 @@ impl EventReader for Reader {
 
     fn event(&mut self, _event: &SseEvent, data: &[u8], out: &mut Vec<Event>) -> Result<(), WireError> {
         let event = serde_json::from_slice(data).map_err(|error| WireError::BadAnswer(format!("an event: {error}")))?;
+        self.intervened |= self.read_back.intervened(data);
         self.stream_event(event, out);
         Ok(())
     }

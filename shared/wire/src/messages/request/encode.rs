@@ -72,7 +72,11 @@ pub fn encode_request(request: &ir::Request, target: &Target<'_>) -> Result<Enco
     limit_marks(&mut body, &mut dropped);
     report_foreign(request, &mut dropped);
 
-    let reader = SseReader::boxed(Reader::new(ReadBack { names, json_tool: matches!(format, Format::Tool(_)) }));
+    let reader = SseReader::boxed(Reader::new(ReadBack {
+        names,
+        json_tool: matches!(format, Format::Tool(_)),
+        on_bedrock: target.carrier == Carrier::Bedrock,
+    }));
     let headers = if target.carrier == Carrier::Bedrock { bedrock_headers(request, &mut dropped) } else { Vec::new() };
     Ok(Encoded { body: Bytes::from(Value::Object(body).to_string()), dropped, headers, reader })
 }

@@ -17,6 +17,7 @@ mod turns;
 pub use decode::decode_request;
 pub use encode::encode_request;
 
+use super::bedrock::intervened;
 use crate::ir::{Stop, StopReason};
 use crate::names::ToolNames;
 
@@ -28,6 +29,7 @@ const JSON_TOOL: &str = "json_response";
 pub(super) struct ReadBack {
     names: ToolNames,
     json_tool: bool,
+    on_bedrock: bool,
 }
 
 impl ReadBack {
@@ -41,10 +43,18 @@ impl ReadBack {
         self.json_tool && name == JSON_TOOL
     }
 
-    /// The stop that the client sees: it knows of no call where we made one of its structured output.
-    pub(super) fn stop(&self, stop: Stop) -> Stop {
+    /// Does this answer, or event of one, say that a guardrail of Bedrock's intervened?
+    pub(super) fn intervened(&self, json: &[u8]) -> bool {
+        self.on_bedrock && intervened(json)
+    }
+
+    /// The stop that the client sees: it knows of no call where we made one of its structured output, and a guardrail that intervened is the reason. Calls that it
+    /// let through, perhaps with a word masked, are to be made.
+    pub(super) fn stop(&self, stop: Stop, intervened: bool) -> Stop {
         match stop.reason {
-            StopReason::ToolUse if self.json_tool => Stop { reason: StopReason::EndTurn, ..stop },
+            StopReason::ToolUse if !self.json_tool => stop,
+            _ if intervened => Stop { reason: StopReason::ContentFilter, sequence: None },
+            StopReason::ToolUse => Stop { reason: StopReason::EndTurn, ..stop },
             _ => stop,
         }
     }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::plan::Plan;
 use crate::codec::Carrier;
 use crate::error::WireError;
-use crate::identity::is_not_claudes;
+use crate::identity::{first_of_loop, is_not_claudes};
 use crate::ir::{Block, CacheTtl, Dropped, Message, Role, Source};
 use crate::messages::bedrock::is_blank;
 use crate::messages::models::Model;
@@ -33,23 +33,21 @@ pub(super) struct Encoder<'a> {
     pub(super) dropped: &'a mut Vec<Dropped>,
 }
 
-/// Are we in a tool loop (the last turn brings results) whose first assistant turn does not begin with thinking that can be replayed? With a
-/// budget the API refuses that: `Expected thinking or redacted_thinking, but found tool_use`.
+/// Are we in a tool loop whose first assistant turn does not begin with thinking that can be replayed? With a budget the API refuses that: `Expected thinking
+/// or redacted_thinking, but found tool_use`.
 pub(super) fn lost_thinking_in_tool_loop(messages: &[Message]) -> bool {
     let is_result = |block: &Block| matches!(block, Block::ToolResult { .. });
-    let in_loop = messages.iter().rev().take_while(|message| message.role != Role::Assistant);
-    if !in_loop.flat_map(|message| &message.blocks).any(is_result) {
-        return false;
+    let loop_of_tools = first_of_loop(
+        messages,
+        |message| message.role == Role::Assistant,
+        |message| message.blocks.iter().any(is_result),
+    );
+    let Some(answer) = loop_of_tools else { return false };
+    match answer.iter().find_map(|message| message.blocks.first()) {
+        Some(Block::Thinking { signature: Some(signature), .. }) => is_not_claudes(signature),
+        Some(Block::RedactedThinking(_)) => false,
+        _ => true,
     }
-    let start = messages.iter().rposition(|message| {
-        message.role == Role::User && !message.blocks.is_empty() && !message.blocks.iter().any(is_result)
-    });
-    // A user's words next to results do not begin a new loop.
-    let start = start.filter(|at| messages.iter().skip(at + 1).any(|message| message.role == Role::Assistant));
-    let mut answers = messages.iter().skip(start.map_or(0, |at| at + 1)).filter(|m| m.role == Role::Assistant);
-    let first = answers.find_map(|message| message.blocks.first());
-    !matches!(first, Some(Block::Thinking { signature: Some(signature), .. }) if !is_not_claudes(signature))
-        && !matches!(first, Some(Block::RedactedThinking(_)))
 }
 
 impl Encoder<'_> {
