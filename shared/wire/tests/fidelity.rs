@@ -5,6 +5,12 @@
 #[path = "fidelity/answers.rs"]
 mod answers;
 #[cfg(test)]
+#[path = "fidelity/case_requests.rs"]
+mod case_requests;
+#[cfg(test)]
+#[path = "fidelity/case_streams.rs"]
+mod case_streams;
+#[cfg(test)]
 #[path = "fidelity/cases.rs"]
 mod cases;
 #[cfg(test)]
@@ -45,26 +51,43 @@ mod pairs {
     pub(crate) struct Upstream {
         pub(crate) title: &'static str,
         pub(crate) dialect: Dialect,
+        pub(crate) carrier: Carrier,
         /// For the features of every model, and for those of models that reason.
         pub(crate) models: [&'static str; 2],
     }
 
     impl Upstream {
         pub(crate) fn target(&self, reasons: bool) -> Target<'static> {
-            Target { dialect: self.dialect, carrier: Carrier::Direct, model: self.models[usize::from(reasons)] }
+            Target { dialect: self.dialect, carrier: self.carrier, model: self.models[usize::from(reasons)] }
         }
     }
 
+    const fn direct(dialect: Dialect, title: &'static str, models: [&'static str; 2]) -> Upstream {
+        Upstream { title, dialect, carrier: Carrier::Direct, models }
+    }
+
+    /// Claude at Amazon and at Google: Anthropic's dialect, and what they take of it.
+    const fn claude(carrier: Carrier, title: &'static str, model: &'static str) -> Upstream {
+        Upstream { title, dialect: Dialect::Messages, carrier, models: [model; 2] }
+    }
+
+    pub(crate) const INVOKE: &str = "messages, InvokeModel";
     const SONNET: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
 
-    pub(crate) const UPSTREAMS: [Upstream; 6] = [
-        Upstream { title: "chat", dialect: Dialect::Chat, models: ["gpt-4.1", "gpt-5.1"] },
-        Upstream { title: "responses", dialect: Dialect::Responses, models: ["gpt-4.1", "gpt-5.1"] },
-        Upstream { title: "messages", dialect: Dialect::Messages, models: ["claude-sonnet-4-5"; 2] },
-        Upstream { title: "converse, Claude", dialect: Dialect::Converse, models: [SONNET; 2] },
-        Upstream { title: "converse, Nova", dialect: Dialect::Converse, models: ["us.amazon.nova-2-lite-v1:0"; 2] },
-        Upstream { title: "generateContent", dialect: Dialect::GenerateContent, models: ["gemini-3-flash-preview"; 2] },
+    pub(crate) const UPSTREAMS: [Upstream; 7] = [
+        direct(Dialect::Chat, "chat", ["gpt-4.1", "gpt-5.1"]),
+        direct(Dialect::Responses, "responses", ["gpt-4.1", "gpt-5.1"]),
+        direct(Dialect::Messages, "messages", ["claude-sonnet-4-5"; 2]),
+        claude(Carrier::Bedrock, INVOKE, SONNET),
+        claude(Carrier::Vertex, "messages, rawPredict", "claude-sonnet-4-5@20250929"),
+        direct(Dialect::Converse, "converse", ["us.amazon.nova-2-lite-v1:0"; 2]),
+        direct(Dialect::GenerateContent, "generateContent", ["gemini-3-flash-preview"; 2]),
     ];
+
+    /// Those that Claude answers.
+    pub(crate) fn claudes() -> impl Iterator<Item = &'static Upstream> {
+        UPSTREAMS.iter().filter(|upstream| upstream.dialect == Dialect::Messages)
+    }
 
     pub(crate) fn name(dialect: Dialect) -> &'static str {
         match dialect {
@@ -101,6 +124,17 @@ mod pairs {
         target: &Target<'_>,
         stream: bool,
     ) -> Result<Started, String> {
+        start_with(client, body, Vec::new(), target, stream)
+    }
+
+    /// The same with the flags of `anthropic-beta`.
+    pub(crate) fn start_with(
+        client: Dialect,
+        body: &Map<String, Value>,
+        betas: Vec<String>,
+        target: &Target<'_>,
+        stream: bool,
+    ) -> Result<Started, String> {
         let mut body = body.clone();
         if stream && client != Dialect::GenerateContent {
             body.insert("stream".to_owned(), true.into());
@@ -111,7 +145,7 @@ mod pairs {
         let body = Bytes::from(Value::Object(body).to_string());
         let inbound = match client {
             Dialect::GenerateContent => Inbound::by_path(body, "client-model".to_owned(), stream),
-            _ => Inbound::decode(client, body, Vec::new()),
+            _ => Inbound::decode(client, body, betas),
         };
         inbound.and_then(|inbound| inbound.start(target, &seed(), false)).map_err(|error| error.to_string())
     }

@@ -211,6 +211,15 @@ pub(crate) fn messages_usage() -> Value {
     })
 }
 
+/// How InvokeModel ends an answer in which a guardrail intervened: with Claude's own reason, and the word beside it.
+pub(crate) const GUARDED: &str = "end_turn, guardrail INTERVENED";
+
+/// What stands beside the answer, and in a stream in its last event.
+pub(crate) fn guardrail(answer: &Answer) -> Option<(String, Value)> {
+    let guarded = answer.stop.is_some_and(|(reason, _)| reason == GUARDED);
+    guarded.then(|| ("amazon-bedrock-guardrailAction".to_owned(), "INTERVENED".into()))
+}
+
 fn messages(answer: &Answer) -> Value {
     let block = |piece: &Piece| match piece {
         Piece::Text(text) => json!({"type": "text", "text": text}),
@@ -223,11 +232,13 @@ fn messages(answer: &Answer) -> Value {
         Piece::Call { id, name, input } => json!({"type": "tool_use", "id": id, "name": name, "input": input}),
     };
     let (reason, sequence) = answer.stop.unwrap_or((if answer.calls() { "tool_use" } else { "end_turn" }, None));
-    json!({
+    let mut body = json!({
         "id": "msg_7", "type": "message", "role": "assistant", "model": "m",
         "content": answer.blocks.iter().map(block).collect::<Vec<_>>(),
-        "stop_reason": reason, "stop_sequence": sequence, "usage": messages_usage(),
-    })
+        "stop_reason": if reason == GUARDED { "end_turn" } else { reason }, "stop_sequence": sequence, "usage": messages_usage(),
+    });
+    body.as_object_mut().unwrap().extend(guardrail(answer));
+    body
 }
 
 fn converse(answer: &Answer) -> Value {

@@ -2,21 +2,21 @@
 //! in `loops`, and in the tests of the dialects.
 
 use serde_json::{Map, Value, json};
-use tollgate_wire::codec::Dialect;
+use tollgate_wire::codec::{Carrier, Dialect};
 
 use super::answers::{Answer, Piece, call, everything, named_call};
 use super::collected::{collect, events};
 use super::loops::take;
-use super::pairs::{CLIENTS, UPSTREAMS, Upstream, name, smallest, start};
+use super::pairs::{CLIENTS, UPSTREAMS, Upstream, claudes, name, smallest, start};
 use super::streams::streamed;
 
-fn with(client: Dialect, more: Value) -> Map<String, Value> {
+pub(crate) fn with(client: Dialect, more: Value) -> Map<String, Value> {
     let mut body = smallest(client);
     body.extend(more.as_object().unwrap().clone());
     body
 }
 
-fn tools(client: Dialect, tool: &str) -> Value {
+pub(crate) fn tools(client: Dialect, tool: &str) -> Value {
     match client {
         Dialect::Responses => json!({"tools": [{"type": "function", "name": tool}]}),
         Dialect::Messages => json!({"tools": [{"name": tool, "input_schema": {"type": "object", "properties": {}}}]}),
@@ -26,13 +26,13 @@ fn tools(client: Dialect, tool: &str) -> Value {
 }
 
 /// A client's request after an answer with calls, and their results.
-fn loop_of(client: Dialect, mut body: Map<String, Value>, answer: &Value) -> Map<String, Value> {
+pub(crate) fn loop_of(client: Dialect, mut body: Map<String, Value>, answer: &Value) -> Map<String, Value> {
     take(client, &mut body, answer);
     body
 }
 
 /// What the client collects of a stream.
-fn collected(client: Dialect, body: &Map<String, Value>, upstream: &Upstream, stream: &[u8]) -> Value {
+pub(crate) fn collected(client: Dialect, body: &Map<String, Value>, upstream: &Upstream, stream: &[u8]) -> Value {
     let mut relay = start(client, body, &upstream.target(true), true).unwrap().relay;
     let mut out = Vec::new();
     relay.chunk(stream, &mut out).unwrap();
@@ -40,11 +40,11 @@ fn collected(client: Dialect, body: &Map<String, Value>, upstream: &Upstream, st
     collect(client, &out)
 }
 
-fn sent(client: Dialect, body: &Map<String, Value>, upstream: &Upstream) -> Value {
+pub(crate) fn sent(client: Dialect, body: &Map<String, Value>, upstream: &Upstream) -> Value {
     serde_json::from_slice(&start(client, body, &upstream.target(true), true).unwrap().body).unwrap()
 }
 
-fn each_pair(mut check: impl FnMut(Dialect, &Upstream)) {
+pub(crate) fn each_pair(mut check: impl FnMut(Dialect, &Upstream)) {
     for client in CLIENTS {
         UPSTREAMS.iter().for_each(|upstream| check(client, upstream));
     }
@@ -77,18 +77,22 @@ fn results_of_parallel_calls_are_one_turn_where_the_upstream_wants_one() {
 
 /// Case 3.
 #[test]
-fn a_history_with_calls_and_no_tools_still_has_a_tool_config_at_bedrock() {
-    for client in CLIENTS {
-        for upstream in UPSTREAMS.iter().filter(|upstream| upstream.dialect == Dialect::Converse) {
-            let body = with(client, tools(client, "look_77"));
-            let answer = Answer { blocks: vec![call("call_a", json!({}))], stop: None };
-            let answer = collected(client, &body, upstream, &streamed(upstream.dialect, &answer));
-            let mut next = loop_of(client, body, &answer);
-            next.shift_remove("tools");
-            let sent = sent(client, &next, upstream);
-            assert_eq!(sent["toolConfig"]["tools"][0]["toolSpec"]["name"], "look_77", "{}: {sent}", name(client));
-        }
-    }
+fn a_history_with_calls_and_no_tools_still_has_a_tool_config_at_converse_and_claude() {
+    each_pair(|client, upstream| {
+        let place = match upstream.dialect {
+            Dialect::Converse => "/toolConfig/tools/0/toolSpec/name",
+            Dialect::Messages if client != Dialect::Messages => "/tools/0/name",
+            _ => return,
+        };
+        let body = with(client, tools(client, "look_77"));
+        let answer = Answer { blocks: vec![call("call_a", json!({}))], stop: None };
+        let answer = collected(client, &body, upstream, &streamed(upstream.dialect, &answer));
+        let mut next = loop_of(client, body, &answer);
+        next.shift_remove("tools");
+        let sent = sent(client, &next, upstream);
+        let found = sent.pointer(place).and_then(Value::as_str);
+        assert_eq!(found, Some("look_77"), "{} to {}: {sent}", name(client), upstream.title);
+    });
 }
 
 /// Case 4.
@@ -127,7 +131,7 @@ fn a_call_with_empty_arguments_has_an_empty_object_at_every_upstream() {
     }
 }
 
-/// Cases 9 and 10.
+/// Cases 6, 9 and 10.
 #[test]
 fn every_block_of_a_stream_is_closed_before_the_next_one_opens() {
     for upstream in UPSTREAMS.iter().filter(|upstream| upstream.dialect != Dialect::Messages) {
@@ -137,6 +141,7 @@ fn every_block_of_a_stream_is_closed_before_the_next_one_opens() {
         relay.chunk(&streamed(upstream.dialect, &everything()), &mut out).unwrap();
         relay.finish(&mut out).unwrap();
         let (mut open, mut next, mut starts) = (None, 0, 0);
+        let mut inputs: Vec<String> = Vec::new();
         for event in events(&out) {
             let index = event["index"].as_u64();
             match event["type"].as_str().unwrap() {
@@ -145,13 +150,24 @@ fn every_block_of_a_stream_is_closed_before_the_next_one_opens() {
                     assert_eq!((open, index), (None, Some(next)), "{}: {event}", upstream.title);
                     open = index;
                     next += 1;
+                    if event["content_block"]["type"] == "tool_use" {
+                        assert_eq!(event["content_block"]["input"], json!({}), "{}: {event}", upstream.title);
+                        inputs.push(String::new());
+                    }
                 }
-                "content_block_delta" => assert_eq!(open, index, "{}: {event}", upstream.title),
+                "content_block_delta" => {
+                    assert_eq!(open, index, "{}: {event}", upstream.title);
+                    if let (Some(more), Some(input)) = (event["delta"]["partial_json"].as_str(), inputs.last_mut()) {
+                        input.push_str(more);
+                    }
+                }
                 "content_block_stop" => assert_eq!(open.take(), index, "{}: {event}", upstream.title),
                 _ => assert_eq!(open, None, "{}: {event}", upstream.title),
             }
         }
         assert_eq!(starts, 1, "{}", upstream.title);
+        let inputs: Vec<Value> = inputs.iter().map(|input| serde_json::from_str(input).unwrap()).collect();
+        assert_eq!(inputs, [json!({"city_77": "OSLO-7"}), json!({"city_77": "BERN-8"})], "{}", upstream.title);
     }
 }
 
@@ -159,7 +175,7 @@ fn every_block_of_a_stream_is_closed_before_the_next_one_opens() {
 #[test]
 fn a_signature_without_text_reaches_every_client_and_comes_back() {
     for client in CLIENTS {
-        for upstream in &UPSTREAMS[2..4] {
+        for upstream in claudes() {
             let body = with(client, tools(client, "look_77"));
             let blocks = vec![Piece::Thinking(String::new(), "c2lnLTc3".to_owned()), call("call_a", json!({}))];
             let stream = streamed(upstream.dialect, &Answer { blocks, stop: None });
@@ -180,7 +196,7 @@ fn a_tool_loop_whose_thinking_the_client_stripped_runs_without_thinking() {
         _ => json!({"thinking": {"type": "enabled", "budget_tokens": 2048}}),
     };
     for client in CLIENTS {
-        for upstream in &UPSTREAMS[2..4] {
+        for upstream in claudes() {
             let mut body = with(client, tools(client, "look_77"));
             body.extend(thinking(client).as_object().unwrap().clone());
             let first = sent(client, &body, upstream).to_string();
@@ -214,7 +230,10 @@ fn blank_text_does_not_reach_an_upstream_that_refuses_it() {
                 {"role": "user", "content": [{"type": "text", "text": ""}, {"type": "text", "text": "Go"}]},
             ]}),
         };
-        for upstream in UPSTREAMS[2..5].iter().filter(|upstream| upstream.dialect != client) {
+        let refuses =
+            |upstream: &Upstream| upstream.carrier == Carrier::Bedrock || upstream.dialect == Dialect::Converse;
+        let translated = |upstream: &Upstream| upstream.dialect == Dialect::Messages && upstream.dialect != client;
+        for upstream in UPSTREAMS.iter().filter(|upstream| refuses(upstream) || translated(upstream)) {
             let text = sent(client, &with(client, body.clone()), upstream).to_string();
             let blank = text.contains(r#""text":"""#) || text.contains(r#""text":" \n""#);
             assert!(!blank && text.contains(r#""Go""#), "{} to {}: {text}", name(client), upstream.title);
@@ -268,26 +287,44 @@ fn is_mapped_and_mapped_back(tool: &str, client: Dialect, upstream: &Upstream) {
         return;
     }
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
-    assert!(given.len() <= 128 && given.chars().all(allowed), "{} to {}: {given}", name(client), upstream.title);
+    let at_amazon = upstream.carrier == Carrier::Bedrock || upstream.dialect == Dialect::Converse;
+    let most = if at_amazon || matches!(upstream.dialect, Dialect::Chat) { 64 } else { 128 };
+    assert!(given.len() <= most && given.chars().all(allowed), "{} to {}: {given}", name(client), upstream.title);
     let blocks = vec![Piece::Text("TEXT-7".to_owned()), named_call("call_a", given, json!({}))];
     let stream = streamed(upstream.dialect, &Answer { blocks, stop: None });
     let answer = collected(client, &body, upstream, &stream).to_string();
     assert!(answer.contains(tool), "{} from {}: {answer}", name(client), upstream.title);
 }
 
-/// Case 23.
+/// Case 23: also of frames, byte by byte.
 #[test]
 fn a_stream_in_any_legal_spelling_means_the_same() {
-    for client in CLIENTS {
-        for upstream in UPSTREAMS.iter().filter(|upstream| upstream.dialect != Dialect::Converse) {
-            let body = with(client, tools(client, "look_77"));
-            let plain = String::from_utf8(streamed(upstream.dialect, &everything())).unwrap();
-            let spelled = format!(": ping\n\n{}", plain.replace("data: ", "data:")).replace('\n', "\r\n");
-            let expected = collected(client, &body, upstream, plain.as_bytes());
-            let found = collected(client, &body, upstream, spelled.as_bytes());
-            assert_eq!(expected, found, "{} from {}", name(client), upstream.title);
-        }
-    }
+    each_pair(|client, upstream| {
+        let body = with(client, tools(client, "look_77"));
+        let plain = streamed(upstream.dialect, &everything());
+        let expected = collected(client, &body, upstream, &plain);
+        let mut relay = start(client, &body, &upstream.target(true), true).unwrap().relay;
+        let mut out = Vec::new();
+        plain.iter().for_each(|byte| relay.chunk(&[*byte], &mut out).unwrap());
+        relay.finish(&mut out).unwrap();
+        assert_eq!(expected, collect(client, &out), "{} from {}, byte by byte", name(client), upstream.title);
+        let Ok(plain) = String::from_utf8(plain) else { return };
+        let spelled = format!(": ping\n\n{}", plain.replace("data: ", "data:")).replace('\n', "\r\n");
+        let found = collected(client, &body, upstream, spelled.as_bytes());
+        assert_eq!(expected, found, "{} from {}", name(client), upstream.title);
+    });
+}
+
+/// Case 24.
+#[test]
+fn a_stream_that_ends_early_is_a_fault_for_every_client() {
+    each_pair(|client, upstream| {
+        let stream = streamed(upstream.dialect, &everything());
+        let mut relay = start(client, &smallest(client), &upstream.target(true), true).unwrap().relay;
+        let mut out = Vec::new();
+        let ended = relay.chunk(&stream[..stream.len() / 2], &mut out).and_then(|()| relay.finish(&mut out));
+        assert!(ended.is_err() && !relay.state().done, "{} from {}", name(client), upstream.title);
+    });
 }
 
 /// Case 25.

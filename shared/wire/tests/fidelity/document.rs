@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tollgate_wire::codec::Dialect;
+use tollgate_wire::codec::{Carrier, Dialect};
 
 use super::errors::failures;
 use super::loops::astray;
@@ -36,14 +36,15 @@ const REQUESTS: &str = "
 
 Reported means: in the header `x-tollgate-dropped` and in the log; with [`ai.strict`](configuration.md#ai) the
 request is refused instead. Numbers lead to the reasons
-below each table. What depends on the model is shown with these:
+below each table. Bedrock asks Claude by InvokeModel and every other model by Converse. What depends on the model is shown with these:
 ";
 
 const ANSWERS: &str = "
 ## Answers
 
 Whole and streamed alike: a test compares them. The rows of ten turns are a loop of tool calls in which the client says back what it got, and the upstream's
-eleventh request is searched for every id, signature and encrypted reasoning of the ten answers, byte for byte.
+eleventh request is searched for every id, signature and encrypted reasoning of the ten answers, byte for byte. Claude's answers are the same by InvokeModel and
+rawPredict.
 
 | word | what happens |
 |---|---|
@@ -174,7 +175,7 @@ fn kept(client: Dialect, upstream: &Upstream, proofs: bool) -> String {
 
 fn answers() -> String {
     let mut out = ANSWERS.to_owned();
-    for upstream in &UPSTREAMS {
+    for upstream in UPSTREAMS.iter().filter(|upstream| upstream.carrier == Carrier::Direct) {
         let rows = replies().into_iter().map(|reply| {
             row(reply.feature, CLIENTS.map(|client| reply_cell(reply.fate(client, upstream, true)).to_owned()))
         });
@@ -196,7 +197,7 @@ fn stop_reasons() -> String {
     for (upstream, stops) in STOPS {
         for stop in stops {
             let sequence = stop.1.map(|sequence| format!(" ({sequence})")).unwrap_or_default();
-            let title = format!("{}: {}{sequence}", name(upstream), stop.0);
+            let title = format!("{upstream}: {}{sequence}", stop.0);
             rows.push(row(&title, CLIENTS.map(|client| stop_of(client, upstream, *stop, true))));
         }
     }

@@ -146,7 +146,7 @@ pub(crate) fn astray(client: Dialect, upstream: &Upstream, stream: bool, proofs:
 
 /// Chat completions have no place for proofs, but a client and a server that agree on one keep it. Nova signs nothing.
 fn takes_proofs(client: Dialect, upstream: &Upstream) -> bool {
-    client == upstream.dialect || upstream.dialect != Dialect::Chat && upstream.title != "converse, Nova"
+    client == upstream.dialect || !matches!(upstream.dialect, Dialect::Chat | Dialect::Converse)
 }
 
 /// A second turn's request: what does not come back is reported, and the calls and their results go on.

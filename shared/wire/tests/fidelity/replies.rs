@@ -4,9 +4,9 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tollgate_wire::codec::Dialect;
 
-use super::answers::{Answer, OUTPUT, PAGE, Piece, READ, REASONING, UNCACHED, WRITTEN, call, whole};
+use super::answers::{Answer, GUARDED, OUTPUT, PAGE, Piece, READ, REASONING, UNCACHED, WRITTEN, call, whole};
 use super::collected::collect;
-use super::pairs::{CLIENTS, UPSTREAMS, Upstream, smallest, start};
+use super::pairs::{CLIENTS, INVOKE, UPSTREAMS, Upstream, smallest, start};
 use super::streams::streamed;
 
 /// A feature of an answer.
@@ -188,14 +188,15 @@ fn counted(client: Dialect, count: Count, answer: &Value) -> Option<u64> {
 /// Why an answer ends, in its dialect's words, and with which stop sequence.
 pub(crate) type Stop = (&'static str, Option<&'static str>);
 
-pub(crate) const STOPS: [(Dialect, &[Stop]); 5] = [
+/// By the title of the upstream.
+pub(crate) const STOPS: [(&str, &[Stop]); 6] = [
     (
-        Dialect::Chat,
+        "chat",
         &[("stop", None), ("stop", Some("STOP-7")), ("length", None), ("tool_calls", None), ("content_filter", None)],
     ),
-    (Dialect::Responses, &[("completed", None), ("max_output_tokens", None), ("content_filter", None)]),
+    ("responses", &[("completed", None), ("max_output_tokens", None), ("content_filter", None)]),
     (
-        Dialect::Messages,
+        "messages",
         &[
             ("end_turn", None),
             ("stop_sequence", Some("STOP-7")),
@@ -206,8 +207,9 @@ pub(crate) const STOPS: [(Dialect, &[Stop]); 5] = [
             ("refusal", None),
         ],
     ),
+    (INVOKE, &[(GUARDED, None)]),
     (
-        Dialect::Converse,
+        "converse",
         &[
             ("end_turn", None),
             ("stop_sequence", Some("STOP-7")),
@@ -221,7 +223,7 @@ pub(crate) const STOPS: [(Dialect, &[Stop]); 5] = [
         ],
     ),
     (
-        Dialect::GenerateContent,
+        "generateContent",
         &[
             ("STOP", None),
             ("MAX_TOKENS", None),
@@ -236,8 +238,8 @@ pub(crate) const STOPS: [(Dialect, &[Stop]); 5] = [
 ];
 
 /// Why it ended, in the client's words.
-pub(crate) fn stop_of(client: Dialect, upstream: Dialect, stop: Stop, stream: bool) -> String {
-    let upstream = UPSTREAMS.iter().find(|known| known.dialect == upstream).unwrap();
+pub(crate) fn stop_of(client: Dialect, upstream: &str, stop: Stop, stream: bool) -> String {
+    let upstream = UPSTREAMS.iter().find(|known| known.title == upstream).unwrap();
     let calls = matches!(stop.0, "tool_calls" | "tool_use");
     let block = if calls { call("call_a7", json!({})) } else { Piece::Text("TEXT-7".to_owned()) };
     let answer = received(client, upstream, &Answer { blocks: vec![block], stop: Some(stop) }, stream);
@@ -274,7 +276,7 @@ fn a_stream_holds_what_the_whole_answer_holds() {
             for stop in stops {
                 let [whole, streamed] = [false, true].map(|stream| stop_of(client, upstream, *stop, stream));
                 if whole != streamed {
-                    wrong.push(format!("{stop:?}: {client:?} from {upstream:?}: {whole}, streamed {streamed}"));
+                    wrong.push(format!("{stop:?}: {client:?} from {upstream}: {whole}, streamed {streamed}"));
                 }
             }
         }

@@ -5,9 +5,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tollgate_wire::codec::Dialect;
 use tollgate_wire::exchange::Started;
+use tollgate_wire::ir::Dropped;
 
 use super::answers;
-use super::pairs::{Upstream, smallest, start};
+use super::pairs::{Upstream, smallest, start, start_with};
 
 /// One feature, as each client says it. A client without an entry has no such feature.
 #[derive(Debug, Deserialize)]
@@ -27,6 +28,9 @@ pub(crate) struct Feature {
     /// It changes what an answer costs, and not the answer.
     #[serde(default)]
     cost: bool,
+    /// Flags of `anthropic-beta` that come with it.
+    #[serde(default)]
+    betas: Vec<String>,
     chat: Option<Map<String, Value>>,
     responses: Option<Map<String, Value>>,
     messages: Option<Map<String, Value>>,
@@ -81,12 +85,12 @@ impl Feature {
         let target = upstream.target(self.reasons);
         let mut without = start(client, &without, &target, false)
             .unwrap_or_else(|error| panic!("{}, {client:?}: the request without it: {error}", self.feature));
-        let mut with = match start(client, &with, &target, false) {
+        let mut with = match start_with(client, &with, self.betas.clone(), &target, false) {
             Ok(started) => started,
             Err(error) => return Some(Fate::Refused(error)),
         };
-        let text = String::from_utf8_lossy(&with.body).into_owned();
-        let differs = with.body != without.body;
+        let text = format!("{}{:?}", String::from_utf8_lossy(&with.body), with.betas);
+        let differs = with.body != without.body || with.betas.iter().any(|flag| reaches(flag, &with.dropped));
         let is_there = self.witness.is_empty() || self.witness.iter().any(|witness| text.contains(witness.as_str()));
         let reported = with.dropped.iter().filter(|dropped| !without.dropped.contains(dropped));
         let reported: Vec<String> = reported.map(|dropped| format!("`{}`: {}", dropped.path, dropped.reason)).collect();
@@ -94,6 +98,7 @@ impl Feature {
             (true, true) if !is_there => Fate::Lost,
             (true, true) if client == upstream.dialect => Fate::Carried,
             (true, true) => Fate::Translated,
+            (true, false) if client == upstream.dialect && !is_there => Fate::Dropped(reported),
             (true, false) => Fate::InPart(reported),
             (false, false) => Fate::Dropped(reported),
             (false, true) if self.cost => Fate::Cost,
@@ -109,6 +114,11 @@ impl Feature {
         below.add_foundations(all, client, body);
         body.extend(below.patch(client).cloned().unwrap_or_default());
     }
+}
+
+/// Flags go beside the body, but where it was found that the upstream refuses them.
+fn reaches(flag: &str, dropped: &[Dropped]) -> bool {
+    !dropped.iter().any(|dropped| dropped.path.ends_with(flag))
 }
 
 fn answered(started: &mut Started, upstream: &Upstream) -> Bytes {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tollgate_wire::codec::Dialect;
 
 use super::answers::{
-    Answer, Piece, chat_logprobs, chat_message, chat_usage, finish_of, messages_usage, responses_items, whole,
+    Answer, Piece, chat_logprobs, chat_message, chat_usage, finish_of, guardrail, messages_usage, responses_items, whole,
 };
 
 /// The bytes of the stream.
@@ -123,6 +123,7 @@ fn responses(answer: &Answer) -> Vec<u8> {
 fn messages(answer: &Answer) -> Vec<u8> {
     let complete = whole(Dialect::Messages, answer);
     let mut begun = complete.clone();
+    begun.as_object_mut().unwrap().shift_remove("amazon-bedrock-guardrailAction");
     begun["content"] = json!([]);
     begun["stop_reason"] = Value::Null;
     begun["stop_sequence"] = Value::Null;
@@ -160,7 +161,9 @@ fn messages(answer: &Answer) -> Vec<u8> {
     }
     let delta = json!({"stop_reason": complete["stop_reason"], "stop_sequence": complete["stop_sequence"]});
     events.push(json!({"type": "message_delta", "delta": delta, "usage": messages_usage()}));
-    events.push(json!({"type": "message_stop"}));
+    let mut last = json!({"type": "message_stop"});
+    last.as_object_mut().unwrap().extend(guardrail(answer));
+    events.push(last);
     sse(events)
 }
 

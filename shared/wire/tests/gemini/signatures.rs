@@ -95,6 +95,30 @@ impl Client for Messages {
     }
 }
 
+struct Responses(Vec<Value>);
+
+impl Client for Responses {
+    const DIALECT: Dialect = Dialect::Responses;
+
+    fn body(&self, stream: bool) -> Value {
+        json!({"model": "m", "input": self.0, "stream": stream})
+    }
+
+    /// What a client that keeps no state at the provider says back: all items.
+    fn take(&mut self, answer: &Value) {
+        let items = answer["output"].as_array().unwrap();
+        let calls = items.iter().filter(|item| item["type"] == "function_call");
+        let mut results: Vec<Value> = calls
+            .map(|call| json!({"type": "function_call_output", "call_id": call["call_id"], "output": "ok"}))
+            .collect();
+        if results.is_empty() {
+            results.push(json!({"role": "user", "content": "Thanks"}));
+        }
+        self.0.extend(items.iter().cloned());
+        self.0.extend(results);
+    }
+}
+
 fn start(client: Dialect, body: &Value) -> tollgate_wire::exchange::Started {
     let inbound = Inbound::decode(client, Bytes::from(body.to_string()), Vec::new()).unwrap();
     inbound.start(&target(MODEL), &seed(), false).unwrap()
@@ -123,6 +147,11 @@ fn signatures_survive_ten_turns_with_an_anthropic_client() {
 #[test]
 fn signatures_survive_ten_turns_with_an_openai_client() {
     assert_eq!(run(Chat(vec![json!({"role": "user", "content": "Go"})])), expected());
+}
+
+#[test]
+fn signatures_survive_ten_turns_with_a_responses_client() {
+    assert_eq!(run(Responses(vec![json!({"role": "user", "content": "Go"})])), expected());
 }
 
 #[test]
