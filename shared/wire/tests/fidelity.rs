@@ -26,6 +26,9 @@ mod errors;
 #[path = "fidelity/loops.rs"]
 mod loops;
 #[cfg(test)]
+#[path = "fidelity/places.rs"]
+mod places;
+#[cfg(test)]
 #[path = "fidelity/replies.rs"]
 mod replies;
 #[cfg(test)]
