@@ -1,33 +1,25 @@
 //! Which model family stands behind a Bedrock model id, and what it takes through Converse.
 //!
-//! | | Claude | Nova | Nova 2 | GPT | gpt-oss, Kimi | Mistral | Llama, DeepSeek | others |
-//! |---|---|---|---|---|---|---|---|---|
-//! | `cachePoint` in `system`, `messages` | from 3.5 | yes | yes | no | no | no | no | no |
-//! | `cachePoint` in `tools` | from 3.5 | no | no | no | no | no | no | no |
-//! | `cachePoint.ttl` | from 4.5 | no | no | no | no | no | no | no |
-//! | `toolChoice` besides `auto` | both, the newest neither | both | both | both | both | `any` | none | both |
-//! | `toolResult.status` | yes | yes | yes | no | no | no | no | no |
-//! | `outputConfig.textFormat`, `strict` tools | some from 4.5 | no | no | yes | yes | yes | DeepSeek | yes |
-//! | one tool call at a time | from 4.5 | no | no | no | no | no | no | no |
-//! | signed `reasoningContent` in the history | yes | no | no | yes | no | no | no | yes |
-//! | top-k in `additionalModelRequestFields` | `top_k` | `inferenceConfig.topK` | `inferenceConfig.topK` | no | no | `top_k` | no | no |
-//! | effort in `additionalModelRequestFields` | see `request/reasoning.rs` | no | `reasoningConfig` | `reasoning.effort` | `reasoning_effort` | no | no | no |
+//! | | Nova | Nova 2 | GPT | gpt-oss, Kimi | Mistral | Llama, DeepSeek | others |
+//! |---|---|---|---|---|---|---|---|
+//! | `cachePoint` in `system`, `messages` | yes | yes | no | no | no | no | no |
+//! | `toolChoice` besides `auto` | both | both | both | both | `any` | none | both |
+//! | `toolResult.status` | yes | yes | no | no | no | no | no |
+//! | `outputConfig.textFormat`, `strict` tools | no | no | yes | yes | yes | DeepSeek | yes |
+//! | signed `reasoningContent` in the history | no | no | yes | no | no | no | yes |
+//! | top-k in `additionalModelRequestFields` | `inferenceConfig.topK` | `inferenceConfig.topK` | no | no | `top_k` | no | no |
+//! | effort in `additionalModelRequestFields` | no | `reasoningConfig` | `reasoning.effort` | `reasoning_effort` | no | no | no |
 //!
-//! Which Claude does what is in [`crate::messages::models`]. Sources of the rest: <https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html>,
+//! Claude is not asked by Converse but by InvokeModel, in its own dialect. Sources: <https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html>,
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolChoice.html>,
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolResultBlock.html>,
 //! <https://docs.aws.amazon.com/bedrock/latest/userguide/structured-output.html>,
 //! <https://docs.aws.amazon.com/nova/latest/nova2-userguide/extended-thinking.html>, and what Bedrock was seen to accept:
 //! langchain-aws 1188, 1266 and 1273, opencode 48195, litellm 34347 and 36536.
 
-use crate::codec::Carrier;
-use crate::messages::models::{Generation, Model};
-
 /// A model family, as far as requests to it differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
-    /// Anthropic's, told apart further by [`Model`].
-    Claude(Model),
     /// Amazon's first generation.
     Nova,
     /// Amazon's second generation and later.
@@ -75,9 +67,6 @@ impl Family {
     pub(super) fn of(model: &str) -> Self {
         let model = model.to_ascii_lowercase();
         let has = |part: &str| model.contains(part);
-        if has("claude") {
-            return Self::Claude(Model::named(&model));
-        }
         if let Some((_, name)) = model.split_once("amazon.nova-") {
             return if name.starts_with(|c: char| c.is_ascii_digit()) { Self::Nova2 } else { Self::Nova };
         }
@@ -92,34 +81,16 @@ impl Family {
         }
     }
 
-    fn claude_from(self, first: Generation) -> bool {
-        matches!(self, Self::Claude(model) if model.generation >= first)
-    }
-
     pub(super) fn caches(self) -> bool {
-        self.caches_tools() || matches!(self, Self::Nova | Self::Nova2)
-    }
-
-    pub(super) fn caches_tools(self) -> bool {
-        self.claude_from(Generation::V3_5)
-    }
-
-    pub(super) fn caches_for_an_hour(self) -> bool {
-        self.claude_from(Generation::V4_5)
-    }
-
-    /// `tool_choice.disable_parallel_tool_use` in `additionalModelRequestFields`.
-    pub(super) fn calls_one_at_a_time(self) -> bool {
-        self.claude_from(Generation::V4_5)
+        matches!(self, Self::Nova | Self::Nova2)
     }
 
     pub(super) fn takes_tool_status(self) -> bool {
-        matches!(self, Self::Claude(_) | Self::Nova | Self::Nova2)
+        matches!(self, Self::Nova | Self::Nova2)
     }
 
     pub(super) fn forcing(self) -> Forcing {
         match self {
-            Self::Claude(model) if !model.takes_forced_tool() => Forcing::Never,
             Self::Llama | Self::DeepSeek => Forcing::Never,
             Self::Mistral => Forcing::Any,
             _ => Forcing::Named,
@@ -127,21 +98,17 @@ impl Family {
     }
 
     pub(super) fn follows_schemas(self) -> bool {
-        match self {
-            Self::Claude(model) => model.takes_schemas(Carrier::Bedrock),
-            Self::Nova | Self::Nova2 | Self::Llama => false,
-            _ => true,
-        }
+        !matches!(self, Self::Nova | Self::Nova2 | Self::Llama)
     }
 
     /// Not the families that sign nothing: what is signed came from another model.
     pub(super) fn replays_reasoning(self) -> bool {
-        matches!(self, Self::Claude(_) | Self::Gpt | Self::Other)
+        matches!(self, Self::Gpt | Self::Other)
     }
 
     pub(super) fn top_k(self) -> TopK {
         match self {
-            Self::Claude(_) | Self::Mistral => TopK::Plain,
+            Self::Mistral => TopK::Plain,
             Self::Nova | Self::Nova2 => TopK::InferenceConfig,
             _ => TopK::Nowhere,
         }
@@ -156,7 +123,6 @@ mod tests {
     fn a_profile_or_an_arn_is_of_its_models_family() {
         let arn = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-pro-v1:0";
         assert_eq!(Family::of(arn), Family::Nova);
-        assert!(matches!(Family::of("us.anthropic.claude-sonnet-4-5-20250929-v1:0"), Family::Claude(_)));
         assert_eq!(Family::of("us.amazon.nova-2-lite-v1:0"), Family::Nova2);
         assert_eq!(Family::of("openai.gpt-oss-120b-1:0"), Family::GptOss);
         assert_eq!(Family::of("us.openai.gpt-5.6-sol"), Family::Gpt);

@@ -4,8 +4,8 @@
 //! 2. The reader that comes with it reads the whole JSON answer of Converse, or the raw event-stream frames of ConverseStream.
 //! 3. [`decode_fault`] reads an answer that is not a 2xx.
 //!
-//! What differs from model to model is in one table, in `family.rs`. A model that the table does not know gets plain Converse, so that a
-//! new one works without a release (case 43).
+//! Claude is not asked by it: Bedrock has InvokeModel for Claude's own dialect. What differs from model to model is in one table, in `family.rs`. A model that
+//! the table does not know gets plain Converse, so that a new one works without a release (case 43).
 //!
 //! Paths in [`Dropped`](crate::ir::Dropped) and [`WireError`](crate::error::WireError) are those of the IR: `messages[1].content[0]`,
 //! `temperature`, `effort`.

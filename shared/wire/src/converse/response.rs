@@ -104,7 +104,7 @@ pub(super) fn usage_of(usage: Option<&TokenUsage>, service_tier: &Value) -> Usag
 
 /// Why the answer ended, by the table of [`StopReason`]. A reason that we do not know is [`StopReason::EndTurn`]: the answer is there.
 ///
-/// Claude says which sequence it met; for the others it is known only when the request had a single one.
+/// Which sequence was met is known where the model says it, and where the request had a single one.
 pub(super) fn stop_of(reason: Option<&str>, fields: Option<&Value>, stops: &[String]) -> Stop {
     let reason = match reason.unwrap_or_default() {
         "stop_sequence" => StopReason::StopSequence,

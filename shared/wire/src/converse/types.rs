@@ -24,9 +24,6 @@ pub(super) struct ConverseRequest<'a> {
     pub(super) request_metadata: Map<String, Value>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub(super) additional_model_request_fields: Map<String, Value>,
-    /// JSON pointers into the model's own answer.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub(super) additional_model_response_field_paths: &'static [&'static str],
 }
 
 #[derive(Debug, Serialize)]
@@ -129,8 +126,6 @@ pub(super) enum Reasoning<'a> {
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct CachePoint {
     pub(super) r#type: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) ttl: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -145,7 +140,6 @@ pub(super) struct ToolConfig<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) enum ToolEntry<'a> {
     ToolSpec(ToolSpec<'a>),
-    CachePoint(CachePoint),
 }
 
 #[derive(Debug, Serialize)]

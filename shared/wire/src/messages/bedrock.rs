@@ -6,7 +6,7 @@
 //! - Beta flags are checked against the model; one that it does not know is refused: `invalid beta flag` (case 14).
 //! - Blank text is refused: `text content blocks must contain non-whitespace text` (case 13).
 //! - Errors are AWS exceptions, named by a header.
-//! - What a guardrail did is said beside Claude's own answer, whose `stop_reason` stays `end_turn` (case 18): [`intervened`].
+//! - What a guardrail did is said beside Claude's own answer, whose `stop_reason` stays `end_turn` (case 18): `intervened`.
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -207,12 +207,12 @@ fn another_provider_gets_none_of_geminis_signatures_and_it_is_reported() {
     ]);
     let body = json!({"model": "m", "max_tokens": 9000, "messages": history, "thinking": {"type": "enabled", "budget_tokens": 2000}});
     let inbound = Inbound::decode(Dialect::Messages, Bytes::from(body.to_string()), Vec::new()).unwrap();
-    let converse = Target {
-        dialect: Dialect::Converse,
+    let claude = Target {
+        dialect: Dialect::Messages,
         carrier: Carrier::Bedrock,
         model: "us.anthropic.claude-sonnet-4-20250514-v1:0",
     };
-    let started = inbound.start(&converse, &seed(), false).unwrap();
+    let started = inbound.start(&claude, &seed(), false).unwrap();
     assert!(!String::from_utf8_lossy(&started.body).contains("c2ln"));
     let paths: Vec<_> = started.dropped.iter().map(|dropped| dropped.path.as_str()).collect();
     assert_eq!(

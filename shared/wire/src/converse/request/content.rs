@@ -83,7 +83,7 @@ impl<'r> Encoder<'r> {
             && turn.speaker == Speaker::Assistant
             && let Some(Item { block: ContentBlock::Text(text), .. }) = turn.items.last_mut()
         {
-            // Claude refuses the beginning of an answer that ends in white space.
+            // Not every model goes on behind white space.
             *text = Cow::Owned(text.trim_end().to_owned());
         }
         Ok(())
@@ -93,8 +93,8 @@ impl<'r> Encoder<'r> {
         let mut items: Vec<Item<'r>> = Vec::new();
         for (position, block) in message.blocks.iter().enumerate() {
             let path = || format!("messages[{index}].content[{position}]");
-            if let Block::CacheMark(ttl) = block {
-                let point = self.cache_point(*ttl);
+            if matches!(block, Block::CacheMark(_)) {
+                let point = self.cache_point();
                 if let Some(item) = items.last_mut() {
                     item.cache = item.cache.or(point);
                 }
@@ -103,7 +103,7 @@ impl<'r> Encoder<'r> {
             let Some(content) = self.block(block, speaker, &path)? else { continue };
             let cache = match block {
                 Block::ToolResult { content, .. } => content.iter().find_map(|block| match block {
-                    Block::CacheMark(ttl) => self.cache_point(*ttl),
+                    Block::CacheMark(_) => self.cache_point(),
                     _ => None,
                 }),
                 _ => None,

@@ -7,7 +7,6 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::super::types::{Document, Media, MediaSource};
 use super::Encoder;
-use super::Family;
 use crate::error::WireError;
 use crate::ir::Source;
 
@@ -67,9 +66,6 @@ impl<'r> Encoder<'r> {
     }
 
     pub(super) fn audio(&self, data: &'r str, format: &str, path: &dyn Fn() -> String) -> Result<Media<'r>, WireError> {
-        if matches!(self.family, Family::Claude(_)) {
-            return Err(WireError::unsupported(path(), "Claude does not hear; send a transcript as text"));
-        }
         let format = SOUNDS.iter().find(|known| **known == format).ok_or_else(|| {
             WireError::unsupported(path(), format!("Converse takes audio as {}: convert it", SOUNDS.join(", ")))
         })?;

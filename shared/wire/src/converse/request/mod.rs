@@ -24,7 +24,7 @@ use super::stream::Reader;
 use super::types::{CachePoint, ConverseRequest, ServiceTier, SystemBlock};
 use crate::codec::{Encoded, Target};
 use crate::error::WireError;
-use crate::ir::{self, Block, CacheTtl, Dropped, Role, Tier};
+use crate::ir::{self, Block, Dropped, Role, Tier};
 use crate::labels;
 use crate::names::ToolNames;
 
@@ -32,21 +32,16 @@ use crate::names::ToolNames;
 /// (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolUseBlock.html>).
 const MAX_NAME_LEN: usize = 64;
 
-/// Claude tells here which stop sequence it met. A pointer to what a model does not answer is ignored.
-const RESPONSE_FIELDS: &[&str] = &["/stop_sequence"];
-
 /// Writes a request for an upstream.
 pub fn encode_request(request: &ir::Request, target: &Target<'_>) -> Result<Encoded, WireError> {
     let mut encoder = Encoder::new(request, Family::of(target.model));
     let mut system = encoder.system();
     let tools = encoder.tools();
     let messages = encoder.messages()?;
-    let mut plan = encoder.reasoning(tools.forced);
+    let mut plan = encoder.reasoning();
     let inference_config = encoder.inference_config(&mut plan);
     let output_config = encoder.output_format(&mut system);
-    let family = encoder.family;
-    let tool_config = encoder.parallel_calls(tools, &mut plan.fields);
-    let stops = !request.stop.is_empty() && matches!(family, Family::Claude(_));
+    let tool_config = encoder.tool_config(tools);
     let body = ConverseRequest {
         system,
         messages,
@@ -56,7 +51,6 @@ pub fn encode_request(request: &ir::Request, target: &Target<'_>) -> Result<Enco
         service_tier: request.tier.and_then(Tier::bedrock).map(|r#type| ServiceTier { r#type }),
         request_metadata: labels::for_bedrock(request, &mut encoder.dropped),
         additional_model_request_fields: plan.fields,
-        additional_model_response_field_paths: if stops { RESPONSE_FIELDS } else { &[] },
     };
     let body = serde_json::to_vec(&body).map_err(|error| WireError::invalid("", error.to_string()))?;
     let reader = Reader::new(encoder.names, request.stop.clone());
@@ -98,8 +92,8 @@ impl<'r> Encoder<'r> {
         for block in request.system.iter().chain(leading) {
             match block {
                 Block::Text(text) if !is_blank(text) => system.push(SystemBlock::Text(Cow::Borrowed(text))),
-                Block::CacheMark(ttl) if matches!(system.last(), Some(SystemBlock::Text(_))) => {
-                    system.extend(self.cache_point(*ttl).map(SystemBlock::CachePoint));
+                Block::CacheMark(_) if matches!(system.last(), Some(SystemBlock::Text(_))) => {
+                    system.extend(self.cache_point().map(SystemBlock::CachePoint));
                 }
                 Block::Text(text) if !text.is_empty() => self.report("system", "Bedrock refuses blank text: left out"),
                 Block::Text(_) | Block::CacheMark(_) => {}
@@ -111,13 +105,8 @@ impl<'r> Encoder<'r> {
 
     /// A cache mark, where the model takes one. One that it does not take changes the cost and not the answer: it is left out and not
     /// reported.
-    fn cache_point(&self, ttl: CacheTtl) -> Option<CachePoint> {
-        self.family.caches().then(|| self.cache_point_here(ttl))
-    }
-
-    fn cache_point_here(&self, ttl: CacheTtl) -> CachePoint {
-        let hour = ttl == CacheTtl::OneHour && self.family.caches_for_an_hour();
-        CachePoint { r#type: "default", ttl: hour.then_some("1h") }
+    fn cache_point(&self) -> Option<CachePoint> {
+        self.family.caches().then_some(CachePoint { r#type: "default" })
     }
 }
 

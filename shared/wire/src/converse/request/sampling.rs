@@ -3,11 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::super::family::{Family, TopK};
+use super::super::family::TopK;
 use super::super::types::InferenceConfig;
+use super::Encoder;
 use super::reasoning::{Limits, Plan};
-use super::{Encoder, is_blank};
-use crate::messages::models::Sampling;
 
 /// `maxTokens` is a signed 32-bit number.
 const MAX_TOKENS: u64 = i32::MAX as u64;
@@ -19,7 +18,7 @@ impl<'r> Encoder<'r> {
     pub(super) fn inference_config(&mut self, plan: &mut Plan) -> Option<InferenceConfig<'r>> {
         self.report_what_converse_lacks();
         let temperature = self.temperature(plan.limits);
-        let top_p = self.top_p(plan.limits, temperature.is_some());
+        let top_p = self.top_p(plan.limits);
         self.top_k(plan);
         let config = InferenceConfig {
             max_tokens: self.request.max_output_tokens.map(|tokens| tokens.min(MAX_TOKENS)),
@@ -53,21 +52,17 @@ impl<'r> Encoder<'r> {
 
     fn temperature(&mut self, limits: Limits) -> Option<f64> {
         let wanted = self.request.temperature?;
-        if let Some(reason) = self.refusal(limits).filter(|_| limits != Limits::ClaudeThinks || wanted != 1.0) {
+        if let Some(reason) = refusal(limits) {
             self.report("temperature", reason);
             return None;
         }
         Some(self.clamped("temperature", wanted))
     }
 
-    fn top_p(&mut self, limits: Limits, has_temperature: bool) -> Option<f64> {
+    fn top_p(&mut self, limits: Limits) -> Option<f64> {
         let wanted = self.request.top_p?;
-        if let Some(reason) = self.refusal(limits).filter(|_| limits != Limits::ClaudeThinks || wanted < 0.95) {
+        if let Some(reason) = refusal(limits) {
             self.report("top_p", reason);
-            return None;
-        }
-        if has_temperature && self.claude_sampling() == Some(Sampling::OneOf) {
-            self.report("top_p", "this model refuses it together with a temperature: the temperature is kept");
             return None;
         }
         Some(self.clamped("top_p", wanted))
@@ -75,7 +70,7 @@ impl<'r> Encoder<'r> {
 
     fn top_k(&mut self, plan: &mut Plan) {
         let Some(wanted) = self.request.top_k else { return };
-        if let Some(reason) = self.refusal(plan.limits) {
+        if let Some(reason) = refusal(plan.limits) {
             self.report("top_k", reason);
             return;
         }
@@ -89,23 +84,6 @@ impl<'r> Encoder<'r> {
         };
     }
 
-    /// Why this call takes no sampling parameter.
-    fn refusal(&self, limits: Limits) -> Option<&'static str> {
-        match limits {
-            _ if self.claude_sampling() == Some(Sampling::None) => Some("this model refuses sampling parameters"),
-            Limits::ClaudeThinks => Some("Claude refuses this value while it thinks"),
-            Limits::NovaThinksHard => Some("Nova refuses it with high effort"),
-            Limits::None => None,
-        }
-    }
-
-    fn claude_sampling(&self) -> Option<Sampling> {
-        match self.family {
-            Family::Claude(model) => Some(model.sampling()),
-            _ => None,
-        }
-    }
-
     fn clamped(&mut self, path: &str, wanted: f64) -> f64 {
         let sent = wanted.clamp(0.0, 1.0);
         if sent != wanted {
@@ -116,11 +94,10 @@ impl<'r> Encoder<'r> {
 
     fn stop_sequences(&mut self) -> Vec<&'r str> {
         let request = self.request;
-        let claude = matches!(self.family, Family::Claude(_));
         let mut stops = Vec::with_capacity(request.stop.len());
         for (index, stop) in request.stop.iter().enumerate() {
-            if stop.is_empty() || (claude && is_blank(stop)) {
-                self.report(format!("stop[{index}]"), "this model refuses a blank stop sequence");
+            if stop.is_empty() {
+                self.report(format!("stop[{index}]"), "Converse refuses an empty stop sequence");
             } else if stops.len() == MAX_STOPS {
                 self.report(format!("stop[{index}]"), "Converse takes at most 2500 stop sequences");
                 break;
@@ -129,5 +106,13 @@ impl<'r> Encoder<'r> {
             }
         }
         stops
+    }
+}
+
+/// Why this call takes no sampling parameter.
+fn refusal(limits: Limits) -> Option<&'static str> {
+    match limits {
+        Limits::NovaThinksHard => Some("Nova refuses it with high effort"),
+        Limits::None => None,
     }
 }

@@ -14,8 +14,6 @@ use crate::ir::{self, Block};
 pub(super) struct Tools<'a> {
     entries: Vec<ToolEntry<'a>>,
     choice: Option<ToolChoice>,
-    /// The model must call a tool.
-    pub(super) forced: bool,
 }
 
 impl<'r> Encoder<'r> {
@@ -39,7 +37,7 @@ impl<'r> Encoder<'r> {
         }
         let entries = if declared.is_empty() { self.synthesised(&history) } else { self.declared(declared) };
         let choice = if declared.is_empty() { None } else { self.choice(choice, declared.len()) };
-        Tools { forced: choice.is_some(), entries, choice }
+        Tools { entries, choice }
     }
 
     fn declared(&mut self, tools: &'r [ir::Tool]) -> Vec<ToolEntry<'r>> {
@@ -55,11 +53,6 @@ impl<'r> Encoder<'r> {
                 input_schema: InputSchema { json: self.schema(&tool.schema, index) },
                 strict,
             }));
-            if let Some(ttl) = tool.cache
-                && self.family.caches_tools()
-            {
-                entries.push(ToolEntry::CachePoint(self.cache_point_here(ttl)));
-            }
         }
         entries
     }
@@ -117,26 +110,14 @@ impl<'r> Encoder<'r> {
         }
     }
 
-    /// One call at a time: only Claude can be told so, in its own words. Beside `toolChoice` they must not repeat the type of the choice,
-    /// and without it they must have one.
-    pub(super) fn parallel_calls(
-        &mut self,
-        tools: Tools<'r>,
-        fields: &mut Map<String, Value>,
-    ) -> Option<ToolConfig<'r>> {
-        let Tools { entries, choice, .. } = tools;
+    /// `None` without tools, where one call at a time says nothing either.
+    pub(super) fn tool_config(&mut self, tools: Tools<'r>) -> Option<ToolConfig<'r>> {
+        let Tools { entries, choice } = tools;
         if entries.is_empty() {
             return None;
         }
         if self.request.parallel_tool_calls == Some(false) {
-            if !self.family.calls_one_at_a_time() {
-                self.report("parallel_tool_calls", "Converse has no such field: the model may call several at once");
-            } else if choice.is_some() {
-                fields.insert("tool_choice".to_owned(), json!({ "disable_parallel_tool_use": true }));
-            } else {
-                let choice = json!({ "type": "auto", "disable_parallel_tool_use": true });
-                fields.insert("tool_choice".to_owned(), choice);
-            }
+            self.report("parallel_tool_calls", "Converse has no such field: the model may call several at once");
         }
         Some(ToolConfig { tools: entries, tool_choice: choice })
     }
