@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tollgate_wire::codec::Dialect;
 
 use super::answers::{
-    Answer, Piece, chat_logprobs, chat_message, chat_usage, finish_of, guardrail, messages_usage, responses_items, whole,
+    Answer, Piece, chat_logprobs, chat_message, chat_usage, finish_of, guardrail, messages_usage, responses_items,
+    whole,
 };
 
 /// The bytes of the stream.
