@@ -17,6 +17,13 @@ pub(crate) fn citation_of(annotation: &Value) -> Option<Citation> {
     })
 }
 
+/// Are these sources on the web only? They are shown to a reader, and the model that reads the conversation again has the text.
+pub(crate) fn are_pages(annotations: &Value) -> bool {
+    annotations
+        .as_array()
+        .is_some_and(|list| list.iter().all(|one| one.get("type").is_some_and(|kind| kind == "url_citation")))
+}
+
 /// Writes one. `begins`: where its block's text begins in the text that the places are counted in. `nested`: as chat completions has it.
 pub(crate) fn annotation(source: &Citation, begins: usize, nested: bool) -> Value {
     let mut fields = json!({

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::cited::are_pages;
 use super::fields::{Path, object, string};
 use super::settings::unknown;
 use crate::error::WireError;
@@ -174,6 +175,7 @@ pub(crate) fn other_field(key: &str, value: &Value, path: &Path<'_>, unmapped: &
     let reason = match key {
         _ if empty => return,
         "logprobs" => return,
+        "annotations" if are_pages(value) => return,
         "annotations" => "other dialects have no place for citations of an earlier answer",
         _ => return unmapped.push(unknown(path)),
     };

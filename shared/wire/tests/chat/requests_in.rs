@@ -191,7 +191,7 @@ fn what_no_other_dialect_knows_is_reported_with_its_path() {
     assert_eq!(unmapped(&request), ["verbosity", "prompt_cache_key", "some_new_field", "user"]);
     let body = json!({"model": "m", "logit_bias": {"5": 1}, "messages": [
         {"role": "user", "name": "ada", "content": [{"type": "text", "text": "Hi", "x": 1}]},
-        {"role": "assistant", "content": "a", "audio": {"id": "audio_1"}, "annotations": [{"type": "url_citation"}]}
+        {"role": "assistant", "content": "a", "audio": {"id": "audio_1"}, "annotations": [{"type": "file_citation"}]}
     ], "tools": [{"type": "function", "function": {"name": "a", "y": 1}, "z": 2}]});
     let request = decode(&body).unwrap();
     assert_eq!(

@@ -36,7 +36,7 @@ const REQUESTS: &str = "
 
 Reported means: in the header `x-tollgate-dropped` and in the log; with [`ai.strict`](configuration.md#ai) the
 request is refused instead. Numbers lead to the reasons
-below each table. Bedrock asks Claude by InvokeModel and every other model by Converse. What depends on the model is shown with these:
+below each table. Bedrock asks Claude by InvokeModel and every other model by Converse. Gemini at Vertex AI takes labels, too. What depends on the model is shown with these:
 ";
 
 const ANSWERS: &str = "

@@ -11,6 +11,7 @@ use super::parts;
 use crate::chat::types::ExtraContent;
 use crate::error::WireError;
 use crate::ir::{Block, CacheTtl, Dropped, Message, Request, Role};
+use crate::openai::cited::are_pages;
 use crate::openai::fields::{Path, array, object, string};
 use crate::openai::parts::{Said, cache_control};
 use crate::openai::read::input_of;
@@ -137,7 +138,7 @@ fn assistant(
                 message.reasoning.get_or_insert(text);
             }
             "cache_control" => message.mark = Some(cache_control(value, &path, unmapped)?),
-            "annotations" if value.as_array().is_some_and(Vec::is_empty) => {}
+            "annotations" if are_pages(&value) => {}
             "function_call" => {
                 let message = "deprecated and not translated; use tool_calls";
                 return Err(WireError::unsupported(path.to_string(), message));
