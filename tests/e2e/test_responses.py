@@ -135,9 +135,9 @@ def test_state_is_refused_clearly_where_the_upstream_keeps_none(client, mode):
 def test_what_cannot_be_carried_is_reported(client):
     tools = [{"type": "web_search"}, {"type": "function", "name": "f", "parameters": {}, "strict": False}]
     answer = client.sdk.responses.with_raw_response.create(
-        model="via-bedrock-claude", input=nonce(), tools=tools, truncation="auto", service_tier="flex"
+        model="via-bedrock-claude", input=nonce(), tools=tools, truncation="auto", prompt_cache_key="k"
     )
-    for path in ["tools[0]", "truncation", "service_tier"]:
+    for path in ["tools[0]", "truncation", "prompt_cache_key"]:
         assert path in answer.headers["x-tollgate-dropped"]
 
 
