@@ -163,6 +163,7 @@ impl Inbound {
                 asked: self.envelope.model.clone(),
                 seed: seed.clone(),
                 echo: Arc::clone(&request.echo),
+                tier: None,
                 reader: encoded.reader,
                 writer,
                 events: Vec::new(),
@@ -200,6 +201,8 @@ struct Translation {
     asked: String,
     seed: Seed,
     echo: Arc<ir::Echo>,
+    /// How the call was served, where a header says it.
+    tier: Option<Tier>,
     reader: Box<dyn ResponseReader>,
     writer: Box<dyn StreamWriter>,
     events: Vec<Event>,
@@ -272,7 +275,10 @@ impl Relay {
         self.state.usage.tier = Some(tier);
         match &mut self.kind {
             Kind::Identity(sniffer) => sniffer.usage.tier = Some(tier),
-            Kind::Translated(translation) => translation.writer.usage().tier = Some(tier),
+            Kind::Translated(translation) => {
+                translation.tier = Some(tier);
+                translation.writer.usage().tier = Some(tier);
+            }
         }
     }
 
@@ -287,7 +293,7 @@ impl Relay {
             Kind::Translated(translation) => {
                 let mut response = translation.reader.response(&body).map_err(WireError::into_fault)?;
                 response.model.get_or_insert_with(|| translation.asked.clone());
-                response.usage.tier = response.usage.tier.or(self.state.usage.tier);
+                response.usage.tier = translation.tier.or(response.usage.tier);
                 self.state.usage.update(&response.usage);
                 self.state.model.clone_from(&response.model);
                 codec::encode_response(translation.client, &response, &translation.seed, &translation.echo)
@@ -369,7 +375,11 @@ impl Translation {
                     state.content = true;
                     state.relayed.content(delta);
                 }
-                Event::Usage(usage) => state.usage.update(usage),
+                Event::Usage(usage) => {
+                    // The host of a model knows better than the model.
+                    usage.tier = self.tier.or(usage.tier);
+                    state.usage.update(usage);
+                }
                 Event::Stop(_) => {
                     state.content = true;
                     stopped = true;

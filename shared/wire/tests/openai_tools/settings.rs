@@ -90,6 +90,33 @@ fn a_search_of_the_web_is_each_providers_own() {
 }
 
 #[test]
+fn claude_does_not_search_where_its_tools_are_not_to_be_called() {
+    let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let messages = json!([
+        {"role": "user", "content": "Hi"}, {"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c", "content": "7"},
+    ]);
+    let started = start(Dialect::Chat, &json!({"model": "m", "messages": messages, "web_search_options": {}}), &CLAUDE);
+    assert_eq!(
+        (sent(&started)["tools"].as_array().map(Vec::len), paths(&started)),
+        (Some(1), vec!["web_search_options"])
+    );
+}
+
+#[test]
+fn how_a_call_was_served_is_what_its_header_says() {
+    let answer = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "end_turn", "stop_sequence": null,
+        "content": [{"type": "text", "text": "Hi"}], "usage": {"input_tokens": 1, "output_tokens": 1, "service_tier": "standard"}});
+    let mut relay = start(Dialect::Chat, &chat(json!({})), &BEDROCK).relay;
+    relay.served(&http::HeaderMap::from_iter([(
+        http::HeaderName::from_static("x-amzn-bedrock-service-tier"),
+        http::HeaderValue::from_static("flex"),
+    )]));
+    let written = relay.response(bytes::Bytes::from(answer.to_string())).unwrap();
+    let written: Value = serde_json::from_slice(&written).unwrap();
+    assert_eq!((&written["service_tier"], relay.state().usage.input), (&json!("flex"), Some(1)));
+}
+
+#[test]
 fn claudes_search_reaches_openai_with_its_bounds() {
     let tool =
         json!({"type": "web_search_20250305", "name": "web_search", "max_uses": 3, "allowed_domains": ["a.example"]});

@@ -37,7 +37,7 @@ pub fn encode_request(request: &ir::Request, target: &Target<'_>) -> Result<Enco
     let mut names = ToolNames::new(name_limit(target.carrier));
     let mut tools = tools(request, model, target.carrier, &format, &mut names, &mut dropped);
     let choice = choice(request, &plan, &format, &tools, &mut names);
-    tools.extend(web_search(request, target.carrier, &format, &mut dropped));
+    tools.extend(web_search(request, target.carrier, &tools, &mut dropped));
     let mut encoder = Encoder {
         model,
         carrier: target.carrier,
@@ -110,7 +110,7 @@ fn service_tier(request: &ir::Request, carrier: Carrier, dropped: &mut Vec<Dropp
 
 /// The search that Anthropic does itself; Bedrock has none:
 /// <https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool>.
-fn web_search(request: &ir::Request, carrier: Carrier, format: &Format, dropped: &mut Vec<Dropped>) -> Option<Value> {
+fn web_search(request: &ir::Request, carrier: Carrier, tools: &[Value], dropped: &mut Vec<Dropped>) -> Option<Value> {
     const NAME: &str = "web_search";
     let search = request.web_search.as_ref()?;
     let mut report = |path: String, reason: &str| dropped.push(Dropped::new(path, reason));
@@ -118,7 +118,9 @@ fn web_search(request: &ir::Request, carrier: Carrier, format: &Format, dropped:
         report(search.path.clone(), "Claude on Bedrock has no search of the web");
         return None;
     }
-    if matches!(format, Format::Tool(_)) || request.tools.iter().any(|tool| tool.name == NAME) {
+    // Tools that the request does not have are there not to be called, or for structured output.
+    let ours = request.tools.is_empty() && !tools.is_empty() || tools.iter().any(|tool| tool["name"] == JSON_TOOL);
+    if ours || tools.iter().any(|tool| tool["name"] == NAME) {
         report(search.path.clone(), "beside the other tools of this request Claude cannot search the web");
         return None;
     }
