@@ -17,7 +17,7 @@ use crate::error::WireError;
 use crate::ir::{self, Block, Citation, Echo, Stop, StopReason, Tier};
 use crate::names::ToolNames;
 use crate::openai::cited::{annotation, citation_of};
-use crate::openai::read::input_of;
+use crate::openai::read::{input_of, items};
 use crate::openai::usage::usage_and_tier;
 
 /// Reads an upstream's answer. Of several choices, the first.
@@ -33,7 +33,7 @@ pub(super) fn decode(body: &[u8], names: &ToolNames) -> Result<ir::Response, Wir
     let Some(choice) = choices.into_iter().next() else {
         return Err(WireError::BadAnswer("it has no choices".to_owned()));
     };
-    let logprobs = choice.logprobs.content;
+    let logprobs = token_logprobs(choice.logprobs);
     let blocks = blocks_of(choice.message, answer.id.as_deref(), names);
     let calls = blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }));
     let refused = blocks.iter().any(|block| matches!(block, Block::Refusal(_)));
@@ -59,7 +59,7 @@ fn blocks_of(mut message: MessageIn, answer_id: Option<&str>, names: &ToolNames)
             Piece::Thinking(text) => Block::Thinking { text, signature: None },
         });
     }
-    let sources: Vec<Citation> = message.annotations.iter().filter_map(citation_of).collect();
+    let sources: Vec<Citation> = items(message.annotations).iter().filter_map(citation_of).collect();
     blocks.extend((!sources.is_empty()).then_some(Block::Citations(sources)));
     blocks.extend(message.refusal.map(Block::Refusal));
     let legacy = message.function_call.map(|function| CallIn { function, ..CallIn::default() });
@@ -167,6 +167,11 @@ pub(super) fn answer_id(upstream: Option<&str>, seed: &Seed) -> String {
     }
 }
 
+/// Of the text's tokens; a refusal's are not looked at.
+pub(super) fn token_logprobs(mut logprobs: Value) -> Vec<Value> {
+    logprobs.get_mut("content").map(Value::take).map(items).unwrap_or_default()
+}
+
 /// `logprobs` of a choice; of none, `null`.
 pub(super) fn logprobs_of(content: Vec<Value>) -> Option<Value> {
     (!content.is_empty()).then(|| json!({ "content": content, "refusal": null }))
@@ -177,13 +182,14 @@ fn message_of<'a>(blocks: &'a [Block], echo: &Echo) -> AnswerMessageOut<'a> {
         role: "assistant",
         content: None,
         refusal: None,
-        annotations: Vec::new(),
+        annotations: Value::Null,
         tool_calls: Vec::new(),
         reasoning_content: None,
         thinking_blocks: Vec::new(),
     };
     let mut of_call = None;
     let mut text_begins = 0;
+    let mut annotations = Vec::new();
     for block in blocks {
         match block {
             Block::Text(text) => {
@@ -192,7 +198,7 @@ fn message_of<'a>(blocks: &'a [Block], echo: &Echo) -> AnswerMessageOut<'a> {
                 content.push_str(text);
             }
             Block::Citations(sources) => {
-                message.annotations.extend(sources.iter().map(|source| annotation(source, text_begins, true)));
+                annotations.extend(sources.iter().map(|source| annotation(source, text_begins, true)));
             }
             Block::Refusal(text) => message.refusal.get_or_insert_default().push_str(text),
             Block::Thinking { text, signature } => {
@@ -222,6 +228,9 @@ fn message_of<'a>(blocks: &'a [Block], echo: &Echo) -> AnswerMessageOut<'a> {
             | Block::CacheMark(_)
             | Block::Detail { .. } => {}
         }
+    }
+    if !annotations.is_empty() {
+        message.annotations = annotations.into();
     }
     if message.content.is_none() && message.tool_calls.is_empty() && message.refusal.is_none() {
         message.content = Some(String::new());

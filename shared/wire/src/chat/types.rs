@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::gemini;
 use crate::ir::{Echo, Usage};
@@ -43,10 +43,6 @@ pub(super) struct RequestOut<'a> {
     pub(super) response_format: Option<FormatOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reasoning_effort: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) logprobs: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) top_logprobs: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,16 +167,10 @@ pub(super) struct CallOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) function: Option<CallFunctionOut<'a>>,
     /// The call of a tool whose input is a text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) custom: Option<CustomOut<'a>>,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub(super) custom: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) extra_content: Option<ExtraContent>,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct CustomOut<'a> {
-    name: &'a str,
-    input: String,
 }
 
 impl<'a> CallOut<'a> {
@@ -188,7 +178,7 @@ impl<'a> CallOut<'a> {
     pub(super) fn whole(name: &'a str, arguments: String, echo: &Echo) -> Self {
         let call = Self { kind: Some("function"), ..Self::default() };
         if echo.tools.contains_key(name) {
-            let custom = Some(CustomOut { name, input: custom_input(&arguments) });
+            let custom = json!({ "name": name, "input": custom_input(&arguments) });
             return Self { kind: Some("custom"), custom, ..call };
         }
         let function = CallFunctionOut { name: Some(Cow::Borrowed(name)), arguments: Cow::Owned(arguments) };
@@ -265,8 +255,8 @@ pub(super) struct AnswerMessageOut<'a> {
     pub(super) role: &'static str,
     pub(super) content: Option<String>,
     pub(super) refusal: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) annotations: Vec<Value>,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub(super) annotations: Value,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) tool_calls: Vec<CallOut<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -289,8 +279,8 @@ pub(super) struct DeltaOut<'a> {
     pub(super) thinking_blocks: Option<[ThinkingOut<'a>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tool_calls: Option<[CallOut<'a>; 1]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) annotations: Option<[Value; 1]>,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub(super) annotations: Value,
 }
 
 /// LiteLLM's form, which is what clients replay: <https://docs.litellm.ai/docs/reasoning_content>.
@@ -390,21 +380,13 @@ pub(super) struct ChoiceIn {
     /// Of a chunk.
     #[serde(default, deserialize_with = "nullable")]
     pub(super) delta: MessageIn,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) logprobs: LogprobsIn,
+    #[serde(default)]
+    pub(super) logprobs: Value,
     #[serde(default, deserialize_with = "text")]
     pub(super) finish_reason: Option<String>,
     /// vLLM: the stop sequence that was met, or the number of a stop token.
     #[serde(default, deserialize_with = "text")]
     pub(super) stop_reason: Option<String>,
-}
-
-/// Of the text's tokens; a refusal's are not looked at.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct LogprobsIn {
-    #[serde(deserialize_with = "nullable")]
-    pub(super) content: Vec<Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -426,8 +408,8 @@ pub(super) struct MessageIn {
     pub(super) tool_calls: Vec<CallIn>,
     #[serde(default)]
     pub(super) function_call: Option<CallFunctionIn>,
-    #[serde(default, deserialize_with = "lenient")]
-    pub(super) annotations: Vec<Value>,
+    #[serde(default)]
+    pub(super) annotations: Value,
 }
 
 impl MessageIn {

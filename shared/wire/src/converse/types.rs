@@ -18,17 +18,13 @@ pub(super) struct ConverseRequest<'a> {
     pub(super) inference_config: Option<InferenceConfig<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) output_config: Option<OutputConfig<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) service_tier: Option<ServiceTier>,
+    /// `type`, and nothing else.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub(super) service_tier: Map<String, Value>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub(super) request_metadata: Map<String, Value>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub(super) additional_model_request_fields: Map<String, Value>,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct ServiceTier {
-    pub(super) r#type: &'static str,
 }
 
 #[derive(Debug, Serialize)]

@@ -16,6 +16,14 @@ pub(crate) fn input_of(arguments: &str) -> (Value, bool) {
     }
 }
 
+/// The items of a list; of anything else, none. Cheaper to have in a shape than a list of its own type.
+pub(crate) fn items(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(items) => items,
+        _ => Vec::new(),
+    }
+}
+
 /// A text that is there: neither empty nor another type.
 pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {

@@ -13,7 +13,7 @@ use crate::error::WireError;
 use crate::ir::{self, Block, Citation, Echo, Stop, StopReason, Tier, Usage};
 use crate::names::ToolNames;
 use crate::openai::cited::{annotation, citation_of};
-use crate::openai::read::input_of;
+use crate::openai::read::{input_of, items};
 use crate::openai::usage::usage_and_tier;
 
 /// Reads an upstream's answer.
@@ -40,9 +40,9 @@ fn blocks_of(item: ItemIn, names: &ToolNames, logprobs: &mut Vec<Value>) -> Vec<
         Some("message") => {
             let mut blocks = Vec::new();
             for part in item.content {
-                logprobs.extend(part.logprobs);
+                logprobs.extend(items(part.logprobs));
                 blocks.extend(part.refusal.map(Block::Refusal).or(part.text.map(Block::Text)));
-                let sources: Vec<Citation> = part.annotations.iter().filter_map(citation_of).collect();
+                let sources: Vec<Citation> = items(part.annotations).iter().filter_map(citation_of).collect();
                 blocks.extend((!sources.is_empty()).then_some(Block::Citations(sources)));
             }
             blocks

@@ -208,10 +208,8 @@ pub(super) struct PartIn {
     pub(super) text: Option<String>,
     #[serde(deserialize_with = "text")]
     pub(super) refusal: Option<String>,
-    #[serde(deserialize_with = "nullable")]
-    pub(super) annotations: Vec<Value>,
-    #[serde(deserialize_with = "nullable")]
-    pub(super) logprobs: Vec<Value>,
+    pub(super) annotations: Value,
+    pub(super) logprobs: Value,
 }
 
 /// A list of parts; of an item that means something else by this name, nothing.
@@ -236,8 +234,7 @@ pub(super) struct EventIn {
     pub(super) refusal: Option<String>,
     #[serde(deserialize_with = "arguments")]
     pub(super) arguments: String,
-    #[serde(deserialize_with = "nullable")]
-    pub(super) logprobs: Vec<Value>,
+    pub(super) logprobs: Value,
     pub(super) annotation: Value,
     pub(super) item: Option<ItemIn>,
     pub(super) response: Option<AnswerIn>,

@@ -7,7 +7,7 @@
 //! Cache marks are not reported where they have no place: OpenAI and the servers that copy it cache prefixes by themselves, so a mark changes
 //! the price and not the answer. Models that know breakpoints get them.
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::turns;
 use crate::chat::stream;
@@ -31,6 +31,7 @@ pub fn encode_request(request: &Request, target: &Target<'_>) -> Result<Encoded,
         family: Family::of(target.model),
         model: target.model,
         names: names(),
+        more: Map::new(),
         dropped: losses(request),
     };
     let mut out = RequestOut { model: target.model, ..RequestOut::default() };
@@ -59,6 +60,8 @@ struct Encoder<'a> {
     family: Family,
     model: &'a str,
     names: ToolNames,
+    /// What has no field of its own in the body's shape.
+    more: Map<String, Value>,
     dropped: Vec<Dropped>,
 }
 
@@ -120,8 +123,10 @@ impl<'a> Encoder<'a> {
         }
         out.seed = self.request.seed;
         if let Some(others) = logprobs(self.request, samples, &mut self.dropped) {
-            out.logprobs = Some(true);
-            out.top_logprobs = (others > 0).then_some(others);
+            self.more.insert("logprobs".to_owned(), true.into());
+            if others > 0 {
+                self.more.insert("top_logprobs".to_owned(), others.into());
+            }
         }
     }
 
@@ -153,6 +158,7 @@ impl<'a> Encoder<'a> {
         }
         out.user = user(self.request, &mut self.dropped);
         out.openai = settings(self.request, self.model, self.family, &mut self.dropped);
+        out.openai.append(&mut self.more);
         if out.openai.contains_key("safety_identifier") {
             // The newer name of the same.
             if out.user.take().is_none() {

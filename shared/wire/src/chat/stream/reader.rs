@@ -7,12 +7,13 @@
 //! 4. Bytes that end without either are [`WireError::Incomplete`] (case 24); an error object is [`Event::Fault`] (case 25), and nothing follows.
 
 use crate::chat::error::fault_of;
-use crate::chat::response::{Piece, call_id, decode, pieces_of, stop_of};
+use crate::chat::response::{Piece, call_id, decode, pieces_of, stop_of, token_logprobs};
 use crate::chat::types::{AnswerIn, CallIn, ChoiceIn, MessageIn, ThinkingIn};
 use crate::error::WireError;
 use crate::ir::{self, BlockKind, Delta, Event, Usage};
 use crate::names::ToolNames;
 use crate::openai::cited::citation_of;
+use crate::openai::read::items;
 use crate::openai::usage::usage_and_tier;
 use crate::reading::{Blocks, EventReader};
 use crate::sse::SseEvent;
@@ -121,7 +122,7 @@ impl Reader {
         for block in std::mem::take(&mut delta.thinking_blocks) {
             self.thinking_block(block, out);
         }
-        let mut logprobs = choice.logprobs.content;
+        let mut logprobs = token_logprobs(choice.logprobs);
         for piece in pieces_of(delta.content) {
             if matches!(piece, Piece::Text(_)) && !logprobs.is_empty() {
                 self.piece(Open::Text, Delta::Logprobs(std::mem::take(&mut logprobs)), out);
@@ -133,7 +134,7 @@ impl Reader {
         }
         if let Some(index) = self.blocks.open(Open::Text) {
             let left = (!logprobs.is_empty()).then_some(Delta::Logprobs(logprobs));
-            let sources = delta.annotations.iter().filter_map(citation_of).map(Delta::Citation);
+            let sources = items(delta.annotations).into_iter().filter_map(|one| citation_of(&one)).map(Delta::Citation);
             out.extend(left.into_iter().chain(sources).map(|delta| Event::Delta { index, delta }));
         }
         if let Some(text) = delta.refusal {

@@ -194,7 +194,7 @@ impl StreamWriter for Writer {
                 return;
             }
             (Delta::Citation(source), Some(Written::Text { begins })) => {
-                sent.annotations = Some([annotation(source, *begins, true)]);
+                sent.annotations = Value::Array(vec![annotation(source, *begins, true)]);
             }
             (Delta::Thinking(more), block) => {
                 if let Some(Written::Thinking { text, .. }) = block {

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use super::family::Family;
 use super::stream::Reader;
-use super::types::{CachePoint, ConverseRequest, ServiceTier, SystemBlock};
+use super::types::{CachePoint, ConverseRequest, SystemBlock};
 use crate::codec::{Encoded, Target};
 use crate::error::WireError;
 use crate::ir::{self, Block, Dropped, Role, Tier};
@@ -48,7 +48,12 @@ pub fn encode_request(request: &ir::Request, target: &Target<'_>) -> Result<Enco
         tool_config,
         inference_config,
         output_config,
-        service_tier: request.tier.and_then(Tier::bedrock).map(|r#type| ServiceTier { r#type }),
+        service_tier: request
+            .tier
+            .and_then(Tier::bedrock)
+            .map(|tier| ("type".to_owned(), tier.into()))
+            .into_iter()
+            .collect(),
         request_metadata: labels::for_bedrock(request, &mut encoder.dropped),
         additional_model_request_fields: plan.fields,
     };

@@ -11,6 +11,7 @@ use crate::error::WireError;
 use crate::ir::{self, BlockKind, Delta, Event, StopReason, Usage};
 use crate::names::ToolNames;
 use crate::openai::cited::citation_of;
+use crate::openai::read::items;
 use crate::openai::usage::usage_and_tier;
 use crate::reading::{Blocks, EventReader};
 use crate::responses::error::fault_of_event;
@@ -118,8 +119,9 @@ impl Reader {
         let delta = event.delta.unwrap_or_default();
         match event.kind.as_deref().unwrap_or_default() {
             "response.output_text.delta" => {
-                if !event.logprobs.is_empty() {
-                    self.piece(text, Delta::Logprobs(event.logprobs), out);
+                let logprobs = items(event.logprobs);
+                if !logprobs.is_empty() {
+                    self.piece(text, Delta::Logprobs(logprobs), out);
                 }
                 self.piece(text, Delta::Text(delta), out);
             }
