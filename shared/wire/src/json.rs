@@ -69,8 +69,7 @@ fn what_is_wrong(text: &str, at: usize, why: &Why) -> String {
 
 /// Where the value of a member stands. `None`: the object has no such member, or it is no object.
 pub(crate) fn member(object: &[u8], key: &str) -> Option<Range<usize>> {
-    let members = members_of_answer(object).ok()?;
-    members.iter().find(|member| member.key == key).map(|member| member.value_span.clone())
+    members_of_answer(object, &[key]).ok()?.first().map(|member| member.value_span.clone())
 }
 
 /// The text with another one in the place of a value.
