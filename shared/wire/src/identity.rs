@@ -16,7 +16,7 @@
 //!
 //! Gemini's body has neither model nor `stream`, so it goes as it came, but for that.
 //!
-//! What is taken out would be refused for certain; whatever else a provider refuses, its own error tells the client (`docs/decisions/0016`).
+//! What is taken out would be refused for certain; whatever else a provider refuses, its own error tells the client (`docs/decisions/0017`).
 //! The one edit of an answer: `guardrail`.
 
 mod foreign;

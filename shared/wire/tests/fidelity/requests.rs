@@ -89,8 +89,9 @@ impl Feature {
             Ok(started) => started,
             Err(error) => return Some(Fate::Refused(error)),
         };
-        let text = format!("{}{:?}", String::from_utf8_lossy(&with.body), with.betas);
-        let differs = with.body != without.body || with.betas.iter().any(|flag| reaches(flag, &with.dropped));
+        let text = format!("{}{:?}{:?}", String::from_utf8_lossy(&with.body), with.betas, with.headers);
+        let changed = with.body != without.body || with.headers != without.headers;
+        let differs = changed || with.betas.iter().any(|flag| reaches(flag, &with.dropped));
         let is_there = self.witness.is_empty() || self.witness.iter().any(|witness| text.contains(witness.as_str()));
         let reported = with.dropped.iter().filter(|dropped| !without.dropped.contains(dropped));
         let reported: Vec<String> = reported.map(|dropped| format!("`{}`: {}", dropped.path, dropped.reason)).collect();
