@@ -395,8 +395,7 @@ def test_an_upstream_gzip_bomb_is_bounded(gateway, world, client, mode, upstream
     # Sixteen members in a row are one gzip stream.
     bomb = compressor * 16
     kind = "text/event-stream" if mode == "stream" else "application/json"
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-encoding: gzip\r\ncontent-length: {len(bomb)}\r\n\r\n"
-    httpx.put(f"{world.at.llm}/canned/bomb", content=head.encode() + bomb).raise_for_status()
+    world.can("bomb", bomb, kind, "content-encoding: gzip")
     with pytest.raises(client.errors.APIError):
         client.ask(f"alone-canned-bomb-{upstream}", Ask(nonce()), mode)
     assert gateway.server.memory_kb < 300_000
@@ -406,8 +405,7 @@ def test_an_upstream_gzip_bomb_is_bounded(gateway, world, client, mode, upstream
 def test_an_upstream_gzip_bomb_is_bounded_for_gemini_clients(gateway, world, stream):
     bomb = gzip.compress(b'{"id": "' + b"x" * (64 << 20), mtime=0) * 4
     kind = "text/event-stream" if stream else "application/json"
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-encoding: gzip\r\ncontent-length: {len(bomb)}\r\n\r\n"
-    httpx.put(f"{world.at.llm}/canned/bomb", content=head.encode() + bomb).raise_for_status()
+    world.can("bomb", bomb, kind, "content-encoding: gzip")
     headers = {"x-goog-api-key": gateway.token}
     answer = httpx.post(gateway.url + path_of("gemini", "alone-canned-bomb-openai", stream), json=good("gemini", model=...), headers=headers)
     is_clear(answer, "gemini", 502)

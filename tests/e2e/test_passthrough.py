@@ -39,12 +39,6 @@ def sdk(through):
     return openai.OpenAI(base_url=f"{through.url}/v1", api_key=through.token, max_retries=0)
 
 
-def canned(world, name: str, body: bytes, kind: str = "application/json", *headers: str):
-    """What the provider `/canned-NAME` answers."""
-    head = ["HTTP/1.1 200 OK", f"content-type: {kind}", f"content-length: {len(body)}", *headers, "", ""]
-    httpx.put(f"{world.at.llm}/canned/{name}", content="\r\n".join(head).encode() + body).raise_for_status()
-
-
 def booked(through, request_id: str) -> dict:
     """What the access log says that a request used."""
 
@@ -147,9 +141,7 @@ def test_a_legacy_completion_is_not_translated(sdk, world):
         "choices": [{"text": "This is indeed a test", "index": 0, "logprobs": None, "finish_reason": "length"}],
         "usage": {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12},
     }
-    body = json.dumps(said).encode()
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    httpx.put(f"{world.at.llm}/canned/legacy", content=head.encode() + body).raise_for_status()
+    world.can("legacy", said)
     word = nonce()
     answer = sdk.completions.create(model="legacy", prompt=word, max_tokens=7, suffix="!", echo=True)
     assert (answer.choices[0].text, answer.usage.total_tokens) == ("This is indeed a test", 12)
@@ -166,7 +158,7 @@ def test_a_legacy_stream_passes_and_its_usage_is_seen(sdk, world, through):
     chunks = [LEGACY | {"choices": [{"text": text, "index": 0, "logprobs": None, "finish_reason": None}]} for text in ("This", " is", " a test")]
     chunks.append(LEGACY | {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}})
     body = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
-    canned(world, "legacy", body.encode(), "text/event-stream")
+    world.can("legacy", body.encode(), "text/event-stream")
     word = nonce()
     stream = sdk.completions.create(
         model="legacy", prompt=word, stream=True, stream_options={"include_usage": True}, extra_headers={"x-request-id": f"id-{word[6:]}"}
@@ -181,14 +173,14 @@ def test_detect_finds_what_an_image_and_a_transcription_used(sdk, world, through
     """As OpenAI documents them: <https://platform.openai.com/docs/api-reference/images/object>, `/audio/json-object`."""
     details = {"text_tokens": 10, "image_tokens": 40}
     usage = {"total_tokens": 100, "input_tokens": 50, "output_tokens": 50, "input_tokens_details": details}
-    canned(world, "painter", json.dumps({"created": 1713833628, "data": [{"b64_json": "iVBORw0KGgo="}], "usage": usage}).encode())
+    world.can("painter", {"created": 1713833628, "data": [{"b64_json": "iVBORw0KGgo="}], "usage": usage})
     word = nonce()
     image = sdk.images.generate(model="painter", prompt=word, extra_headers={"x-request-id": f"id-{word[6:]}"})
     assert (image.usage.total_tokens, image.data[0].b64_json) == (100, "iVBORw0KGgo=")
     assert booked(through, f"id-{word[6:]}") == {"input_tokens": 50, "output_tokens": 50}
 
     usage = {"type": "tokens", "input_tokens": 14, "input_token_details": {"text_tokens": 0, "audio_tokens": 14}, "output_tokens": 45, "total_tokens": 59}
-    canned(world, "listener", json.dumps({"text": "The words.", "usage": usage}).encode())
+    world.can("listener", {"text": "The words.", "usage": usage})
     word = nonce()
     heard = sdk.audio.transcriptions.create(
         model="listener", file=("a.wav", io.BytesIO(b"RIFF" + word.encode()), "audio/wav"), extra_headers={"x-request-id": f"id-{word[6:]}"}
@@ -210,7 +202,7 @@ def test_what_nobody_thought_of_passes_fine_tuning(sdk):
 
 def test_what_is_of_one_connection_or_of_an_identity_is_not_forwarded(world, through):
     word = nonce()
-    canned(world, "echo", b"{}", "application/json", "set-cookie: s=1", "x-of-the-provider: yes", "keep-alive: timeout=5", "proxy-authenticate: Basic")
+    world.can("echo", b"{}", "application/json", "set-cookie: s=1", "x-of-the-provider: yes", "keep-alive: timeout=5", "proxy-authenticate: Basic")
     identity = {
         "x-api-key": through.token, "api-key": "k", "x-goog-api-key": "k", "cookie": "session=1", "proxy-authorization": "Basic eDp5",
         "forwarded": "for=10.1.2.3", "x-forwarded-for": "10.1.2.3", "x-forwarded-client-cert": "c", "x-real-ip": "10.1.2.3", "via": "1.1 someone",
@@ -277,7 +269,7 @@ def test_a_path_that_leaves_the_provider_is_refused(world, through, path):
 
 def test_a_path_with_other_escapes_passes_as_it_is(world, through):
     word = nonce()
-    canned(world, "echo", b"{}")
+    world.can("echo", b"{}")
     for path in ("/v1/things/a%20b", "/v1/things/a%2Fb", "/v1/things/100%25", "/v1/things/a..b/...", "/v1/things/r%C3%A9sum%C3%A9"):
         answer = httpx.post(f"{through.url}{path}", json={"model": "echo", "input": word}, headers={"authorization": f"Bearer {through.token}"})
         assert answer.status_code == 200, answer.text
@@ -288,7 +280,7 @@ def test_the_providers_own_lists_are_merged_and_kept(world, start_gateway):
     """By OpenAI's SDK; `owned_by` is the kind of the provider. The second look asks nobody."""
     name = f"list-{nonce()[6:]}"
     listed = [{"id": "gpt-4o", "object": "model", "created": 1715367049, "owned_by": "system"}, {"id": "ft:gpt-4o:us::1", "object": "model", "created": 1, "owned_by": "org"}]
-    canned(world, name, json.dumps({"object": "list", "data": listed}).encode())
+    world.can(name, {"object": "list", "data": listed})
     providers = Providers(world.at)
     ai = {
         "modelAliases": {"our-model": "gpt-4o"},

@@ -326,11 +326,6 @@ ANSWER = OFFER.replace("a=mid:0", "a=setup:active")
 CALL = "rtc_u1_9c6574da8b8a41a18da9308f4ad974ce"
 
 
-def canned(world, name: str, status: str, kind: str, body: bytes, *headers: str):
-    head = [f"HTTP/1.1 {status}", f"content-type: {kind}", f"content-length: {len(body)}", *headers, "", ""]
-    httpx.put(f"{world.at.llm}/canned/{name}", content="\r\n".join(head).encode() + body).raise_for_status()
-
-
 def caller(world, start_gateway, name: str, **more):
     provider = Providers(world.at).openai("caller", f"{world.at.llm}/canned-{name}/v1") | {"provider": {"openAI": {}}}
     routes = more.pop("routes", {})
@@ -343,7 +338,7 @@ class TestSecretsAndCalls:
     def test_a_client_secret_is_the_providers(self, world, start_gateway):
         session = {"type": "realtime", "object": "realtime.session", "id": "sess_1", "model": "gpt-realtime", "output_modalities": ["audio"]}
         said = {"value": "ek_68af296e8e408191a1120ab6383263c2", "expires_at": 1756310470, "session": session}
-        canned(world, "secret", "200 OK", "application/json", json.dumps(said).encode())
+        world.can("secret", said)
         _, client = caller(world, start_gateway, "secret")
         word = nonce()
         asked = {"type": "realtime", "model": "our-talker", "instructions": word}
@@ -354,7 +349,7 @@ class TestSecretsAndCalls:
         assert sent["body"] == {"expires_after": {"anchor": "created_at", "seconds": 600}, "session": asked | {"model": "gpt-realtime"}}
 
     def test_a_call_is_made_in_each_form_and_ended(self, world, start_gateway):
-        canned(world, "call", "201 Created", "application/sdp", ANSWER.encode(), f"location: /v1/realtime/calls/{CALL}")
+        world.can("call", ANSWER.encode(), "application/sdp", f"location: /v1/realtime/calls/{CALL}", status="201 Created")
         gateway, client = caller(world, start_gateway, "call")
         word = nonce()
         offer = OFFER + f"a=x-test:{word}\r\n"
@@ -386,7 +381,7 @@ class TestSecretsAndCalls:
 
     @pytest.mark.parametrize("named", [False, True])
     def test_where_limits_are_on_the_operator_says_whether_they_are_open(self, world, start_gateway, new_ledger, named):
-        canned(world, "limited", "201 Created", "application/sdp", ANSWER.encode(), f"location: /v1/realtime/calls/{CALL}")
+        world.can("limited", ANSWER.encode(), "application/sdp", f"location: /v1/realtime/calls/{CALL}", status="201 Created")
         routes = {"/v1/realtime/calls": "passthrough", "/v1/realtime/calls/*": "passthrough"} if named else {}
         _, client = caller(world, start_gateway, "limited", routes=routes, limits=limits(new_ledger(), {}))
         asks = [

@@ -5,7 +5,6 @@ import subprocess
 from pathlib import Path
 
 import cohere
-import httpx
 import pytest
 from cohere import errors
 
@@ -34,14 +33,6 @@ def embedded() -> dict:
     return {"id": "da6e531f", "texts": ["a", "b"], "embeddings": {"float": [[0.25, -0.5], [0.125, 1.0]]}, "meta": meta, "response_type": "embeddings_by_type"}
 
 
-def canned(world, name: str, said: dict) -> str:
-    """A server that gives this answer; where it is."""
-    body = json.dumps(said).encode()
-    head = f"HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-    httpx.put(f"{world.at.llm}/canned/{name}", content=head.encode() + body).raise_for_status()
-    return f"{world.at.llm}/canned-{name}"
-
-
 @pytest.fixture(scope="module")
 def reranking(world):
     """A gateway of its own, for the providers of this file."""
@@ -50,7 +41,7 @@ def reranking(world):
     models = [rule("cohere", providers.rerank("cohere", aimock))]
     models += [rule(name, providers.bedrock(name, model)) for name, model in BEDROCK_RERANKS.items()]
     models += [rule(f"bedrock-{word}", providers.bedrock(f"bedrock-{word}", f"cohere.rerank-v3-5--{word}-v1:0")) for word, _ in BEDROCKS_ERRORS]
-    models.append(rule("cohere-embed", providers.openai("cohere-embed", canned(world, "cohere-embed", embedded()), "embed-english-v3.0")))
+    models.append(rule("cohere-embed", providers.openai("cohere-embed", world.can("cohere-embed", embedded()), "embed-english-v3.0")))
     models.append(rule("no-rerank", providers.column("anthropic-strict", "no-rerank")))
     server = world.start_gateway(world.config(ai={"models": models, "routes": {"/v1/embed": "passthrough"}}))
     yield Gateway(world, server)

@@ -5,7 +5,6 @@
 
 import json
 
-import httpx
 import pydantic
 import pytest
 
@@ -173,12 +172,9 @@ def test_an_answer_in_the_background_is_begun_fetched_and_cancelled(world, start
         "store": True, "temperature": 1.0, "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [], "top_p": 1.0,
         "truncation": "disabled", "usage": None, "user": None, "metadata": {},
     }  # fmt: skip
-    body = json.dumps(queued)
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    httpx.put(f"{world.at.llm}/canned/background", content=(head + body).encode()).raise_for_status()
     providers = Providers(world.at)
     models = [
-        rule("o3", providers.openai("background", f"{world.at.llm}/canned-background/v1", "o3")),
+        rule("o3", providers.openai("background", f"{world.can('background', queued)}/v1", "o3")),
         rule("claude", providers.column("anthropic-strict", "claude")),
     ]
     client = start_gateway(ai={"models": models}).client("responses")

@@ -6,6 +6,8 @@ import socket
 import uuid
 from pathlib import Path
 
+import httpx
+
 from .config import ANTHROPIC_KEY, AWS_SECRET, GATEWAY_ENV, OPENAI_KEY, Addresses, gateway_config, lambda_env, to_yaml
 from .process import Server, listen_address
 from .tokens import Issuer, SigningKey
@@ -95,6 +97,13 @@ class World:
         """Starts one of `tests/servers` and gives its addresses."""
         server = self._server(kind, [TEST_SERVERS, kind, *(options or [])], env)
         return server.wait_for(lambda line: json.loads(line) if line.startswith("{") else None)
+
+    def can(self, name: str, body: bytes | dict, kind: str = "application/json", *headers: str, status: str = "200 OK") -> str:
+        """Leaves an answer with fake-llm: whatever it is asked below the address that this gives, it says that."""
+        body = json.dumps(body).encode() if isinstance(body, dict) else body
+        head = [f"HTTP/1.1 {status}", f"content-type: {kind}", f"content-length: {len(body)}", "connection: close", *headers, "", ""]
+        httpx.put(f"{self.at.llm}/canned/{name}", content="\r\n".join(head).encode() + body).raise_for_status()
+        return f"{self.at.llm}/canned-{name}"
 
     def start_gateway(
         self, config: dict | None = None, env: dict | None = None, arguments: list | None = None, program: Path = GATEWAY
