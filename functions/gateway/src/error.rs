@@ -131,28 +131,9 @@ mod tests {
     use super::*;
     use tollgate_upstream::failover::FaultClass;
 
-    const KINDS: [FaultKind; 16] = [
-        FaultKind::InvalidRequest,
-        FaultKind::ContextLength,
-        FaultKind::ContentFilter,
-        FaultKind::Authentication,
-        FaultKind::Permission,
-        FaultKind::NotFound,
-        FaultKind::MethodNotAllowed,
-        FaultKind::Conflict,
-        FaultKind::TooLarge,
-        FaultKind::UnsupportedMedia,
-        FaultKind::RateLimited,
-        FaultKind::QuotaExhausted,
-        FaultKind::Api,
-        FaultKind::Overloaded,
-        FaultKind::Timeout,
-        FaultKind::NotImplemented,
-    ];
-
     #[test]
     fn googles_code_is_the_status() {
-        for kind in KINDS {
+        for kind in FaultKind::ALL {
             for upstream in [None, Some(422), Some(500), Some(529)] {
                 let fault = Fault { status: upstream, ..Fault::new(kind, "m") };
                 let body = codec::encode_error(Dialect::GenerateContent, &fault, "r");
@@ -166,7 +147,7 @@ mod tests {
     #[test]
     fn the_docs_know_every_kind_its_class_and_its_status() {
         let docs = include_str!("../../../docs/failover.md");
-        for kind in KINDS {
+        for kind in FaultKind::ALL {
             // A 408 of the provider's, where that makes a difference.
             let fault = Fault { status: Some(408), ..Fault::new(kind, "m") };
             let class = FaultClass::of(&fault);

@@ -25,7 +25,7 @@ use http::{HeaderValue, Method};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Value, json};
 use tollgate_auth::Identity;
-use tollgate_limits::{Home, KeptTable, KeptTurn, LedgerError, Prompt, What};
+use tollgate_limits::{Home, KeptTable, KeptTurn, LedgerError, What};
 use tollgate_wire::codec::Dialect;
 use tollgate_wire::exchange::{Inbound, Kept};
 use tollgate_wire::ir::{Fault, FaultKind};
@@ -269,18 +269,8 @@ pub async fn respond(
     identity: &Arc<Identity>,
 ) -> Response {
     let client = Dialect::Responses;
-    let request = meter::Request {
-        identity: Arc::clone(identity),
-        model: String::new(),
-        prompt: Prompt::counted(0),
-        max_output_tokens: None,
-        choices: 1,
-        deadline: pipeline::deadline(app, parts),
-        service: None,
-        background: false,
-        what: What::Request,
-        free: true,
-    };
+    let nothing = meter::Request::new(identity, "", pipeline::deadline(app, parts));
+    let request = meter::Request { what: What::Request, free: true, ..nothing };
     match meter::reserved(app, request).await {
         Ok(None) => {}
         Ok(Some(meter)) => books.admitted(meter),

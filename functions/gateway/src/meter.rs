@@ -100,20 +100,25 @@ pub struct Request {
 }
 
 impl Request {
-    /// Without a cap of its own: what is no conversation has no output.
-    fn of(limiter: &Limiter, work: Work<'_>, identity: &Arc<Identity>, model: &str, deadline: Instant) -> Self {
-        let request = Self {
+    /// One answer to nothing that is known yet, all of it limited.
+    pub fn new(identity: &Arc<Identity>, model: &str, deadline: Instant) -> Self {
+        Self {
             identity: Arc::clone(identity),
             model: model.to_owned(),
-            prompt: Prompt::default(),
-            max_output_tokens: Some(0),
+            prompt: Prompt::counted(0),
+            max_output_tokens: None,
             choices: 1,
             deadline,
             service: None,
             background: false,
             what: What::All,
             free: false,
-        };
+        }
+    }
+
+    /// Without a cap of its own: what is no conversation has no output.
+    fn of(limiter: &Limiter, work: Work<'_>, identity: &Arc<Identity>, model: &str, deadline: Instant) -> Self {
+        let request = Self { max_output_tokens: Some(0), ..Self::new(identity, model, deadline) };
         match work {
             Work::Conversation(inbound) => {
                 let envelope = inbound.envelope();

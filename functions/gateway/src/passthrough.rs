@@ -130,17 +130,10 @@ fn reservation(
     let estimate = |limiter: &Limiter| if is_form { Prompt::of_form(body) } else { limiter.prompt(body) };
     let prompt = app.limiter.as_deref().filter(|_| asked.detect).map(estimate);
     meter::Request {
-        identity: Arc::clone(identity),
-        model: model.to_owned(),
         prompt: prompt.unwrap_or(Prompt::counted(0)),
-        max_output_tokens: None,
-        choices: 1,
-        deadline,
-        service: None,
-        background: false,
         // A request that names no model costs nothing that could be priced before it is answered.
         what: if asked.detect && !model.is_empty() { What::All } else { What::Request },
-        free: false,
+        ..meter::Request::new(identity, model, deadline)
     }
 }
 

@@ -30,7 +30,7 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tollgate_auth::Identity;
-use tollgate_limits::{Bill, Prompt, What};
+use tollgate_limits::{Bill, What};
 use tollgate_upstream::{Forward, Forwarded, ModelPlace, forward, model_in_query};
 use tollgate_wire::codec::Dialect;
 use tollgate_wire::ir::{Fault, FaultKind};
@@ -129,18 +129,7 @@ pub async fn respond(
         return refuse(books, &pipeline::unknown_model(&handshake.model), client, request_id).await;
     };
     let deadline = pipeline::deadline(app, parts);
-    let opening = meter::Request {
-        identity: Arc::clone(identity),
-        model: model.clone(),
-        prompt: Prompt::counted(0),
-        max_output_tokens: None,
-        choices: 1,
-        deadline,
-        service: None,
-        background: false,
-        what: What::Request,
-        free: false,
-    };
+    let opening = meter::Request { what: What::Request, ..meter::Request::new(identity, &model, deadline) };
     match meter::reserved(app, opening).await {
         Ok(counted) => drop(counted.and_then(|meter| meter.settle(Bill::default()))),
         Err(denied) => return pipeline::limited(books, denied, client, request_id).await,

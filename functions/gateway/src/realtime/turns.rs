@@ -195,19 +195,12 @@ impl Turns {
 
     async fn reserve(&self, cap: Option<Cap>) -> Result<Option<Meter>, Fault> {
         let request = meter::Request {
-            identity: Arc::clone(&self.identity),
-            model: self.model.clone(),
             prompt: Prompt::counted(self.context),
             max_output_tokens: match cap {
                 Some(Cap::Tokens(tokens)) => Some(tokens),
                 Some(Cap::Model) | None => None,
             },
-            choices: 1,
-            deadline: tokio::time::Instant::now() + RESPONSE,
-            service: None,
-            background: false,
-            what: What::All,
-            free: false,
+            ..meter::Request::new(&self.identity, &self.model, tokio::time::Instant::now() + RESPONSE)
         };
         meter::reserved(&self.app, request).await.map_err(|denied| match denied {
             Denied::Limited(refusal) => error::limit_fault(&refusal),

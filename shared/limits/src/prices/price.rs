@@ -77,15 +77,16 @@ impl Price {
     /// reserved capacity are bought ahead, and their tokens cost nothing more.
     fn times(&self, kind: &str, tier: Option<ir::Tier>) -> Times {
         let is = |kinds: &[&str]| kinds.iter().any(|known| known.eq_ignore_ascii_case(kind));
-        let usual = |millionths| Times(millionths);
         match tier {
-            Some(ir::Tier::Priority) => self.priority.unwrap_or(match () {
-                () if is(&["openAI", "azure"]) => usual(2_500_000),
-                () if is(&["bedrock", "gemini", "vertex"]) => usual(2_000_000),
-                () => ONCE,
+            Some(ir::Tier::Priority) => self.priority.unwrap_or(if is(&["openAI", "azure"]) {
+                Times(2_500_000)
+            } else if is(&["bedrock", "gemini", "vertex"]) {
+                Times(2_000_000)
+            } else {
+                ONCE
             }),
             Some(ir::Tier::Flex) => {
-                self.flex.unwrap_or(if is(&["openAI", "gemini", "vertex"]) { usual(500_000) } else { ONCE })
+                self.flex.unwrap_or(if is(&["openAI", "gemini", "vertex"]) { Times(500_000) } else { ONCE })
             }
             _ => ONCE,
         }

@@ -42,6 +42,26 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// Each of them once.
+    pub const ALL: [Self; 16] = [
+        Self::InvalidRequest,
+        Self::ContextLength,
+        Self::ContentFilter,
+        Self::Authentication,
+        Self::Permission,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::Conflict,
+        Self::TooLarge,
+        Self::UnsupportedMedia,
+        Self::RateLimited,
+        Self::QuotaExhausted,
+        Self::Api,
+        Self::Overloaded,
+        Self::Timeout,
+        Self::NotImplemented,
+    ];
+
     /// As it stands in the access log.
     pub fn name(self) -> &'static str {
         match self {

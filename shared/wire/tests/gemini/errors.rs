@@ -90,25 +90,7 @@ fn an_error_in_an_array_and_what_a_proxy_says_are_read() {
 
 #[test]
 fn every_kind_has_its_code_and_status() {
-    let kinds = [
-        FaultKind::InvalidRequest,
-        FaultKind::ContextLength,
-        FaultKind::ContentFilter,
-        FaultKind::Authentication,
-        FaultKind::Permission,
-        FaultKind::NotFound,
-        FaultKind::MethodNotAllowed,
-        FaultKind::Conflict,
-        FaultKind::TooLarge,
-        FaultKind::UnsupportedMedia,
-        FaultKind::RateLimited,
-        FaultKind::QuotaExhausted,
-        FaultKind::Api,
-        FaultKind::Overloaded,
-        FaultKind::Timeout,
-        FaultKind::NotImplemented,
-    ];
-    let rows: Vec<String> = kinds
+    let rows: Vec<String> = FaultKind::ALL
         .iter()
         .map(|kind| {
             let error = &encode(&Fault::new(*kind, "m"))["error"];
