@@ -38,5 +38,6 @@ mod reading;
 pub mod realtime;
 pub mod rerank;
 pub mod responses;
+mod scalar;
 pub mod sse;
 pub mod unary;

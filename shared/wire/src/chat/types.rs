@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 
 use crate::gemini;
 use crate::ir::{Echo, Usage};
-use crate::openai::read::{arguments, lenient, nullable, text};
+use crate::openai::read::{arguments, lenient, nullable};
 use crate::openai::tools::custom_input;
+use crate::scalar::text;
 
 // ---- A request to an upstream ----
 
@@ -271,10 +272,6 @@ pub(super) struct DeltaOut<'a> {
     pub(super) role: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) content: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) refusal: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reasoning_content: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) thinking_blocks: Option<[ThinkingOut<'a>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,11 +1,12 @@
 //! The wire shapes of answers: <https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse>.
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::gemini::set;
 use crate::ir::{StopReason, Tier, Usage};
+use crate::scalar::count;
 
 /// An answer, or a chunk of a streamed one. Zeros and empty lists are left out on the wire.
 #[derive(Debug, Default, Deserialize)]
@@ -105,12 +106,6 @@ struct ModalityCount {
     modality: Option<String>,
     #[serde(deserialize_with = "count")]
     token_count: Option<u64>,
-}
-
-/// A number, or a number in a string.
-fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let value = Value::deserialize(deserializer)?;
-    Ok(value.as_u64().or_else(|| value.as_str().and_then(|text| text.parse().ok())))
 }
 
 impl UsageMetadata {

@@ -6,21 +6,20 @@
 //! Writer: `message_start` waits for the first block, so that usage that came with the start is in it; it is written once. One block is open at a
 //! time. A signature is written whole, before its block stops: the official clients keep only the last `signature_delta`.
 
-use serde::Serialize;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::{encode_error, fault_from};
 use super::request::ReadBack;
 use super::response::decode_response;
 use super::types::{
-    BlockDelta, ContentBlock, MessageDelta, StreamEvent, citation_of, merge_usage, message_id, stop_from, stop_name,
-    usage_value,
+    ContentBlock, StreamDelta, StreamEvent, citation_of, merge_usage, message_id, stop_from, stop_name, usage_value,
 };
 use crate::codec::{Seed, StreamWriter};
 use crate::error::WireError;
 use crate::ir::{self, BlockKind, Delta, Event, Fault};
 use crate::reading::EventReader;
-use crate::sse::{SseEvent, write_event};
+use crate::sse::{Piece, SseEvent, begin_event, end_event, write_event, write_json};
 
 /// Reads one upstream answer.
 #[derive(Debug)]
@@ -66,38 +65,45 @@ impl Reader {
         }
     }
 
-    fn stream_event(&mut self, event: StreamEvent, out: &mut Vec<Event>) {
-        match event {
-            StreamEvent::MessageStart { message } => {
+    /// `None`: it lacks a field that an event of its kind has.
+    fn stream_event(&mut self, event: StreamEvent<'_>, out: &mut Vec<Event>) -> Option<()> {
+        match event.kind.as_ref() {
+            "message_start" => {
+                let message = event.message?;
                 self.start(message.id, message.model, out);
                 self.report(&message.usage.unwrap_or_default().to_ir(), out);
             }
-            StreamEvent::ContentBlockStart { index, content_block } => self.block_start(index, content_block, out),
-            StreamEvent::ContentBlockDelta { index, delta } => self.block_delta(index, delta, out),
-            StreamEvent::ContentBlockStop { index } => {
+            "content_block_start" => self.block_start(event.index?, event.content_block?, out),
+            "content_block_delta" => self.block_delta(event.index?, event.delta?, out)?,
+            "content_block_stop" => {
+                let index = event.index?;
                 if let Some(at) = self.blocks.iter().position(|block| block.wire == index) {
                     close(self.blocks.remove(at), out);
                 }
             }
-            StreamEvent::MessageDelta { delta: MessageDelta { stop_reason, stop_sequence }, usage } => {
+            "message_delta" => {
+                let StreamDelta { stop_reason, stop_sequence, .. } = event.delta.unwrap_or_default();
                 if stop_reason.is_some() {
                     self.stop = stop_from(stop_reason.as_deref(), stop_sequence);
                 }
-                self.report(&usage.unwrap_or_default().to_ir(), out);
+                self.report(&event.usage.unwrap_or_default().to_ir(), out);
             }
-            StreamEvent::MessageStop { metrics } => {
+            "message_stop" => {
                 self.start(None, None, out);
-                self.report(&metrics.unwrap_or_default().to_ir(), out);
+                self.report(&event.metrics.unwrap_or_default().to_ir(), out);
                 self.blocks.drain(..).for_each(|block| close(block, out));
                 out.push(Event::Stop(self.read_back.stop(std::mem::take(&mut self.stop), self.intervened)));
                 self.ended = true;
             }
-            StreamEvent::Error { error } => {
-                out.push(Event::Fault(fault_from(&error, None)));
+            "error" => {
+                out.push(Event::Fault(fault_from(&event.error?, None)));
                 self.ended = true;
             }
-            StreamEvent::Other => {}
+            "" => return None,
+            // `ping`, or a new one.
+            _ => {}
         }
+        Some(())
     }
 
     fn start(&mut self, id: Option<String>, model: Option<String>, out: &mut Vec<Event>) {
@@ -154,28 +160,31 @@ impl Reader {
         out.extend(first.into_iter().filter(|delta| !is_empty(delta)).map(|delta| Event::Delta { index, delta }));
     }
 
-    fn block_delta(&mut self, wire: u64, delta: BlockDelta, out: &mut Vec<Event>) {
-        let Some(block) = self.blocks.iter_mut().find(|block| block.wire == wire) else { return };
-        let Some(index) = block.index else { return };
-        let delta = match delta {
-            BlockDelta::Text { text } => {
+    fn block_delta(&mut self, wire: u64, delta: StreamDelta<'_>, out: &mut Vec<Event>) -> Option<()> {
+        let Some(block) = self.blocks.iter_mut().find(|block| block.wire == wire) else { return Some(()) };
+        let Some(index) = block.index else { return Some(()) };
+        let delta = match delta.kind.as_ref() {
+            "text_delta" => {
+                let text = delta.text?;
                 block.characters += text.chars().count();
                 Delta::Text(text)
             }
-            BlockDelta::Citations { citation } => {
-                block.sources.push(citation);
-                return;
+            "citations_delta" => {
+                block.sources.push(delta.citation);
+                return Some(());
             }
-            BlockDelta::Thinking { thinking } => Delta::Thinking(thinking),
-            BlockDelta::Signature { signature } => Delta::Signature(signature),
-            BlockDelta::InputJson { partial_json } if block.is_json => Delta::Text(partial_json),
-            BlockDelta::InputJson { partial_json } => Delta::ToolInput(partial_json),
-            BlockDelta::Other => return,
+            "thinking_delta" => Delta::Thinking(delta.thinking?),
+            "signature_delta" => Delta::Signature(delta.signature?),
+            "input_json_delta" if block.is_json => Delta::Text(delta.partial_json?),
+            "input_json_delta" => Delta::ToolInput(delta.partial_json?),
+            "" => return None,
+            _ => return Some(()),
         };
         if !is_empty(&delta) {
             block.whole_input = None;
             out.push(Event::Delta { index, delta });
         }
+        Some(())
     }
 }
 
@@ -203,15 +212,38 @@ impl EventReader for Reader {
     }
 
     fn event(&mut self, _event: &SseEvent, data: &[u8], out: &mut Vec<Event>) -> Result<(), WireError> {
-        let event = serde_json::from_slice(data).map_err(|error| WireError::BadAnswer(format!("an event: {error}")))?;
+        let event = match serde_json::from_slice::<StreamEvent<'_>>(data) {
+            Ok(event) => event,
+            // One that nobody knows yet may have anything under a known name.
+            Err(_) if is_unknown(data) => return Ok(()),
+            Err(error) => return Err(WireError::BadAnswer(format!("an event: {error}"))),
+        };
         self.intervened |= self.read_back.intervened(data);
-        self.stream_event(event, out);
-        Ok(())
+        let kind = event.kind.clone();
+        self.stream_event(event, out).ok_or_else(|| WireError::BadAnswer(format!("an event {kind:?} lacks a field")))
     }
 
     fn ended(&self) -> bool {
         self.ended
     }
+}
+
+/// An event of a kind that has no meaning here?
+fn is_unknown(data: &[u8]) -> bool {
+    const KNOWN: [&str; 7] = [
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+        "error",
+    ];
+    #[derive(Deserialize)]
+    struct Typed {
+        r#type: String,
+    }
+    serde_json::from_slice::<Typed>(data).is_ok_and(|event| !KNOWN.contains(&event.r#type.as_str()))
 }
 
 /// Writes a stream for a client.
@@ -265,7 +297,7 @@ impl Writer {
         let Some(index) = self.open.take() else { return };
         if !self.signature.is_empty() {
             let signature = std::mem::take(&mut self.signature);
-            send_delta(index, &DeltaOut::Signature { signature: &signature }, out);
+            send_delta(index, ("signature_delta", "signature"), &signature, out);
         }
         send("content_block_stop", &json!({ "type": "content_block_stop", "index": index }), out);
     }
@@ -275,35 +307,22 @@ fn send(name: &str, data: &Value, out: &mut Vec<u8>) {
     write_event(Some(name), data.to_string().as_bytes(), out);
 }
 
-/// The event that a stream is made of: written without a tree.
-#[derive(Serialize)]
-struct DeltaEvent<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    index: usize,
-    delta: &'a DeltaOut<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type")]
-enum DeltaOut<'a> {
-    #[serde(rename = "text_delta")]
-    Text { text: &'a str },
-    #[serde(rename = "thinking_delta")]
-    Thinking { thinking: &'a str },
-    #[serde(rename = "input_json_delta")]
-    InputJson { partial_json: &'a str },
-    #[serde(rename = "signature_delta")]
-    Signature { signature: &'a str },
-}
-
-fn send_delta(index: usize, delta: &DeltaOut<'_>, out: &mut Vec<u8>) {
-    const KIND: &str = "content_block_delta";
-    let mut data = Vec::with_capacity(128);
-    // Text and numbers into memory: it cannot fail.
-    if serde_json::to_writer(&mut data, &DeltaEvent { kind: KIND, index, delta }).is_ok() {
-        write_event(Some(KIND), &data, out);
-    }
+/// More of a block: a delta of this kind, whose text is in this field.
+fn send_delta(index: usize, (kind, field): (&str, &str), text: &str, out: &mut Vec<u8>) {
+    begin_event(Some("content_block_delta"), out);
+    let pieces = [
+        Piece::Json("{\"type\":\"content_block_delta\",\"index\":"),
+        Piece::Number(index as u64),
+        Piece::Json(",\"delta\":{\"type\":\""),
+        Piece::Json(kind),
+        Piece::Json("\",\""),
+        Piece::Json(field),
+        Piece::Json("\":"),
+        Piece::Text(text),
+        Piece::Json("}}"),
+    ];
+    write_json(&pieces, out);
+    end_event(out);
 }
 
 impl StreamWriter for Writer {
@@ -342,18 +361,14 @@ impl StreamWriter for Writer {
     }
 
     fn block_delta(&mut self, index: usize, delta: &Delta, out: &mut Vec<u8>) {
-        let delta = match delta {
-            Delta::Text(text) => DeltaOut::Text { text },
-            Delta::Thinking(thinking) => DeltaOut::Thinking { thinking },
-            Delta::ToolInput(partial_json) => DeltaOut::InputJson { partial_json },
-            Delta::Signature(part) => {
-                self.signature.push_str(part);
-                return;
-            }
+        match delta {
+            Delta::Text(text) => send_delta(index, ("text_delta", "text"), text, out),
+            Delta::Thinking(text) => send_delta(index, ("thinking_delta", "thinking"), text, out),
+            Delta::ToolInput(text) => send_delta(index, ("input_json_delta", "partial_json"), text, out),
+            Delta::Signature(part) => self.signature.push_str(part),
             // No client of this dialect can ask for the first, and Anthropic's own form of the second has a proof that only it can make.
-            Delta::Logprobs(_) | Delta::Citation(_) => return,
-        };
-        send_delta(index, &delta, out);
+            Delta::Logprobs(_) | Delta::Citation(_) => {}
+        }
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {

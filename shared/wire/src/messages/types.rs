@@ -2,10 +2,13 @@
 //!
 //! Requests are read and written as JSON values: their reading needs the path of what is wrong, their writing keeps the order of schemas.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::ir::{self, Citation, StopReason, Tier};
+use crate::scalar::{borrowed, count};
 
 /// A whole answer.
 #[derive(Debug, Deserialize)]
@@ -50,71 +53,42 @@ pub(super) enum ContentBlock {
     Other,
 }
 
-/// An event of a stream.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum StreamEvent {
-    MessageStart {
-        message: Message,
-    },
-    ContentBlockStart {
-        index: u64,
-        content_block: ContentBlock,
-    },
-    ContentBlockDelta {
-        index: u64,
-        delta: BlockDelta,
-    },
-    ContentBlockStop {
-        index: u64,
-    },
-    MessageDelta {
-        #[serde(default)]
-        delta: MessageDelta,
-        usage: Option<Usage>,
-    },
-    MessageStop {
-        #[serde(rename = "amazon-bedrock-invocationMetrics")]
-        metrics: Option<InvocationMetrics>,
-    },
-    Error {
-        error: ErrorObject,
-    },
-    /// `ping`, or a new one.
-    #[serde(other)]
-    Other,
+/// An event of a stream: what any of them has. A tagged `enum` would read each event twice.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct StreamEvent<'a> {
+    #[serde(rename = "type", borrow)]
+    pub(super) kind: Cow<'a, str>,
+    pub(super) index: Option<u64>,
+    pub(super) message: Option<Message>,
+    pub(super) content_block: Option<ContentBlock>,
+    #[serde(borrow)]
+    pub(super) delta: Option<StreamDelta<'a>>,
+    pub(super) usage: Option<Usage>,
+    #[serde(rename = "amazon-bedrock-invocationMetrics")]
+    pub(super) metrics: Option<InvocationMetrics>,
+    pub(super) error: Option<ErrorObject>,
 }
 
-/// More of a block.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type")]
-pub(super) enum BlockDelta {
-    #[serde(rename = "text_delta")]
-    Text { text: String },
-    #[serde(rename = "input_json_delta")]
-    InputJson { partial_json: String },
-    #[serde(rename = "thinking_delta")]
-    Thinking { thinking: String },
-    #[serde(rename = "signature_delta")]
-    Signature { signature: String },
-    #[serde(rename = "citations_delta")]
-    Citations { citation: Value },
-    /// A new one.
-    #[serde(other)]
-    Other,
+/// More of a block, or why the answer ends.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct StreamDelta<'a> {
+    #[serde(rename = "type", borrow)]
+    pub(super) kind: Cow<'a, str>,
+    pub(super) text: Option<String>,
+    pub(super) partial_json: Option<String>,
+    pub(super) thinking: Option<String>,
+    pub(super) signature: Option<String>,
+    pub(super) citation: Value,
+    pub(super) stop_reason: Option<String>,
+    pub(super) stop_sequence: Option<String>,
 }
 
 /// A source on the web of a block's whole text of so many characters; of a document that the client sent, none.
 pub(super) fn citation_of(citation: &Value, end: usize) -> Option<Citation> {
     let text = |key: &str| citation.get(key).and_then(Value::as_str).map(str::to_owned);
     Some(Citation { url: text("url")?, title: text("title"), start: 0, end })
-}
-
-/// Why the answer ends.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct MessageDelta {
-    pub(super) stop_reason: Option<String>,
-    pub(super) stop_sequence: Option<String>,
 }
 
 /// An error, in a body or in a stream.
@@ -127,7 +101,7 @@ pub(super) struct ErrorObject {
     pub(super) details: Option<Value>,
 }
 
-/// Tokens. A count that is no count (a string, a negative number) is as good as none: an answer is not lost over it.
+/// Tokens. A count that is no count (a word, a negative number) is as good as none: an answer is not lost over it.
 #[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(default)]
 pub(super) struct Usage {
@@ -176,11 +150,7 @@ pub(super) struct InvocationMetrics {
 }
 
 fn tier<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Tier>, D::Error> {
-    Ok(Value::deserialize(deserializer)?.as_str().and_then(Tier::named))
-}
-
-fn count<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    Ok(Value::deserialize(deserializer)?.as_u64())
+    Ok(borrowed(deserializer)?.as_deref().and_then(Tier::named))
 }
 
 impl Usage {

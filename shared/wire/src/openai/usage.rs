@@ -2,11 +2,12 @@
 //!
 //! <https://platform.openai.com/docs/api-reference/chat/object>, <https://platform.openai.com/docs/api-reference/responses/object>
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::read::nullable;
 use crate::ir::{Tier, Usage};
+use crate::scalar::count;
 
 /// Read without a tree: every answer has it. A count of another type counts as not reported.
 #[derive(Debug, Default, Deserialize)]
@@ -49,11 +50,6 @@ struct Details {
     audio_tokens: Option<u64>,
 }
 
-fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let value = Value::deserialize(deserializer)?;
-    Ok(value.as_u64().or_else(|| value.as_f64().filter(|count| *count >= 0.0).map(|count| count as u64)))
-}
-
 /// The same with the tier, which stands beside it.
 pub(crate) fn usage_and_tier(usage: &Value, tier: Option<&str>) -> Usage {
     Usage { tier: tier.and_then(Tier::named), ..usage_of(usage) }
@@ -61,6 +57,10 @@ pub(crate) fn usage_and_tier(usage: &Value, tier: Option<&str>) -> Usage {
 
 /// Of an answer that is a tree.
 pub(crate) fn usage_of(usage: &Value) -> Usage {
+    // Of a stream, most chunks have none.
+    if usage.is_null() {
+        return Usage::default();
+    }
     Reported::deserialize(usage).map(|reported| reported.to_ir()).unwrap_or_default()
 }
 

@@ -4,8 +4,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use crate::ir::{ToolForm, Usage};
-use crate::openai::read::{arguments, nullable, text};
+use crate::openai::read::{arguments, nullable};
 use crate::openai::tools::custom_input;
+use crate::scalar::text;
 
 // ---- An answer to a client ----
 

@@ -18,13 +18,11 @@ use serde_json::Value;
 
 use crate::chat::error::encode_error;
 use crate::chat::response::{answer_id, finish_reason, logprobs_of};
-use crate::chat::types::{
-    AnswerOut, CallFunctionOut, CallOut, ChoiceOut, DeltaOut, ExtraContent, ThinkingOut, UsageOut,
-};
+use crate::chat::types::{CallFunctionOut, CallOut, ChoiceOut, DeltaOut, ExtraContent, ThinkingOut, UsageOut};
 use crate::codec::{Seed, StreamWriter};
 use crate::ir::{BlockKind, Delta, Echo, Fault, Stop, Tier, Usage};
 use crate::openai::cited::annotation;
-use crate::sse::write_event;
+use crate::sse::{Piece, begin_event, end_event, write_event, write_json};
 
 /// Writes a stream for a client.
 #[derive(Debug)]
@@ -32,8 +30,8 @@ pub struct Writer {
     seed: Seed,
     echo: Arc<Echo>,
     include_usage: bool,
-    id: String,
-    model: String,
+    /// What every chunk begins with, up to its choices.
+    head: Vec<u8>,
     started: bool,
     blocks: Vec<Written>,
     calls: usize,
@@ -75,11 +73,10 @@ impl Writer {
     /// At the start of a stream.
     pub fn new(seed: Seed, include_usage: bool, echo: Arc<Echo>) -> Self {
         Self {
-            id: answer_id(None, &seed),
             seed,
             echo,
             include_usage,
-            model: String::new(),
+            head: Vec::new(),
             started: false,
             blocks: Vec::new(),
             calls: 0,
@@ -103,31 +100,48 @@ impl Writer {
             finish_reason: stop.map(|stop| finish_reason(stop.reason)),
             stop_reason: stop.and_then(|stop| stop.sequence.as_deref()),
         };
-        self.chunk(&[choice], None, out);
+        // These shapes have string keys only, so writing them cannot fail.
+        let choices = serde_json::to_string(&[choice]).unwrap_or_default();
+        self.chunk(&[&[Piece::Json(&choices)]], None, out);
     }
 
-    fn chunk(&self, choices: &[ChoiceOut<'_>], usage: Option<UsageOut>, out: &mut Vec<u8>) {
-        let chunk = AnswerOut {
-            id: &self.id,
-            object: "chat.completion.chunk",
-            created: self.seed.created_unix_s,
-            model: &self.model,
-            choices,
-            usage: self.include_usage.then_some(usage),
-            service_tier: self.usage.tier.and_then(Tier::openai),
-        };
-        // These shapes have string keys only, so writing them cannot fail.
-        write_event(None, &serde_json::to_vec(&chunk).unwrap_or_default(), out);
+    /// What most chunks have: a choice whose delta is one field.
+    fn field(&self, field: &[Piece<'_>], out: &mut Vec<u8>) {
+        const BEFORE: Piece<'_> = Piece::Json("[{\"index\":0,\"delta\":{");
+        const AFTER: Piece<'_> = Piece::Json("},\"logprobs\":null,\"finish_reason\":null}]");
+        self.chunk(&[&[BEFORE], field, &[AFTER]], None, out);
+    }
+
+    fn chunk(&self, choices: &[&[Piece<'_>]], usage: Option<UsageOut>, out: &mut Vec<u8>) {
+        begin_event(None, out);
+        out.extend_from_slice(&self.head);
+        choices.iter().for_each(|pieces| write_json(pieces, out));
+        if self.include_usage {
+            let usage = usage.and_then(|usage| serde_json::to_string(&usage).ok());
+            write_json(&[Piece::Json(",\"usage\":"), Piece::Json(usage.as_deref().unwrap_or("null"))], out);
+        }
+        if let Some(tier) = self.usage.tier.and_then(Tier::openai) {
+            write_json(&[Piece::Json(",\"service_tier\":"), Piece::Text(tier)], out);
+        }
+        out.push(b'}');
+        end_event(out);
+    }
+
+    /// More of a call's arguments.
+    fn arguments(&self, number: usize, more: &str, out: &mut Vec<u8>) {
+        let field = [
+            Piece::Json("\"tool_calls\":[{\"index\":"),
+            Piece::Number(number as u64),
+            Piece::Json(",\"function\":{\"arguments\":"),
+            Piece::Text(more),
+            Piece::Json("}}]"),
+        ];
+        self.field(&field, out);
     }
 
     fn thinking_block(&self, block: ThinkingOut<'_>, out: &mut Vec<u8>) {
         self.delta(DeltaOut { thinking_blocks: Some([block]), ..DeltaOut::default() }, out);
     }
-}
-
-fn arguments(number: usize, text: &str) -> CallOut<'_> {
-    let function = CallFunctionOut { name: None, arguments: Cow::Borrowed(text) };
-    CallOut { index: Some(number), function: Some(function), ..CallOut::default() }
 }
 
 impl StreamWriter for Writer {
@@ -140,8 +154,16 @@ impl StreamWriter for Writer {
             return;
         }
         self.started = true;
-        self.id = answer_id(id, &self.seed);
-        self.model = model.unwrap_or_default().to_owned();
+        let pieces = [
+            Piece::Json("{\"id\":"),
+            Piece::Text(&answer_id(id, &self.seed)),
+            Piece::Json(",\"object\":\"chat.completion.chunk\",\"created\":"),
+            Piece::Number(self.seed.created_unix_s),
+            Piece::Json(",\"model\":"),
+            Piece::Text(model.unwrap_or_default()),
+            Piece::Json(",\"choices\":"),
+        ];
+        write_json(&pieces, &mut self.head);
         self.delta(DeltaOut { role: Some("assistant"), content: Some(""), ..DeltaOut::default() }, out);
     }
 
@@ -180,45 +202,41 @@ impl StreamWriter for Writer {
     }
 
     fn block_delta(&mut self, index: usize, delta: &Delta, out: &mut Vec<u8>) {
-        let mut sent = DeltaOut::default();
-        let mut logprobs = Vec::new();
         match (delta, self.blocks.get_mut(index)) {
-            (Delta::Text(more), Some(Written::Refusal)) => sent.refusal = Some(more),
+            (Delta::Text(more), Some(Written::Refusal)) => {
+                self.field(&[Piece::Json("\"refusal\":"), Piece::Text(more)], out);
+            }
             (Delta::Text(more), _) => {
                 self.written += more.chars().count();
-                logprobs = std::mem::take(&mut self.logprobs);
-                sent.content = Some(more);
+                if self.logprobs.is_empty() {
+                    self.field(&[Piece::Json("\"content\":"), Piece::Text(more)], out);
+                } else {
+                    let logprobs = std::mem::take(&mut self.logprobs);
+                    self.choice(DeltaOut { content: Some(more), ..DeltaOut::default() }, logprobs, None, out);
+                }
             }
-            (Delta::Logprobs(more), _) => {
-                self.logprobs.extend(more.iter().cloned());
-                return;
-            }
+            (Delta::Logprobs(more), _) => self.logprobs.extend(more.iter().cloned()),
             (Delta::Citation(source), Some(Written::Text { begins })) => {
-                sent.annotations = Value::Array(vec![annotation(source, *begins, true)]);
+                let annotations = Value::Array(vec![annotation(source, *begins, true)]);
+                self.delta(DeltaOut { annotations, ..DeltaOut::default() }, out);
             }
             (Delta::Thinking(more), block) => {
                 if let Some(Written::Thinking { text, .. }) = block {
                     text.push_str(more);
                 }
-                sent.reasoning_content = Some(more);
+                self.field(&[Piece::Json("\"reasoning_content\":"), Piece::Text(more)], out);
             }
             // Written whole, at the block's end.
-            (Delta::Signature(more), Some(Written::Thinking { signature, .. })) => {
-                signature.push_str(more);
-                return;
-            }
+            (Delta::Signature(more), Some(Written::Thinking { signature, .. })) => signature.push_str(more),
             (Delta::ToolInput(more), Some(Written::Call { number, has_arguments })) => {
                 *has_arguments |= !more.trim().is_empty();
-                sent.tool_calls = Some([arguments(*number, more)]);
+                let number = *number;
+                self.arguments(number, more, out);
             }
-            (Delta::ToolInput(more), Some(Written::Custom { arguments, .. })) => {
-                arguments.push_str(more);
-                return;
-            }
+            (Delta::ToolInput(more), Some(Written::Custom { arguments, .. })) => arguments.push_str(more),
             // A reader that gives such events breaks the agreement of `Event`.
-            (Delta::Signature(_) | Delta::ToolInput(_) | Delta::Citation(_), _) => return,
+            (Delta::Signature(_) | Delta::ToolInput(_) | Delta::Citation(_), _) => {}
         }
-        self.choice(sent, logprobs, None, out);
     }
 
     fn block_stop(&mut self, index: usize, out: &mut Vec<u8>) {
@@ -237,16 +255,18 @@ impl StreamWriter for Writer {
     fn stop(&mut self, stop: &Stop, out: &mut Vec<u8>) {
         self.start(None, None, out);
         for block in &self.blocks {
-            let call = match block {
-                Written::Call { number, has_arguments: false } => arguments(*number, "{}"),
-                Written::Custom { number, id, name, arguments } => CallOut {
-                    index: Some(*number),
-                    id: Some(Cow::Borrowed(id)),
-                    ..CallOut::whole(name, arguments.clone(), &self.echo)
-                },
-                _ => continue,
-            };
-            self.delta(DeltaOut { tool_calls: Some([call]), ..DeltaOut::default() }, out);
+            match block {
+                Written::Call { number, has_arguments: false } => self.arguments(*number, "{}", out),
+                Written::Custom { number, id, name, arguments } => {
+                    let call = CallOut {
+                        index: Some(*number),
+                        id: Some(Cow::Borrowed(id)),
+                        ..CallOut::whole(name, arguments.clone(), &self.echo)
+                    };
+                    self.delta(DeltaOut { tool_calls: Some([call]), ..DeltaOut::default() }, out);
+                }
+                _ => {}
+            }
         }
         let logprobs = std::mem::take(&mut self.logprobs);
         self.choice(DeltaOut::default(), logprobs, Some(stop), out);
@@ -254,7 +274,7 @@ impl StreamWriter for Writer {
 
     fn finish(&mut self, out: &mut Vec<u8>) {
         if self.include_usage {
-            self.chunk(&[], UsageOut::of(&self.usage), out);
+            self.chunk(&[&[Piece::Json("[]")]], UsageOut::of(&self.usage), out);
         }
         write_event(None, b"[DONE]", out);
     }

@@ -15,7 +15,7 @@ use crate::gemini::signature;
 use crate::gemini::types::{finish_of, usage_value};
 use crate::gemini::{grounding, logprobs, set};
 use crate::ir::{BlockKind, Citation, Delta, Fault, Stop, Usage};
-use crate::sse::write_event;
+use crate::sse::{Piece, begin_event, end_event, write_event, write_json};
 
 /// Writes a stream for a client.
 #[derive(Debug)]
@@ -85,19 +85,40 @@ impl Writer {
         write_event(None, chunk.to_string().as_bytes(), out);
     }
 
+    /// What most chunks are: a piece of text. `more`: fields of its part that follow.
+    fn piece(&self, text: &str, more: &str, out: &mut Vec<u8>) {
+        begin_event(None, out);
+        let pieces = [
+            Piece::Json("{\"candidates\":[{\"content\":{\"parts\":[{\"text\":"),
+            Piece::Text(text),
+            Piece::Json(more),
+            Piece::Json("}],\"role\":\"model\"},\"index\":0}],\"modelVersion\":"),
+            Piece::Text(&self.model),
+            Piece::Json(",\"responseId\":"),
+            Piece::Text(&self.id),
+            Piece::Json("}"),
+        ];
+        write_json(&pieces, out);
+        end_event(out);
+    }
+
     fn text(&mut self, text: &str, out: &mut Vec<u8>) {
         self.text.push_str(text);
+        if self.logprobs.is_empty() {
+            self.piece(text, "", out);
+            return;
+        }
         let content = json!({ "parts": [{ "text": text }], "role": "model" });
         let mut candidate = json!({ "content": content, "index": 0 });
-        if !self.logprobs.is_empty() {
-            set(&mut candidate, "logprobsResult", logprobs::encoded(&std::mem::take(&mut self.logprobs)));
-        }
+        set(&mut candidate, "logprobsResult", logprobs::encoded(&std::mem::take(&mut self.logprobs)));
         self.candidate(candidate, out);
     }
 
     fn thought(&self, text: &str, signature: Option<&str>, out: &mut Vec<u8>) {
-        if let Some(part) = thought(text, signature) {
-            self.parts(vec![part], out);
+        match signature {
+            None if text.is_empty() => {}
+            None => self.piece(text, ",\"thought\":true", out),
+            Some(_) => self.parts(thought(text, signature).into_iter().collect(), out),
         }
     }
 

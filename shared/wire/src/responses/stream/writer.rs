@@ -10,6 +10,7 @@
 //!
 //! <https://platform.openai.com/docs/api-reference/responses-streaming>
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -22,7 +23,7 @@ use crate::responses::error::{error_json, write_fault};
 use crate::responses::reasoning::{seal_redacted, seal_signature};
 use crate::responses::response::{Answer, Ending, answer_id};
 use crate::responses::types::{Item, ItemKind};
-use crate::sse::write_event;
+use crate::sse::{Piece, begin_event, end_event, write_event, write_json};
 
 /// Writes a stream for a client.
 #[derive(Debug)]
@@ -89,6 +90,29 @@ impl Writer {
         }
         self.sequence += 1;
         write_event(Some(kind), Value::Object(event).to_string().as_bytes(), out);
+    }
+
+    /// More of an item. `place`: the field that says in which part of it, if it has parts; `more`: fields that follow.
+    fn emit_delta(&mut self, kind: &str, at: usize, place: Option<&str>, delta: &str, more: &str, out: &mut Vec<u8>) {
+        let Some(item) = self.items.get(at) else { return };
+        begin_event(Some(kind), out);
+        let pieces = [
+            Piece::Json("{\"type\":\""),
+            Piece::Json(kind),
+            Piece::Json("\",\"sequence_number\":"),
+            Piece::Number(self.sequence),
+            Piece::Json(",\"item_id\":"),
+            Piece::Text(&item.id),
+            Piece::Json(",\"output_index\":"),
+            Piece::Number(at as u64),
+        ];
+        write_json(&pieces, out);
+        if let Some(place) = place {
+            write_json(&[Piece::Json(",\""), Piece::Json(place), Piece::Json("\":0")], out);
+        }
+        write_json(&[Piece::Json(",\"delta\":"), Piece::Text(delta), Piece::Json(more), Piece::Json("}")], out);
+        end_event(out);
+        self.sequence += 1;
     }
 
     /// Adds an item, and says where it is.
@@ -226,19 +250,20 @@ impl StreamWriter for Writer {
         }
         let Some(at) = self.item_of(block, out) else { return };
         let Some(Item { id, kind, annotations, logprobs }) = self.items.get_mut(at) else { return };
-        let place = json!({"item_id": id, "output_index": at});
         match (delta, kind) {
             (Delta::Text(more), ItemKind::Text(text)) => {
                 text.push_str(more);
                 let of_piece = std::mem::take(&mut self.logprobs);
-                let fields = with(place, json!({"content_index": 0, "delta": more, "logprobs": of_piece}));
+                let known = match of_piece.is_empty() {
+                    true => Cow::Borrowed(",\"logprobs\":[]"),
+                    false => Cow::Owned(format!(",\"logprobs\":{}", json!(of_piece))),
+                };
                 logprobs.extend(of_piece);
-                self.emit("response.output_text.delta", fields, out);
+                self.emit_delta("response.output_text.delta", at, Some("content_index"), more, &known, out);
             }
             (Delta::Text(more), ItemKind::Refusal(text)) => {
                 text.push_str(more);
-                let fields = with(place, json!({"content_index": 0, "delta": more}));
-                self.emit("response.refusal.delta", fields, out);
+                self.emit_delta("response.refusal.delta", at, Some("content_index"), more, "", out);
             }
             (Delta::Thinking(more), ItemKind::Reasoning { text, summary, .. }) => {
                 let first = text.is_empty();
@@ -246,10 +271,10 @@ impl StreamWriter for Writer {
                 let names = Reasoning::of(*summary);
                 if first {
                     let part = json!({"type": names.part_type, "text": ""});
-                    let fields = with(place.clone(), json!({(names.index): 0, "part": part}));
+                    let fields = json!({"item_id": id, "output_index": at, (names.index): 0, "part": part});
                     self.emit(names.added, fields, out);
                 }
-                self.emit(names.delta, with(place, json!({(names.index): 0, "delta": more})), out);
+                self.emit_delta(names.delta, at, Some(names.index), more, "", out);
             }
             (Delta::Signature(more), ItemKind::Reasoning { encrypted, .. }) => match encrypted {
                 Some(sealed) => sealed.push_str(more),
@@ -258,13 +283,13 @@ impl StreamWriter for Writer {
             (Delta::ToolInput(more), ItemKind::Call { arguments, form, .. }) => {
                 arguments.push_str(more);
                 if is_function(form.as_ref()) {
-                    let fields = with(place, json!({"delta": more}));
-                    self.emit("response.function_call_arguments.delta", fields, out);
+                    self.emit_delta("response.function_call_arguments.delta", at, None, more, "", out);
                 }
             }
             (Delta::Logprobs(more), _) => self.logprobs.extend(more.iter().cloned()),
             (Delta::Citation(source), ItemKind::Text(_)) => {
                 let annotation = annotation(source, 0, false);
+                let place = json!({"item_id": id, "output_index": at});
                 let number =
                     json!({"content_index": 0, "annotation_index": annotations.len(), "annotation": annotation});
                 annotations.push(annotation);
@@ -322,8 +347,7 @@ impl StreamWriter for Writer {
             match form {
                 Some(ToolForm::Custom) => {
                     let input = custom_input(arguments);
-                    let delta = with(place.clone(), json!({"delta": input}));
-                    self.emit("response.custom_tool_call_input.delta", delta, out);
+                    self.emit_delta("response.custom_tool_call_input.delta", at, None, &input, "", out);
                     let done = with(place, json!({"input": input}));
                     self.emit("response.custom_tool_call_input.done", done, out);
                 }
