@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::error::WireError;
 use crate::ir::{self, Block, CacheTtl};
+use crate::json;
 
 /// Where marks are put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +42,7 @@ impl Caching {
         if memchr::memmem::find(body, b"\"cache_control\"").is_some() {
             return Ok(body.clone());
         }
-        let mut tree: Value =
-            serde_json::from_slice(body).map_err(|e| WireError::NotJson { message: e.to_string() })?;
+        let mut tree: Value = json::read(body).map_err(|e| WireError::NotJson { message: e.to_string() })?;
         let mut prefix = size(tree.get("tools"));
         let mut marked = self.tools && self.is_worth_it(prefix) && mark(last(tree.get_mut("tools")));
         prefix += size(tree.get("system"));

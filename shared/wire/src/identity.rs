@@ -120,7 +120,7 @@ fn edit_direct(body: &Bytes, envelope: &Envelope, target: &Target<'_>) -> Result
 
 fn with_usage(options: &[u8]) -> Result<String, WireError> {
     let mut options: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(options).map_err(|e| WireError::invalid("stream_options", e.to_string()))?;
+        json::read(options).map_err(|e| WireError::invalid("stream_options", e.to_string()))?;
     options.insert("include_usage".to_owned(), true.into());
     Ok(serde_json::Value::Object(options).to_string())
 }
@@ -354,8 +354,7 @@ impl Sniffer {
         if self.content && !has_usage && is_plain_delta(data) {
             return Ok(true);
         }
-        let sniffed: Sniffed<'_> =
-            serde_json::from_slice(data).map_err(|e| WireError::BadAnswer(e.to_string()).into_fault())?;
+        let sniffed: Sniffed<'_> = json::read(data).map_err(|e| WireError::BadAnswer(e.to_string()).into_fault())?;
         if sniffed.error.is_some_and(|e| e.get() != "null") {
             return Err(self.fault_event(data));
         }
@@ -375,7 +374,7 @@ impl Sniffer {
     /// An answer of Gemini's, or a chunk of one: is it one at all? The stream is over when every candidate has ended and the counts are there.
     fn gemini_answer(&mut self, data: &[u8]) -> Result<bool, Fault> {
         let sniffed: gemini::Sniffed<'_> =
-            serde_json::from_slice(data).map_err(|e| WireError::BadAnswer(e.to_string()).into_fault())?;
+            json::read(data).map_err(|e| WireError::BadAnswer(e.to_string()).into_fault())?;
         if sniffed.error.is_some_and(|e| e.get() != "null") {
             return Err(self.fault_event(data));
         }
@@ -396,8 +395,7 @@ impl Sniffer {
             self.content = true;
             return Ok(true);
         }
-        let sniffed: Sniffed<'_> =
-            serde_json::from_slice(data).map_err(|e| WireError::BadAnswer(e.to_string()).into_fault())?;
+        let sniffed: Sniffed<'_> = json::read(data).map_err(|e| WireError::BadAnswer(e.to_string()).into_fault())?;
         match sniffed.kind.as_deref().unwrap_or_default() {
             "error" => return Err(self.fault_event(data)),
             "message_start" => {

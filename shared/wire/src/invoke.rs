@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::error::WireError;
 use crate::frames::{Frames, header};
 use crate::ir::{Fault, FaultKind};
+use crate::json;
 use crate::{messages, sse};
 
 /// Unwraps a stream of frames, however its bytes were split.
@@ -57,9 +58,9 @@ fn write(message: &Message, out: &mut Vec<u8>) -> Result<(), WireError> {
         return Ok(());
     }
     let bad = |e: String| WireError::BadAnswer(format!("a chunk of its stream: {e}"));
-    let chunk: Chunk<'_> = serde_json::from_slice(message.payload()).map_err(|e| bad(e.to_string()))?;
+    let chunk: Chunk<'_> = json::read(message.payload()).map_err(|e| bad(e.to_string()))?;
     let data = STANDARD.decode(chunk.bytes).map_err(|e| bad(e.to_string()))?;
-    let Kind { kind } = serde_json::from_slice(&data).map_err(|e| bad(e.to_string()))?;
+    let Kind { kind } = json::read(&data).map_err(|e| bad(e.to_string()))?;
     sse::write_event(Some(&kind), &data, out);
     Ok(())
 }
@@ -70,7 +71,7 @@ fn write_exception(kind: &str, payload: &[u8], out: &mut Vec<u8>) {
         #[serde(alias = "Message", default)]
         message: String,
     }
-    let text = serde_json::from_slice::<Exception>(payload).map(|e| e.message).unwrap_or_default();
+    let text = json::read::<Exception>(payload).map(|e| e.message).unwrap_or_default();
     let fault = Fault::new(crate::fault::aws_kind(kind).unwrap_or(FaultKind::Api), format!("{kind}: {text}"));
     sse::write_event(Some("error"), &messages::encode_error(&fault, ""), out);
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::Value;
 use tollgate_json::{MAX_DEPTH, MAX_MEMBERS, Why};
 pub use tollgate_json::{Member, string};
@@ -37,6 +38,15 @@ pub(crate) fn members_of_answer<'a>(body: &'a [u8], keys: &[&str]) -> Result<Vec
     let bad = |message: String| WireError::BadAnswer(message);
     let text = text(body).map_err(bad)?;
     tollgate_json::last_members(text, keys).map_err(|refused| bad(what_is_wrong(text, refused.at, &refused.why)))
+}
+
+/// Reads a value. That it is UTF-8 is looked at once, where `serde_json::from_slice` would look at each of its strings.
+///
+/// # Errors
+///
+/// It is no JSON, or not of this shape.
+pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_str(text(body).map_err(serde::de::Error::custom)?)
 }
 
 fn text(body: &[u8]) -> Result<&str, String> {

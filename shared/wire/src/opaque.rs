@@ -191,7 +191,7 @@ impl Detector {
     }
 
     fn look_at(&mut self, data: &[u8]) {
-        let Ok(shape) = serde_json::from_slice::<Shape<'_>>(data) else { return };
+        let Ok(shape) = json::read::<Shape<'_>>(data) else { return };
         self.take(&shape);
         for inner in [shape.message, shape.response].into_iter().flatten() {
             if let Ok(shape) = serde_json::from_str::<Shape<'_>>(inner.get()) {

@@ -11,6 +11,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::ir::{Fault, Usage};
+use crate::json;
 
 /// Base64 characters of 24 kHz PCM16 sound that are one output token: OpenAI counts one per 50 ms of the assistant's voice
 /// (<https://platform.openai.com/docs/guides/realtime-costs>).
@@ -168,7 +169,7 @@ pub fn server_event(text: &str) -> ServerEvent {
 
 /// An `error` event for the client, with this id. `about`: the client's own id of the event that brought it about.
 pub fn error_event(fault: &Fault, id: &str, about: Option<&str>) -> String {
-    let body: serde_json::Value = serde_json::from_slice(&crate::chat::encode_error(fault)).unwrap_or_default();
+    let body: serde_json::Value = json::read(&crate::chat::encode_error(fault)).unwrap_or_default();
     let mut error = body.get("error").cloned().unwrap_or_default();
     if let Some(error) = error.as_object_mut() {
         error.insert("event_id".to_owned(), json!(about));

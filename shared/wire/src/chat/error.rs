@@ -27,6 +27,7 @@ use serde_json::Value;
 
 use crate::fault::{aws_kind, code_of, kind_of_status, refine, scrub};
 use crate::ir::{Fault, FaultKind};
+use crate::json;
 
 /// More of an upstream's message helps nobody.
 const MAX_MESSAGE_CHARS: usize = 2_000;
@@ -34,7 +35,7 @@ const MAX_MESSAGE_CHARS: usize = 2_000;
 /// Reads an upstream's non-2xx answer: `{"error": {...}}` as OpenAI writes it, `{"error": "text"}`, `{"message": ...}`, `{"detail": ...}`, plain
 /// text, a proxy's HTML, or nothing. `retry_after` is left to the caller, who has a clock.
 pub fn decode_fault(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Fault {
-    match serde_json::from_slice::<Value>(body) {
+    match json::read::<Value>(body) {
         Ok(value) => {
             // Azure's API management and a few others wrap it in an array.
             let value = match value {

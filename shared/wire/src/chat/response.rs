@@ -15,6 +15,7 @@ use super::types::{
 use crate::codec::Seed;
 use crate::error::WireError;
 use crate::ir::{self, Block, Citation, Echo, Stop, StopReason, Tier};
+use crate::json;
 use crate::names::ToolNames;
 use crate::openai::cited::{annotation, citation_of};
 use crate::openai::read::{input_of, items};
@@ -22,8 +23,8 @@ use crate::openai::usage::usage_and_tier;
 
 /// Reads an upstream's answer. Of several choices, the first.
 pub(super) fn decode(body: &[u8], names: &ToolNames) -> Result<ir::Response, WireError> {
-    let answer: AnswerIn = serde_json::from_slice(body)
-        .map_err(|error| WireError::BadAnswer(format!("it is no chat completion: {error}")))?;
+    let answer: AnswerIn =
+        json::read(body).map_err(|error| WireError::BadAnswer(format!("it is no chat completion: {error}")))?;
     if !answer.error.is_null() {
         return Err(WireError::Fault(Box::new(fault_of(None, &answer.error))));
     }
@@ -34,7 +35,7 @@ pub(super) fn decode(body: &[u8], names: &ToolNames) -> Result<ir::Response, Wir
         return Err(WireError::BadAnswer("it has no choices".to_owned()));
     };
     let logprobs = token_logprobs(choice.logprobs);
-    let blocks = blocks_of(choice.message, answer.id.as_deref(), names);
+    let blocks = blocks_of(*choice.message.unwrap_or_default(), answer.id.as_deref(), names);
     let calls = blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }));
     let refused = blocks.iter().any(|block| matches!(block, Block::Refusal(_)));
     let stop = stop_of(choice.finish_reason.as_deref(), choice.stop_reason, calls, refused);

@@ -372,11 +372,11 @@ pub(super) struct ChoiceIn {
     #[serde(default)]
     pub(super) index: Option<u64>,
     /// Of a whole answer. (Perplexity's chunks have both.)
-    #[serde(default, deserialize_with = "nullable")]
-    pub(super) message: MessageIn,
+    #[serde(default)]
+    pub(super) message: Option<Box<MessageIn>>,
     /// Of a chunk.
-    #[serde(default, deserialize_with = "nullable")]
-    pub(super) delta: MessageIn,
+    #[serde(default)]
+    pub(super) delta: Option<Box<MessageIn>>,
     #[serde(default)]
     pub(super) logprobs: Value,
     #[serde(default, deserialize_with = "text")]

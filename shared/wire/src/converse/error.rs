@@ -9,14 +9,15 @@ use serde_json::Value;
 use super::types::ErrorBody;
 use crate::fault::{aws_kind, code_of, kind_of_status, refine, scrub};
 use crate::ir::{Fault, FaultKind};
+use crate::json;
 
 /// Longest message that is repeated to a client, in characters.
 const MAX_MESSAGE_CHARS: usize = 2000;
 
 /// Reads an upstream's non-2xx answer. The error's type stands in the header `x-amzn-ErrorType`, or in the body.
 pub fn decode_fault(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Fault {
-    let error: Option<ErrorBody> = serde_json::from_slice(body).ok();
-    let is_json = error.is_some() || serde_json::from_slice::<IgnoredAny>(body).is_ok();
+    let error: Option<ErrorBody> = json::read(body).ok();
+    let is_json = error.is_some() || json::read::<IgnoredAny>(body).is_ok();
     let error = error.unwrap_or_default();
     let in_header = headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok());
     let in_body = error.r#type.as_deref().or_else(|| error.code.as_ref().and_then(Value::as_str));
@@ -29,7 +30,7 @@ pub fn decode_fault(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Fau
 
 /// An exception or error frame of a stream. An exception says in its payload what happened, an error in a header.
 pub(super) fn stream_fault(exception: &str, payload: &[u8], text: Option<&str>) -> Fault {
-    let mut error: ErrorBody = serde_json::from_slice(payload).unwrap_or_default();
+    let mut error: ErrorBody = json::read(payload).unwrap_or_default();
     error.message = text.map(str::to_owned).or(error.message);
     fault_of(Some(exception), &error, FaultKind::Api, || "the upstream reported an error in its stream".to_owned())
 }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::types::{AnswerBlock, AnswerMedia, AnswerReasoning, ConverseResponse, TokenUsage, ToolUseStart};
 use crate::error::WireError;
 use crate::ir::{Block, Response, Source, Stop, StopReason, Tier, Usage};
+use crate::json;
 use crate::names::ToolNames;
 
 /// A Converse answer has no id and does not name its model.
@@ -27,7 +28,7 @@ pub(super) fn decode_response(body: &[u8], names: &ToolNames, stops: &[String]) 
 
 /// JSON of Bedrock's. The error says where it breaks and not what stands there.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, WireError> {
-    serde_json::from_slice(bytes).map_err(|error| {
+    json::read(bytes).map_err(|error| {
         let problem = if error.is_data() { "is not of the expected shape" } else { "is not valid JSON" };
         WireError::BadAnswer(format!("{what} {problem} (line {}, column {})", error.line(), error.column()))
     })

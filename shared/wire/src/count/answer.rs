@@ -10,6 +10,7 @@ use crate::codec::{Carrier, Dialect};
 use crate::error::WireError;
 use crate::exchange::Inbound;
 use crate::ir::Usage;
+use crate::json;
 use crate::unary::{Finished, PartsReader, Service, Way, state};
 
 /// Reads a count.
@@ -72,7 +73,7 @@ impl Reader {
 
 impl PartsReader for Reader {
     fn part(&mut self, _index: usize, _headers: &HeaderMap, body: Bytes) -> Result<Usage, WireError> {
-        let count: Count = serde_json::from_slice(&body).map_err(|error| WireError::BadAnswer(error.to_string()))?;
+        let count: Count = json::read(&body).map_err(|error| WireError::BadAnswer(error.to_string()))?;
         let tokens = count.input_tokens.or(self.omits_zero.then_some(0));
         let tokens = tokens.ok_or_else(|| WireError::BadAnswer("it has no count".to_owned()))?;
         self.answer = Some(if self.verbatim { body } else { self.written(tokens) });

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use super::Request;
 use crate::error::WireError;
 use crate::ir::Usage;
+use crate::json;
 use crate::unary::{Finished, PartsReader, Tally, state, usage};
 
 /// Bedrock's own count, on every answer of InvokeModel:
@@ -152,11 +153,11 @@ impl Shape {
     fn read(self, body: &[u8]) -> serde_json::Result<(Vec<Vector>, Option<u64>)> {
         Ok(match self {
             Self::Titan => {
-                let answer: TitanAnswer = serde_json::from_slice(body)?;
+                let answer: TitanAnswer = json::read(body)?;
                 (vec![answer.embedding], answer.input_text_token_count)
             }
             Self::Cohere => {
-                let CohereAnswer { embeddings } = serde_json::from_slice(body)?;
+                let CohereAnswer { embeddings } = json::read(body)?;
                 let vectors = if embeddings.get().starts_with('{') {
                     serde_json::from_str::<ByType>(embeddings.get())?.float
                 } else {
@@ -165,16 +166,16 @@ impl Shape {
                 (vectors, None)
             }
             Self::Nova => {
-                let answer: NovaAnswer = serde_json::from_slice(body)?;
+                let answer: NovaAnswer = json::read(body)?;
                 (answer.embeddings.into_iter().map(|one| one.embedding).collect(), answer.input_token_count)
             }
             Self::Gemini => {
-                let answer: GeminiAnswer = serde_json::from_slice(body)?;
+                let answer: GeminiAnswer = json::read(body)?;
                 let tokens = answer.usage_metadata.and_then(|usage| usage.prompt_token_count);
                 (answer.embeddings.into_iter().map(|one| one.values).collect(), tokens)
             }
             Self::Predict => {
-                let PredictAnswer { predictions } = serde_json::from_slice(body)?;
+                let PredictAnswer { predictions } = json::read(body)?;
                 let mut tokens = Some(0_u64);
                 let vectors = predictions.into_iter().map(|one| {
                     tokens = one.embeddings.statistics.token_count().and_then(|more| Some(tokens? + more));
@@ -184,7 +185,7 @@ impl Shape {
                 (vectors, tokens)
             }
             Self::EmbedContent => {
-                let answer: EmbedContentAnswer = serde_json::from_slice(body)?;
+                let answer: EmbedContentAnswer = json::read(body)?;
                 let tokens = answer.usage_metadata.and_then(|usage| usage.prompt_token_count);
                 (vec![answer.embedding.values], tokens)
             }

@@ -28,6 +28,7 @@ use crate::chat::error::names_of as names_of_openai;
 use crate::fault::{code_of, kind_of_status, refine, scrub};
 use crate::gemini::set;
 use crate::ir::{Fault, FaultKind};
+use crate::json;
 
 /// More of an upstream's message helps nobody.
 const MAX_MESSAGE_CHARS: usize = 2_000;
@@ -37,7 +38,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Reads an upstream's non-2xx answer: `{"error": {code, message, status, details}}`, the same in an array (a stream without `?alt=sse`), or
 /// whatever a proxy says.
 pub fn decode_fault(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Fault {
-    let (value, wrapped) = match serde_json::from_slice::<Value>(body) {
+    let (value, wrapped) = match json::read::<Value>(body) {
         Ok(Value::Array(items)) => (items.into_iter().next().unwrap_or_default(), true),
         Ok(value) => (value, false),
         Err(_) => (Value::Null, false),

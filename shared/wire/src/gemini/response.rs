@@ -13,12 +13,13 @@ use crate::codec::Seed;
 use crate::error::WireError;
 use crate::gemini::{grounding, logprobs, set};
 use crate::ir::{self, Block, BlockKind, Delta, Event};
+use crate::json;
 use crate::names::ToolNames;
 
 /// Reads an upstream's answer. Of several candidates, the first.
 pub(super) fn decode(body: &[u8], names: &ToolNames) -> Result<ir::Response, WireError> {
     let bad = |text: &str| WireError::BadAnswer(text.to_owned());
-    let answer: Answer = serde_json::from_slice(body)
+    let answer: Answer = json::read(body)
         .map_err(|error| WireError::BadAnswer(format!("it is no answer of GenerateContent: {error}")))?;
     if let Some(error) = &answer.error {
         return Err(WireError::Fault(Box::new(fault_of(None, error))));

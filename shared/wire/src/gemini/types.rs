@@ -1,12 +1,12 @@
 //! The wire shapes of answers: <https://ai.google.dev/api/generate-content#v1beta.GenerateContentResponse>.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::gemini::set;
 use crate::ir::{StopReason, Tier, Usage};
-use crate::scalar::count;
+use crate::scalar::{borrowed, count};
 
 /// An answer, or a chunk of a streamed one. Zeros and empty lists are left out on the wire.
 #[derive(Debug, Default, Deserialize)]
@@ -103,9 +103,14 @@ pub(crate) struct UsageMetadata {
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct ModalityCount {
-    modality: Option<String>,
+    #[serde(rename = "modality", deserialize_with = "is_audio")]
+    is_audio: bool,
     #[serde(deserialize_with = "count")]
     token_count: Option<u64>,
+}
+
+fn is_audio<'de, D: Deserializer<'de>>(modality: D) -> Result<bool, D::Error> {
+    Ok(borrowed(modality)?.as_deref() == Some("AUDIO"))
 }
 
 impl UsageMetadata {
@@ -139,7 +144,7 @@ impl UsageMetadata {
 }
 
 fn audio(details: Option<&[ModalityCount]>) -> Option<u64> {
-    let sounds = details?.iter().filter(|detail| detail.modality.as_deref() == Some("AUDIO"));
+    let sounds = details?.iter().filter(|detail| detail.is_audio);
     sounds.filter_map(|detail| detail.token_count).reduce(u64::saturating_add)
 }
 

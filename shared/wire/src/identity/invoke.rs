@@ -18,7 +18,7 @@ pub(super) fn edit(
 ) -> Result<Bytes, WireError> {
     if bedrock::has_blank_text(body) {
         let mut tree: serde_json::Value =
-            serde_json::from_slice(body).map_err(|e| WireError::NotJson { message: e.to_string() })?;
+            json::read(body).map_err(|e| WireError::NotJson { message: e.to_string() })?;
         bedrock::without_blank_text(&mut tree, dropped);
         return write(tree.to_string().as_bytes(), betas, model, dropped);
     }

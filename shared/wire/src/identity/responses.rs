@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use super::Sniffer;
 use crate::error::WireError;
 use crate::ir::Fault;
+use crate::json;
 use crate::responses::fault_of_event;
 use crate::sse::SseEvent;
 
@@ -45,8 +46,7 @@ impl Sniffer {
         if data == b"[DONE]" {
             return Ok(true);
         }
-        let read: Event<'_> =
-            serde_json::from_slice(data).map_err(|e| WireError::BadAnswer(e.to_string()).into_fault())?;
+        let read: Event<'_> = json::read(data).map_err(|e| WireError::BadAnswer(e.to_string()).into_fault())?;
         if let Some(response) = read.response {
             self.take_raw_usage(response.usage);
             self.model = self.model.take().or(response.model);

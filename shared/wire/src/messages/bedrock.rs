@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::models::{Family, Generation, Model};
 use crate::ir::Dropped;
+use crate::json;
 
 /// `anthropic_version` of an InvokeModel body. (Models from 4.7 on know newer ones, too; all know this one.)
 pub const ANTHROPIC_VERSION: &str = "bedrock-2023-05-31";
@@ -170,7 +171,7 @@ pub(crate) fn intervened(json: &[u8]) -> bool {
     if memchr::memmem::find(json, b"\"amazon-bedrock-guardrailAction\"").is_none() {
         return false;
     }
-    let Ok(Guarded { action, message }) = serde_json::from_slice(json) else { return false };
+    let Ok(Guarded { action, message }) = json::read(json) else { return false };
     [action, message.and_then(|message| message.action)].iter().flatten().any(|action| action == "INTERVENED")
 }
 

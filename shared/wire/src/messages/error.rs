@@ -9,6 +9,7 @@ use crate::error::WireError;
 use crate::fault::{aws_kind, code_of, kind_of_status, refine, scrub};
 use crate::gemini;
 use crate::ir::{Fault, FaultKind};
+use crate::json;
 
 /// More of an upstream's message is not repeated.
 const MAX_MESSAGE_CHARS: usize = 2_000;
@@ -16,7 +17,7 @@ const MAX_MESSAGE_CHARS: usize = 2_000;
 /// Reads an upstream's non-2xx answer: Anthropic's `{"type":"error","error":{...}}`, Bedrock's `{"message":"..."}` with the exception's name in
 /// `x-amzn-ErrorType` or `__type`, Google's where Claude is asked at Vertex (in an array, for a stream), Azure's `{"error":{"code":...}}` in Foundry.
 pub fn decode_fault(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Fault {
-    let value: Option<Value> = serde_json::from_slice(body).ok();
+    let value: Option<Value> = json::read(body).ok();
     let is_googles = |value: &Value| value.pointer("/error/status").is_some_and(Value::is_string);
     if value.as_ref().is_some_and(|value| is_googles(value.get(0).unwrap_or(value))) {
         return Fault { body: None, ..gemini::decode_fault(status, headers, body) };

@@ -8,10 +8,11 @@ use super::types::{ContentBlock, Message, citation_of, message_id, stop_from, st
 use crate::codec::Seed;
 use crate::error::WireError;
 use crate::ir::{self, Block, Citation};
+use crate::json;
 
 /// Reads an upstream's whole answer.
 pub(super) fn decode_response(body: &[u8], read_back: &ReadBack) -> Result<ir::Response, WireError> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| WireError::BadAnswer(error.to_string()))?;
+    let value: Value = json::read(body).map_err(|error| WireError::BadAnswer(error.to_string()))?;
     if let Some(error) = value.get("error") {
         let message = error.get("message").and_then(Value::as_str).unwrap_or("an error without a message");
         return Err(WireError::BadAnswer(format!("status 200 with an error: {}", crate::fault::scrub(message))));

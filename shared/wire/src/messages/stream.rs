@@ -18,6 +18,7 @@ use super::types::{
 use crate::codec::{Seed, StreamWriter};
 use crate::error::WireError;
 use crate::ir::{self, BlockKind, Delta, Event, Fault};
+use crate::json;
 use crate::reading::EventReader;
 use crate::sse::{Piece, SseEvent, begin_event, end_event, write_event, write_json};
 
@@ -212,7 +213,7 @@ impl EventReader for Reader {
     }
 
     fn event(&mut self, _event: &SseEvent, data: &[u8], out: &mut Vec<Event>) -> Result<(), WireError> {
-        let event = match serde_json::from_slice::<StreamEvent<'_>>(data) {
+        let event = match json::read::<StreamEvent<'_>>(data) {
             Ok(event) => event,
             // One that nobody knows yet may have anything under a known name.
             Err(_) if is_unknown(data) => return Ok(()),
@@ -243,7 +244,7 @@ fn is_unknown(data: &[u8]) -> bool {
     struct Typed {
         r#type: String,
     }
-    serde_json::from_slice::<Typed>(data).is_ok_and(|event| !KNOWN.contains(&event.r#type.as_str()))
+    json::read::<Typed>(data).is_ok_and(|event| !KNOWN.contains(&event.r#type.as_str()))
 }
 
 /// Writes a stream for a client.

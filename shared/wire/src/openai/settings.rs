@@ -10,10 +10,11 @@ use serde_json::{Map, Value};
 use super::fields::{Path, array, boolean, number, object, string};
 use crate::error::WireError;
 use crate::ir::{self, Dropped, OpenAiSetting, OutputFormat, WebSearch};
+use crate::json;
 
 /// A body's fields.
 pub(crate) fn fields_of(body: &[u8]) -> Result<Map<String, Value>, WireError> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| {
+    let value: Value = json::read(body).map_err(|error| {
         let text = error.to_string();
         let message = if text.starts_with("recursion limit") { format!("nested too deeply: {text}") } else { text };
         WireError::NotJson { message }

@@ -10,6 +10,7 @@ use super::{Request, Version};
 use crate::codec::Seed;
 use crate::error::WireError;
 use crate::ir::Usage;
+use crate::json;
 use crate::unary::{Finished, PartsReader, state};
 
 /// What an upstream's answer looks like.
@@ -165,7 +166,7 @@ impl PartsReader for Reader {
         let bad = |error: serde_json::Error| WireError::BadAnswer(error.to_string());
         let counted = Usage { searches: Some(self.counted_units), output: Some(0), ..Usage::default() };
         if self.shape == Shape::Vertex {
-            let answer: VertexAnswer<'_> = serde_json::from_slice(&body).map_err(bad)?;
+            let answer: VertexAnswer<'_> = json::read(&body).map_err(bad)?;
             self.usage = counted;
             let ranked = answer.records.iter().map(|record| {
                 let index =
@@ -175,7 +176,7 @@ impl PartsReader for Reader {
             self.answer = self.write(None, ranked.collect::<Result<_, WireError>>()?)?;
             return Ok(self.usage);
         }
-        let answer: CohereAnswer<'_> = serde_json::from_slice(&body).map_err(bad)?;
+        let answer: CohereAnswer<'_> = json::read(&body).map_err(bad)?;
         self.usage = answer.meta.map_or(counted, |meta| meta.usage(self.counted_units));
         self.answer = if self.shape == Shape::Verbatim {
             body.clone()

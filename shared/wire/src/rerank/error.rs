@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::chat;
 use crate::ir::Fault;
+use crate::json;
 
 /// Reads an upstream's non-2xx answer. What OpenAI's reader takes besides OpenAI's own errors is this shape, too.
 pub fn decode_fault(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Fault {
-    let is_coheres =
-        serde_json::from_slice::<Value>(body).is_ok_and(|value| value.get("message").is_some_and(Value::is_string));
+    let is_coheres = json::read::<Value>(body).is_ok_and(|value| value.get("message").is_some_and(Value::is_string));
     let own = is_coheres.then(|| Bytes::copy_from_slice(body));
     Fault { body: own, ..chat::decode_fault(status, headers, body) }
 }

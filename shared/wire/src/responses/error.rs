@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::types::AnswerIn;
 use crate::chat::error::{fault_of, names_of};
 use crate::ir::Fault;
+use crate::json;
 use crate::sse::write_event;
 
 /// Reads an upstream's non-2xx answer.
@@ -21,7 +22,7 @@ pub fn decode_fault(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Fau
 
 /// The fault of an `error` or a `response.failed` event.
 pub(crate) fn fault_of_event(data: &[u8]) -> Fault {
-    let event: Value = serde_json::from_slice(data).unwrap_or_default();
+    let event: Value = json::read(data).unwrap_or_default();
     let response = event.get("response").and_then(|response| response.get("error"));
     let error = response.or_else(|| event.get("error")).filter(|error| error.is_object());
     fault_of(None, error.unwrap_or(&event))

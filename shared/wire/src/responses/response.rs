@@ -11,6 +11,7 @@ use super::types::{AnswerIn, Item, ItemIn, ItemKind, usage_json};
 use crate::codec::Seed;
 use crate::error::WireError;
 use crate::ir::{self, Block, Citation, Echo, Stop, StopReason, Tier, Usage};
+use crate::json;
 use crate::names::ToolNames;
 use crate::openai::cited::{annotation, citation_of};
 use crate::openai::read::{input_of, items};
@@ -19,7 +20,7 @@ use crate::openai::usage::usage_and_tier;
 /// Reads an upstream's answer.
 pub(super) fn decode(body: &[u8], names: &ToolNames) -> Result<ir::Response, WireError> {
     let answer: AnswerIn =
-        serde_json::from_slice(body).map_err(|error| WireError::BadAnswer(format!("it is no response: {error}")))?;
+        json::read(body).map_err(|error| WireError::BadAnswer(format!("it is no response: {error}")))?;
     if !answer.error.is_null() || answer.status.as_deref() == Some("failed") {
         return Err(WireError::Fault(Box::new(fault_of_answer(&answer))));
     }

@@ -213,7 +213,7 @@ impl Turn {
 
     /// Reads it again. `None`: it is none.
     pub fn decode(text: &[u8]) -> Option<Self> {
-        serde_json::from_slice(text).ok()
+        json::read(text).ok()
     }
 
     /// The response, as its client got it.

@@ -8,9 +8,10 @@
 
 use crate::chat::error::fault_of;
 use crate::chat::response::{Piece, call_id, decode, pieces_of, stop_of, token_logprobs};
-use crate::chat::types::{AnswerIn, CallIn, ChoiceIn, MessageIn, ThinkingIn};
+use crate::chat::types::{AnswerIn, CallIn, ChoiceIn, ThinkingIn};
 use crate::error::WireError;
 use crate::ir::{self, BlockKind, Delta, Event, Usage};
+use crate::json;
 use crate::names::ToolNames;
 use crate::openai::cited::citation_of;
 use crate::openai::read::items;
@@ -65,11 +66,11 @@ impl EventReader for Reader {
             // Only a stream that began can be done.
             return if self.started { self.complete(out) } else { Err(WireError::Incomplete) };
         }
-        let mut chunk: AnswerIn = serde_json::from_slice(data)
+        let mut chunk: AnswerIn = json::read(data)
             .map_err(|error| WireError::BadAnswer(format!("a chunk of its stream is no chat completion: {error}")))?;
         let named_error = event.name() == Some(b"error");
         if !chunk.error.is_null() || chunk.object.as_deref() == Some("error") || named_error {
-            let whole = serde_json::from_slice(data).unwrap_or_default();
+            let whole = json::read(data).unwrap_or_default();
             let error = if chunk.error.is_null() { whole } else { std::mem::take(&mut chunk.error) };
             out.push(Event::Fault(fault_of(None, &error)));
             self.ended = true;
@@ -114,7 +115,7 @@ impl Reader {
     }
 
     fn choice(&mut self, choice: ChoiceIn, out: &mut Vec<Event>) {
-        let mut delta: MessageIn = choice.delta;
+        let mut delta = *choice.delta.unwrap_or_default();
         if let Some(text) = delta.take_reasoning() {
             self.plain_reasoning = true;
             self.piece(Open::Thinking, Delta::Thinking(text), out);

@@ -10,13 +10,13 @@ use super::fields::Object;
 use super::schema::to_json_schema;
 use crate::error::WireError;
 use crate::ir::{self, Dropped, OutputFormat, ThinkingMode, Tool, ToolChoice, WebSearch};
+use crate::json;
 
 const ONLY_GEMINI: &str = "only Gemini has it";
 
 /// Reads a client's request.
 pub fn decode_request(body: &[u8]) -> Result<ir::Request, WireError> {
-    let value: Value =
-        serde_json::from_slice(body).map_err(|error| WireError::NotJson { message: error.to_string() })?;
+    let value: Value = json::read(body).map_err(|error| WireError::NotJson { message: error.to_string() })?;
     let mut body = Object::new(value, "")?;
     // The SDKs that call `:countTokens` and batches repeat the path's model here.
     drop(body.take("model"));

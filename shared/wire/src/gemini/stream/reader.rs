@@ -8,6 +8,7 @@ use crate::gemini::response;
 use crate::gemini::stream::Assembler;
 use crate::gemini::types::Answer;
 use crate::ir::{self, Event};
+use crate::json;
 use crate::names::ToolNames;
 use crate::sse::SseParser;
 
@@ -37,7 +38,7 @@ impl Reader {
         if self.assembler.is_over() || data.iter().all(u8::is_ascii_whitespace) || data == b"[DONE]" {
             return Ok(());
         }
-        let answer: Answer = serde_json::from_slice(data)
+        let answer: Answer = json::read(data)
             .map_err(|error| WireError::BadAnswer(format!("an event of its stream cannot be read: {error}")))?;
         if let Some(error) = &answer.error {
             out.push(Event::Fault(fault_of(None, error)));

@@ -8,12 +8,12 @@ use super::object::{Object, expected};
 use super::own;
 use crate::error::WireError;
 use crate::ir::{self, Block, Dropped, Message, OutputFormat, Role, ThinkingMode, Tool, ToolChoice, WebSearch};
+use crate::json;
 
 /// Reads a client's request: <https://platform.claude.com/docs/en/api/messages>. What the IR cannot hold is in `unmapped`; what must not be left out
 /// is an error.
 pub fn decode_request(body: &[u8]) -> Result<ir::Request, WireError> {
-    let value: Value =
-        serde_json::from_slice(body).map_err(|error| WireError::NotJson { message: error.to_string() })?;
+    let value: Value = json::read(body).map_err(|error| WireError::NotJson { message: error.to_string() })?;
     let mut body = Object::new(value, "")?;
     let mut unmapped = Vec::new();
     let mut request = ir::Request {

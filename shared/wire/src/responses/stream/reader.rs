@@ -9,6 +9,7 @@
 
 use crate::error::WireError;
 use crate::ir::{self, BlockKind, Delta, Event, StopReason, Usage};
+use crate::json;
 use crate::names::ToolNames;
 use crate::openai::cited::citation_of;
 use crate::openai::read::items;
@@ -71,7 +72,7 @@ impl EventReader for Reader {
         if data.starts_with(b"[DONE]") {
             return Ok(());
         }
-        let event: EventIn = serde_json::from_slice(data)
+        let event: EventIn = json::read(data)
             .map_err(|error| WireError::BadAnswer(format!("an event of its stream cannot be read: {error}")))?;
         match event.kind.as_deref().unwrap_or_default() {
             "error" | "response.failed" => {
