@@ -313,9 +313,13 @@ impl Sniffer {
         if let Some(guardrail) = &mut self.guardrail {
             guardrail.before(&data, out);
         }
+        let null_usage = match self.dialect {
+            Dialect::Chat => TEXTS.null_usage.find(&event.raw),
+            _ => None,
+        };
         let forward = match self.dialect {
             _ if data.is_empty() || self.done => !self.done,
-            Dialect::Chat | Dialect::Rerank => self.chat_event(&data)?,
+            Dialect::Chat | Dialect::Rerank => self.chat_event(&data, null_usage.is_some())?,
             Dialect::Responses => self.responses_event(event, &data)?,
             Dialect::GenerateContent => self.gemini_answer(&data).map(|_| true)?,
             Dialect::Messages | Dialect::Converse => self.messages_event(event, &data)?,
@@ -329,7 +333,7 @@ impl Sniffer {
         if self.guardrail.as_mut().is_some_and(|guardrail| guardrail.waits(event, &data)) {
             return Ok(());
         }
-        match self.hide_usage.then(|| TEXTS.null_usage.find(&event.raw)).flatten() {
+        match null_usage.filter(|_| self.hide_usage) {
             // With `include_usage` OpenAI adds this to every chunk. The text cannot stand inside a JSON string: its quotes would be escaped.
             Some(at) => {
                 out.extend_from_slice(event.raw.get(..at).unwrap_or_default());
@@ -340,13 +344,13 @@ impl Sniffer {
         Ok(())
     }
 
-    /// Is this chunk the client's?
-    fn chat_event(&mut self, data: &[u8]) -> Result<bool, Fault> {
+    /// Is this chunk the client's? `null_usage`: it says that it has no usage.
+    fn chat_event(&mut self, data: &[u8], null_usage: bool) -> Result<bool, Fault> {
         if data == b"[DONE]" {
             self.done = true;
             return Ok(true);
         }
-        let has_usage = TEXTS.usage.find(data).is_some() && TEXTS.null_usage.find(data).is_none();
+        let has_usage = !null_usage && TEXTS.usage.find(data).is_some();
         let plain = self.content && self.finish_reason && !has_usage;
         if plain && TEXTS.error.find(data).is_none() {
             return Ok(true);
