@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use bytes::{Buf, Bytes, BytesMut};
+use serde_json::Value;
 
 use crate::error::WireError;
 
@@ -120,6 +121,14 @@ impl SseEvent {
 pub fn write_event(name: Option<&str>, data: &[u8], out: &mut Vec<u8>) {
     begin_event(name, out);
     out.extend_from_slice(data);
+    end_event(out);
+}
+
+/// Appends an event.
+pub(crate) fn write_value(name: Option<&str>, data: &Value, out: &mut Vec<u8>) {
+    begin_event(name, out);
+    // Its keys are strings, and memory takes everything: it cannot fail.
+    let _ = serde_json::to_writer(&mut *out, data);
     end_event(out);
 }
 

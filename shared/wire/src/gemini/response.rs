@@ -13,7 +13,7 @@ use crate::codec::Seed;
 use crate::error::WireError;
 use crate::gemini::{grounding, logprobs, set};
 use crate::ir::{self, Block, BlockKind, Delta, Event};
-use crate::json;
+use crate::json::{self, object};
 use crate::names::ToolNames;
 
 /// Reads an upstream's answer. Of several candidates, the first.
@@ -96,24 +96,24 @@ pub fn encode_response(response: &ir::Response, seed: &Seed) -> Bytes {
             | Block::Detail { .. } => {}
         }
     }
-    let mut candidate = json!({
-        "content": { "parts": parts, "role": "model" },
+    let mut candidate = object! {
+        "content": object! { "parts": parts, "role": "model" },
         "finishReason": finish_of(response.stop.reason),
         "index": 0,
-    });
+    };
     if !response.logprobs.is_empty() {
         set(&mut candidate, "logprobsResult", logprobs::encoded(&response.logprobs));
     }
     if !sources.is_empty() {
         set(&mut candidate, "groundingMetadata", grounding::metadata(&sources, &all));
     }
-    let mut answer = json!({ "candidates": [candidate] });
+    let mut answer = object! { "candidates": vec![candidate] };
     if response.usage.is_reported() {
         set(&mut answer, "usageMetadata", usage_value(&response.usage));
     }
     set(&mut answer, "modelVersion", response.model.as_deref().unwrap_or_default());
     set(&mut answer, "responseId", response.id.as_deref().unwrap_or(&seed.request_id));
-    Bytes::from(answer.to_string())
+    json::bytes(&answer)
 }
 
 /// A part of thinking, unless there is nothing to say.

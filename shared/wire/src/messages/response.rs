@@ -8,7 +8,7 @@ use super::types::{ContentBlock, Message, citation_of, message_id, stop_from, st
 use crate::codec::Seed;
 use crate::error::WireError;
 use crate::ir::{self, Block, Citation};
-use crate::json;
+use crate::json::{self, object};
 
 /// Reads an upstream's whole answer.
 pub(super) fn decode_response(body: &[u8], read_back: &ReadBack) -> Result<ir::Response, WireError> {
@@ -64,17 +64,17 @@ fn decode_block(block: ContentBlock, read_back: &ReadBack) -> Option<Block> {
 /// Writes an answer for a client.
 pub fn encode_response(response: &ir::Response, seed: &Seed) -> Bytes {
     let content: Vec<Value> = response.blocks.iter().filter_map(encode_block).collect();
-    let message = json!({
+    let message = object! {
         "id": message_id(response.id.as_deref(), &seed.request_id),
         "type": "message",
         "role": "assistant",
         "model": response.model.as_deref().unwrap_or_default(),
         "content": content,
         "stop_reason": stop_name(response.stop.reason),
-        "stop_sequence": response.stop.sequence,
+        "stop_sequence": response.stop.sequence.as_deref(),
         "usage": usage_value(&response.usage),
-    });
-    Bytes::from(message.to_string())
+    };
+    json::bytes(&message)
 }
 
 /// What a model can say. The rest of the IR's blocks is only in requests.

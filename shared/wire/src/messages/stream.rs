@@ -20,7 +20,7 @@ use crate::error::WireError;
 use crate::ir::{self, BlockKind, Delta, Event, Fault};
 use crate::json;
 use crate::reading::EventReader;
-use crate::sse::{Piece, SseEvent, begin_event, end_event, write_event, write_json};
+use crate::sse::{Piece, SseEvent, begin_event, end_event, write_event, write_json, write_value};
 
 /// Reads one upstream answer.
 #[derive(Debug)]
@@ -305,7 +305,7 @@ impl Writer {
 }
 
 fn send(name: &str, data: &Value, out: &mut Vec<u8>) {
-    write_event(Some(name), data.to_string().as_bytes(), out);
+    write_value(Some(name), data, out);
 }
 
 /// More of a block: a delta of this kind, whose text is in this field.

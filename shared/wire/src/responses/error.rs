@@ -13,7 +13,7 @@ use super::types::AnswerIn;
 use crate::chat::error::{fault_of, names_of};
 use crate::ir::Fault;
 use crate::json;
-use crate::sse::write_event;
+use crate::sse::write_value;
 
 /// Reads an upstream's non-2xx answer.
 pub fn decode_fault(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Fault {
@@ -47,5 +47,5 @@ pub fn write_fault(fault: &Fault, sequence_number: u64, out: &mut Vec<u8>) {
         "type": "error", "sequence_number": sequence_number, "code": code, "message": message, "param": param,
         "error": {"type": kind, "code": code, "message": message, "param": param},
     });
-    write_event(Some("error"), event.to_string().as_bytes(), out);
+    write_value(Some("error"), &event, out);
 }

@@ -3,7 +3,7 @@
 //! <https://platform.openai.com/docs/api-reference/responses/object>
 
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::error::fault_of_answer;
 use super::reasoning::{seal_item, seal_redacted, seal_signature};
@@ -147,7 +147,7 @@ pub fn encode_response(response: &ir::Response, seed: &Seed, echo: &Echo) -> Byt
         echo,
         usage: &response.usage,
     };
-    answer.ended(ending, &items).to_string().into()
+    json::bytes(&answer.ended(ending, &items))
 }
 
 /// The id under which the gateway keeps it; else `resp_` and the upstream's id, or the request's.
@@ -207,7 +207,7 @@ pub(super) struct Answer<'a> {
 impl Answer<'_> {
     /// Begun, and nothing said.
     pub(super) fn begun(&self) -> Value {
-        self.object("in_progress", &[], &[])
+        self.object("in_progress", Vec::new(), Vec::new())
     }
 
     /// At its end. What was cut off is the last item.
@@ -220,22 +220,22 @@ impl Answer<'_> {
             Ending::Completed => more.push(("completed_at", self.created.into())),
             Ending::Incomplete(reason) => more.push(("incomplete_details", json!({ "reason": reason }))),
         }
-        self.object(ending.status(), &output, &more)
+        self.object(ending.status(), output, more)
     }
 
     /// Broken off.
     pub(super) fn failed(&self, error: Value, items: &[Item]) -> Value {
         let output: Vec<Value> = items.iter().map(|item| item.json("incomplete")).collect();
-        self.object("failed", &output, &[("error", error), ("usage", usage_json(self.usage))])
+        self.object("failed", output, vec![("error", error), ("usage", usage_json(self.usage))])
     }
 
     /// Every field that the official SDKs' types require; settings as the client gave them, else as OpenAI's defaults are. `store` is no
     /// setting: it says whether the answer is kept.
-    fn object(&self, status: &str, output: &[Value], more: &[(&str, Value)]) -> Value {
+    fn object(&self, status: &str, output: Vec<Value>, more: Vec<(&str, Value)>) -> Value {
         let object = json!({
             "id": self.id, "object": "response", "created_at": self.created, "status": status, "background": false,
             "completed_at": null, "error": null, "incomplete_details": null, "instructions": null, "max_output_tokens": null,
-            "max_tool_calls": null, "model": self.model, "output": output, "parallel_tool_calls": true, "previous_response_id": null,
+            "max_tool_calls": null, "model": self.model, "output": [], "parallel_tool_calls": true, "previous_response_id": null,
             "prompt_cache_key": null, "reasoning": {"effort": null, "summary": null}, "safety_identifier": null, "service_tier": "default",
             "store": false, "temperature": null, "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [], "top_logprobs": 0,
             "top_p": null, "truncation": "disabled", "usage": null, "user": null, "metadata": {},
@@ -245,8 +245,8 @@ impl Answer<'_> {
             fields.insert("service_tier".to_owned(), tier.into());
         }
         fields.extend(self.echo.fields.iter().map(|(key, value)| (key.clone(), value.clone())));
-        let more: Map<String, Value> = more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-        fields.extend(more);
+        let output = ("output", Value::Array(output));
+        fields.extend(more.into_iter().chain([output]).map(|(key, value)| (key.to_owned(), value)));
         Value::Object(fields)
     }
 }

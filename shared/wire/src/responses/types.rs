@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use crate::ir::{ToolForm, Usage};
+use crate::json::object;
 use crate::openai::read::{arguments, nullable};
 use crate::openai::tools::custom_input;
 use crate::scalar::text;
@@ -76,7 +77,7 @@ impl Item {
         let id = &self.id;
         match &self.kind {
             ItemKind::Text(_) | ItemKind::Refusal(_) => {
-                json!({"id": id, "type": "message", "status": status, "role": "assistant", "content": parts})
+                object! {"id": id.as_str(), "type": "message", "status": status, "role": "assistant", "content": parts}
             }
             ItemKind::Reasoning { summary, encrypted, .. } => {
                 let (summaries, content) = if *summary { (parts, Vec::new()) } else { (Vec::new(), parts) };

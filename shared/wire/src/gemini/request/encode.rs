@@ -7,7 +7,6 @@
 //! Cache marks are not reported: Gemini caches prefixes by itself, so a mark changes the price and not the answer.
 //! Paths in reports are those of the IR: `messages[1].content[0]`, `effort`.
 
-use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::codec::{Carrier, Encoded, Target};
@@ -15,6 +14,7 @@ use crate::error::WireError;
 use crate::gemini::family::Family;
 use crate::gemini::stream::Reader;
 use crate::ir::{Block, Dropped, Message, Request, Role, Tier};
+use crate::json::{self, object};
 use crate::labels;
 use crate::names::ToolNames;
 
@@ -36,7 +36,7 @@ pub fn encode_request(request: &Request, target: &Target<'_>) -> Result<Encoded,
     encoder.tools(&mut body);
     let config = encoder.generation_config(&mut system);
     if !system.is_empty() {
-        body.insert("systemInstruction".to_owned(), json!({ "parts": system }));
+        body.insert("systemInstruction".to_owned(), object! { "parts": system });
     }
     if !config.is_empty() {
         body.insert("generationConfig".to_owned(), Value::Object(config));
@@ -60,7 +60,7 @@ pub fn encode_request(request: &Request, target: &Target<'_>) -> Result<Encoded,
     if request.user.is_some() {
         encoder.report("user", "Gemini has no such field");
     }
-    let body = Bytes::from(Value::Object(body).to_string());
+    let body = json::bytes(&Value::Object(body));
     Ok(Encoded { body, dropped: encoder.dropped, headers: Vec::new(), reader: Box::new(Reader::new(encoder.names)) })
 }
 

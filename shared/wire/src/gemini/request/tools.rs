@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::encode::Encoder;
 use crate::gemini::set;
 use crate::ir::{Tool, ToolChoice};
+use crate::json::object;
 
 impl Encoder<'_> {
     pub(super) fn tools(&mut self, body: &mut Map<String, Value>) {
@@ -25,7 +26,7 @@ impl Encoder<'_> {
             self.report(&search.path, "Gemini searches the web only where the request has no functions");
         }
         let declarations: Vec<Value> = request.tools.iter().map(|tool| self.declaration(tool)).collect();
-        body.insert("tools".to_owned(), json!([{ "functionDeclarations": declarations }]));
+        body.insert("tools".to_owned(), vec![object! { "functionDeclarations": declarations }].into());
         if let Some(index) = request.tools.iter().position(|tool| tool.strict == Some(true)) {
             self.report(format!("tools[{index}].strict"), "Gemini does not promise to follow a function's schema");
         }

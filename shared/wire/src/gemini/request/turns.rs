@@ -17,6 +17,7 @@ use crate::error::WireError;
 use crate::gemini::set;
 use crate::gemini::signature::{self, Place, UNCHECKED};
 use crate::ir::{Block, Message, Role};
+use crate::json::object;
 
 const SIGNATURE: &str = "thoughtSignature";
 
@@ -229,7 +230,7 @@ impl History<'_> {
 
 impl Turn {
     fn into_value(self) -> Value {
-        json!({ "role": if self.kind == Kind::Model { "model" } else { "user" }, "parts": self.parts })
+        object! { "role": if self.kind == Kind::Model { "model" } else { "user" }, "parts": self.parts }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::gemini::signature;
 use crate::gemini::types::{finish_of, usage_value};
 use crate::gemini::{grounding, logprobs, set};
 use crate::ir::{BlockKind, Citation, Delta, Fault, Stop, Usage};
-use crate::sse::{Piece, begin_event, end_event, write_event, write_json};
+use crate::sse::{Piece, begin_event, end_event, write_event, write_json, write_value};
 
 /// Writes a stream for a client.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Writer {
     fn chunk(&self, mut chunk: Value, out: &mut Vec<u8>) {
         set(&mut chunk, "modelVersion", self.model.as_str());
         set(&mut chunk, "responseId", self.id.as_str());
-        write_event(None, chunk.to_string().as_bytes(), out);
+        write_value(None, &chunk, out);
     }
 
     /// What most chunks are: a piece of text. `more`: fields of its part that follow.

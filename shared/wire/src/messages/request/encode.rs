@@ -1,6 +1,5 @@
 //! The IR to a body for Anthropic, or for Claude on Bedrock's InvokeModel.
 
-use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::plan::Plan;
@@ -9,6 +8,7 @@ use super::{JSON_TOOL, ReadBack, schema};
 use crate::codec::{Carrier, Encoded, Target};
 use crate::error::WireError;
 use crate::ir::{self, Block, Dropped, OutputFormat, Role, Tier, Tool, ToolChoice};
+use crate::json::{self, object};
 use crate::labels;
 use crate::messages::bedrock::{ANTHROPIC_VERSION, is_blank};
 use crate::messages::models::Model;
@@ -51,7 +51,7 @@ pub fn encode_request(request: &ir::Request, target: &Target<'_>) -> Result<Enco
         return Err(WireError::invalid("messages", "expected at least one message with content"));
     }
     let messages: Vec<Value> =
-        turns.into_iter().map(|turn| json!({ "role": role(turn.role), "content": turn.blocks })).collect();
+        turns.into_iter().map(|turn| object! { "role": role(turn.role), "content": turn.blocks }).collect();
     let system = system(request, &format, &mut dropped);
 
     let mut body = head(target, request.stream);
@@ -78,7 +78,7 @@ pub fn encode_request(request: &ir::Request, target: &Target<'_>) -> Result<Enco
         on_bedrock: target.carrier == Carrier::Bedrock,
     }));
     let headers = if target.carrier == Carrier::Bedrock { bedrock_headers(request, &mut dropped) } else { Vec::new() };
-    Ok(Encoded { body: Bytes::from(Value::Object(body).to_string()), dropped, headers, reader })
+    Ok(Encoded { body: json::bytes(&Value::Object(body)), dropped, headers, reader })
 }
 
 /// What InvokeModel takes in headers:

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::WireError;
 use crate::ir::{Block, Dropped, Message, Request, Role, Source};
+use crate::json::object;
 use crate::names::ToolNames;
 use crate::openai::encode::{call_id, data_url, detail, foreign_file, image_url, named_text};
 use crate::responses::reasoning::open_item;
@@ -49,7 +50,7 @@ struct Turns<'b> {
 impl Turns<'_> {
     fn message(&mut self, role: &str, parts: Vec<Value>) {
         if !parts.is_empty() {
-            self.out.push(json!({"type": "message", "role": role, "content": parts}));
+            self.out.push(object! {"type": "message", "role": role, "content": parts});
         }
     }
 
@@ -62,7 +63,7 @@ impl Turns<'_> {
                 parts.insert(0, json!({"type": "input_text", "text": "The tool call failed:"}));
             }
             let output = plain(&parts).map_or_else(|| Value::Array(parts), Value::from);
-            self.out.push(json!({"type": "function_call_output", "call_id": call_id(id), "output": output}));
+            self.out.push(object! {"type": "function_call_output", "call_id": call_id(id), "output": output});
         }
         let parts = self.parts(path, &message.blocks)?;
         self.message("user", parts);

@@ -17,13 +17,14 @@ use serde_json::{Map, Value, json};
 
 use crate::codec::{Seed, StreamWriter};
 use crate::ir::{BlockKind, Delta, Echo, Fault, Stop, ToolForm, Usage};
+use crate::json::object;
 use crate::openai::cited::annotation;
 use crate::openai::tools::custom_input;
 use crate::responses::error::{error_json, write_fault};
 use crate::responses::reasoning::{seal_redacted, seal_signature};
 use crate::responses::response::{Answer, Ending, answer_id};
 use crate::responses::types::{Item, ItemKind};
-use crate::sse::{Piece, begin_event, end_event, write_event, write_json};
+use crate::sse::{Piece, begin_event, end_event, write_json, write_value};
 
 /// Writes a stream for a client.
 #[derive(Debug)]
@@ -89,7 +90,7 @@ impl Writer {
             event.extend(fields);
         }
         self.sequence += 1;
-        write_event(Some(kind), Value::Object(event).to_string().as_bytes(), out);
+        write_value(Some(kind), &Value::Object(event), out);
     }
 
     /// More of an item. `place`: the field that says in which part of it, if it has parts; `more`: fields that follow.
@@ -126,9 +127,9 @@ impl Writer {
         };
         let id = item.id.clone();
         self.items.push(item);
-        self.emit("response.output_item.added", json!({"output_index": at, "item": json}), out);
+        self.emit("response.output_item.added", object! {"output_index": at, "item": json}, out);
         if let Some(part) = part {
-            let fields = json!({"item_id": id, "output_index": at, "content_index": 0, "part": part});
+            let fields = object! {"item_id": id, "output_index": at, "content_index": 0, "part": part};
             self.emit("response.content_part.added", fields, out);
         }
         at
@@ -156,7 +157,7 @@ impl Writer {
 
     fn item_done(&mut self, at: usize, status: &str, out: &mut Vec<u8>) {
         let Some(item) = self.items.get(at).map(|item| item.json(status)) else { return };
-        self.emit("response.output_item.done", json!({"output_index": at, "item": item}), out);
+        self.emit("response.output_item.done", object! {"output_index": at, "item": item}, out);
     }
 }
 
@@ -219,7 +220,7 @@ impl StreamWriter for Writer {
         self.model = model.unwrap_or_default().to_owned();
         for kind in ["response.created", "response.in_progress"] {
             let response = self.answer().begun();
-            self.emit(kind, json!({ "response": response }), out);
+            self.emit(kind, object! { "response": response }, out);
         }
     }
 
@@ -309,12 +310,12 @@ impl StreamWriter for Writer {
             ItemKind::Text(text) => {
                 let fields = with(place.clone(), json!({"content_index": 0, "text": text, "logprobs": logprobs}));
                 self.emit("response.output_text.done", fields, out);
-                self.emit("response.content_part.done", with(place, json!({"content_index": 0, "part": part})), out);
+                self.emit("response.content_part.done", with(place, object! {"content_index": 0, "part": part}), out);
             }
             ItemKind::Refusal(refusal) => {
                 let fields = with(place.clone(), json!({"content_index": 0, "refusal": refusal}));
                 self.emit("response.refusal.done", fields, out);
-                self.emit("response.content_part.done", with(place, json!({"content_index": 0, "part": part})), out);
+                self.emit("response.content_part.done", with(place, object! {"content_index": 0, "part": part}), out);
             }
             ItemKind::Reasoning { text, summary, .. } => {
                 let names = Reasoning::of(*summary);
@@ -368,7 +369,7 @@ impl StreamWriter for Writer {
     fn finish(&mut self, out: &mut Vec<u8>) {
         let ending = Ending::of(&self.stop, &self.items);
         let response = self.answer().ended(ending, &self.items);
-        self.emit(&format!("response.{}", ending.status()), json!({ "response": response }), out);
+        self.emit(&format!("response.{}", ending.status()), object! { "response": response }, out);
     }
 
     fn fault(&mut self, fault: &Fault, _request_id: &str, out: &mut Vec<u8>) {
@@ -376,7 +377,7 @@ impl StreamWriter for Writer {
         self.sequence += 1;
         if self.started {
             let response = self.answer().failed(error_json(fault), &self.items);
-            self.emit("response.failed", json!({ "response": response }), out);
+            self.emit("response.failed", object! { "response": response }, out);
         }
     }
 }
