@@ -39,7 +39,8 @@ pub(super) fn decode(body: &[u8], names: &ToolNames) -> Result<ir::Response, Wir
     let calls = blocks.iter().any(|block| matches!(block, Block::ToolUse { .. }));
     let refused = blocks.iter().any(|block| matches!(block, Block::Refusal(_)));
     let stop = stop_of(choice.finish_reason.as_deref(), choice.stop_reason, calls, refused);
-    Ok(ir::Response { id: answer.id, model: answer.model, blocks, stop, usage, logprobs })
+    let (id, model) = (answer.id.map(Cow::into_owned), answer.model.map(Cow::into_owned));
+    Ok(ir::Response { id, model, blocks, stop, usage, logprobs })
 }
 
 fn blocks_of(mut message: MessageIn, answer_id: Option<&str>, names: &ToolNames) -> Vec<Block> {

@@ -10,7 +10,7 @@ use crate::gemini;
 use crate::ir::{Echo, Usage};
 use crate::openai::read::{arguments, lenient, nullable};
 use crate::openai::tools::custom_input;
-use crate::scalar::text;
+use crate::scalar::{borrowed, text};
 
 // ---- A request to an upstream ----
 
@@ -350,19 +350,19 @@ impl UsageOut {
 /// Everything is optional: servers that copy OpenAI leave out what they like. A field of an unexpected type is taken as absent where an
 /// answer without it is still an answer.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct AnswerIn {
-    #[serde(default, deserialize_with = "text")]
-    pub(super) id: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    pub(super) model: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    pub(super) object: Option<String>,
+pub(super) struct AnswerIn<'a> {
+    #[serde(borrow, default, deserialize_with = "borrowed")]
+    pub(super) id: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "borrowed")]
+    pub(super) model: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "borrowed")]
+    pub(super) object: Option<Cow<'a, str>>,
     #[serde(default, deserialize_with = "nullable")]
     pub(super) choices: Vec<ChoiceIn>,
     #[serde(default)]
     pub(super) usage: Value,
-    #[serde(default, deserialize_with = "text")]
-    pub(super) service_tier: Option<String>,
+    #[serde(borrow, default, deserialize_with = "borrowed")]
+    pub(super) service_tier: Option<Cow<'a, str>>,
     #[serde(default)]
     pub(super) error: Value,
 }

@@ -6,6 +6,8 @@
 //! 3. `finish_reason` is kept until `[DONE]` or the end of the bytes: usage comes behind it. Then the last block is closed and `Stop` is given.
 //! 4. Bytes that end without either are [`WireError::Incomplete`] (case 24); an error object is [`Event::Fault`] (case 25), and nothing follows.
 
+use std::borrow::Cow;
+
 use crate::chat::error::fault_of;
 use crate::chat::response::{Piece, call_id, decode, pieces_of, stop_of, token_logprobs};
 use crate::chat::types::{AnswerIn, CallIn, ChoiceIn, ThinkingIn};
@@ -66,7 +68,7 @@ impl EventReader for Reader {
             // Only a stream that began can be done.
             return if self.started { self.complete(out) } else { Err(WireError::Incomplete) };
         }
-        let mut chunk: AnswerIn = json::read(data)
+        let mut chunk: AnswerIn<'_> = json::read(data)
             .map_err(|error| WireError::BadAnswer(format!("a chunk of its stream is no chat completion: {error}")))?;
         let named_error = event.name() == Some(b"error");
         if !chunk.error.is_null() || chunk.object.as_deref() == Some("error") || named_error {
@@ -93,12 +95,12 @@ impl Reader {
         Self { names, ..Self::default() }
     }
 
-    fn answer(&mut self, chunk: AnswerIn, out: &mut Vec<Event>) -> Result<(), WireError> {
+    fn answer(&mut self, chunk: AnswerIn<'_>, out: &mut Vec<Event>) -> Result<(), WireError> {
         let usage = usage_and_tier(&chunk.usage, chunk.service_tier.as_deref());
         if !self.started && (!chunk.choices.is_empty() || usage.is_reported()) {
             self.started = true;
-            self.id.clone_from(&chunk.id);
-            out.push(Event::Start { id: chunk.id, model: chunk.model });
+            self.id = chunk.id.map(Cow::into_owned);
+            out.push(Event::Start { id: self.id.clone(), model: chunk.model.map(Cow::into_owned) });
         }
         // Of several choices, the first.
         for choice in chunk.choices {
