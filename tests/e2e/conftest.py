@@ -8,9 +8,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from harness import moto  # noqa: E402
 from harness.clients import CLIENTS  # noqa: E402
-from harness.process import Server, eventually, listen_address  # noqa: E402
-from harness.world import FRONT, GATEWAY, NODE_MODULES, TEST_SERVERS, World, free_port  # noqa: E402
+from harness.config import GATEWAY_ENV  # noqa: E402
+from harness.process import listen_address  # noqa: E402
+from harness.world import FRONT, GATEWAY, NODE_MODULES, TEST_SERVERS, World  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
@@ -65,11 +67,11 @@ def gateway(world):
 
 @pytest.fixture
 def start_gateway(world):
-    """Starts another gateway, for a test that needs a configuration or a history of its own; stops it afterwards."""
+    """Starts another gateway, for a test that needs a configuration or a history of its own; stops it afterwards. `env` is added to its environment."""
     started = []
 
-    def start(**changes) -> Gateway:
-        server = world.start_gateway(world.config(**changes))
+    def start(env: dict | None = None, **changes) -> Gateway:
+        server = world.start_gateway(world.config(**changes), env=GATEWAY_ENV | (env or {}))
         started.append(server)
         return Gateway(world, server)
 
@@ -118,19 +120,8 @@ def secrets_manager():
     """Secrets Manager by somebody else (moto): boto3's client of it, with its `url`."""
     import boto3
 
-    port = free_port()
-    server = Server("moto", [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)])
-    url = f"http://127.0.0.1:{port}"
-    client = boto3.client("secretsmanager", endpoint_url=url, region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test")
-
-    def answers() -> bool:
-        try:
-            client.list_secrets()
-            return True
-        except Exception:
-            return False
-
-    eventually(answers, "moto answers", 60)
+    server, url = moto.start()
+    client = boto3.client("secretsmanager", endpoint_url=url, **moto.AWS)
     client.url = url
     yield client
     server.stop()

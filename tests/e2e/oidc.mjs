@@ -1,15 +1,20 @@
-// A real OAuth server for the suite: oidc-provider with client_credentials and RS256 access tokens.
-// Its configuration comes from the environment: E2E_NODE_MODULES (where npm installed it), E2E_PORT, and E2E_JWKS (its
-// private keys). It prints one JSON line when it listens.
+// A real OAuth server for the suite: oidc-provider with client_credentials and RS256 access tokens, on a port that the system chose.
+// Its configuration comes from the environment: E2E_NODE_MODULES (where npm installed it), and E2E_JWKS (its private keys).
+// It prints one JSON line when it listens.
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
-const { E2E_NODE_MODULES, E2E_PORT, E2E_JWKS } = process.env;
+const { E2E_NODE_MODULES, E2E_JWKS } = process.env;
 const found = createRequire(`${E2E_NODE_MODULES}/`).resolve("oidc-provider");
 const { Provider } = await import(pathToFileURL(found));
 
 const scope = "https://gateway.internal/invoke";
-const issuer = `http://127.0.0.1:${E2E_PORT}`;
+// The port is in the issuer's name, so it comes first.
+const server = createServer().listen(0, "127.0.0.1");
+await once(server, "listening");
+const issuer = `http://127.0.0.1:${server.address().port}`;
 const client = (client_id) => ({
   client_id,
   client_secret: `${client_id}-secret-0123456789abcdef`,
@@ -41,6 +46,5 @@ const provider = new Provider(issuer, {
   },
 });
 
-const server = provider.listen(Number(E2E_PORT), "127.0.0.1", () => {
-  console.log(JSON.stringify({ listen: `http://127.0.0.1:${server.address().port}` }));
-});
+server.on("request", provider.callback());
+console.log(JSON.stringify({ listen: issuer }));

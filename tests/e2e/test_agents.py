@@ -16,7 +16,8 @@ from harness.clients import SIGNATURE
 from harness.config import Providers, rule, to_yaml
 from harness.world import ROOT, nonce
 
-pytestmark = pytest.mark.native("each agent is one more client; what a front door does to clients is the SDKs' business")
+# Longer than an agent may take, which is told with what it said.
+pytestmark = [pytest.mark.native("each agent is one more client; what a front door does to clients is the SDKs' business"), pytest.mark.timeout(420)]
 
 MODULES = ROOT / ".tools" / "agents" / "node_modules"
 CODEX = MODULES / ".bin" / "codex"
@@ -25,7 +26,7 @@ GEMINI = MODULES / ".bin" / "gemini"
 # The package beside it, `@anthropic-ai/claude-code`, is an installer of this one.
 CLAUDE_CODE = MODULES / "@anthropic-ai" / "claude-code-linux-x64" / "claude"
 OPENCODE = MODULES / "opencode-linux-x64-baseline" / "bin" / "opencode"
-TIMEOUT_S = 180
+TIMEOUT_S = 240
 
 
 def installed(program: Path):

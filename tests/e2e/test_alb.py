@@ -2,11 +2,14 @@
 the suite behind it (`TOLLGATE_E2E_FRONT=alb`)."""
 
 import base64
+import contextlib
 import json
 import threading
 
 import httpx
 import pytest
+
+from harness import patient
 
 pytestmark = pytest.mark.native("no gateway runs")
 
@@ -37,8 +40,16 @@ class Function:
             except httpx.TransportError:
                 return
 
+    @contextlib.contextmanager
+    def answering(self, answer):
+        before, self.answer = self.answer, answer
+        try:
+            yield
+        finally:
+            self.answer = before
+
     def ask(self, door: str = "albMulti", method: str = "POST", path: str = "/v1/x", **request) -> httpx.Response:
-        return httpx.request(method, self.at[door] + path, timeout=30, **request)
+        return patient.request(method, self.at[door] + path, **request)
 
 
 @pytest.fixture(scope="module")
@@ -112,26 +123,25 @@ def test_what_is_not_text_comes_in_base64(function, headers, encoded):
     ids=lambda answer: str(answer)[:40],
 )
 def test_an_answer_that_no_load_balancer_takes_is_a_502(function, answer):
-    before, function.answer = function.answer, lambda event: answer
-    is_balancers(function.ask(), 502)
-    function.answer = before
+    with function.answering(lambda event: answer):
+        is_balancers(function.ask(), 502)
 
 
 def test_an_answer_is_passed_on_without_what_belongs_to_a_connection(function):
     headers = {"x-twice": ["a", "b"], "connection": ["close"], "transfer-encoding": ["chunked"], "content-length": ["999"], "content-type": ["text/plain"]}
-    before, function.answer = function.answer, lambda event: {
+    said = {
         "statusCode": 201, "statusDescription": "201 Created", "multiValueHeaders": headers, "headers": {"x-single": "not read in this mode"},
         "isBase64Encoded": True, "body": base64.b64encode(b"\x00\xff").decode(),
     }
-    answer = function.ask()
-    function.answer = before
+    with function.answering(lambda event: said):
+        answer = function.ask()
     assert (answer.status_code, answer.content, answer.headers["content-length"]) == (201, b"\x00\xff", "2")
     assert answer.headers.get_list("x-twice") == ["a", "b"]
     assert "x-single" not in answer.headers and "transfer-encoding" not in answer.headers
 
 
 def test_the_health_check_is_a_get_of_nobody(function):
-    assert httpx.get(f"{function.at['invoke']}/health").status_code == 200
+    assert patient.get(f"{function.at['invoke']}/health").status_code == 200
     event = function.events[-1]
     assert (event["httpMethod"], event["path"], event["body"]) == ("GET", "/", "")
     assert event["multiValueHeaders"] == {"user-agent": ["ELB-HealthChecker/2.0"]}

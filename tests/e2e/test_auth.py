@@ -2,9 +2,9 @@
 
 import time
 
-import httpx
 import pytest
 
+from harness import patient
 from harness.clients import HELLO, Ask
 from harness.process import json_line
 from harness.tokens import SCOPE
@@ -64,7 +64,7 @@ def test_the_message_says_which_fault_it_was(gateway, world):
 
     assert "expired" in message(BAD_TOKENS["expired"](world.issuer, world))
     assert "signature" in message(world.issuer.tampered())
-    missing = httpx.post(f"{gateway.url}/v1/chat/completions", json={"model": MODEL, "messages": []})
+    missing = patient.post(f"{gateway.url}/v1/chat/completions", json={"model": MODEL, "messages": []})
     assert missing.status_code == 401
     texts = {message(BAD_TOKENS["expired"](world.issuer, world)), message(world.issuer.tampered()), message("a.b.c"), missing.json()["error"]["message"].lower()}
     assert len(texts) == 4, "missing, malformed, expired and bad signature are told apart"
@@ -90,21 +90,21 @@ def test_no_refused_request_reaches_an_upstream(gateway, world):
 def test_the_token_may_come_in_either_header(gateway, header, path):
     value = f"Bearer {gateway.token}" if header == "authorization" else gateway.token
     body = {"model": MODEL, "max_tokens": 64, "messages": [{"role": "user", "content": nonce()}]}
-    answer = httpx.post(gateway.url + path, headers={header: value}, json=body)
+    answer = patient.post(gateway.url + path, headers={header: value}, json=body)
     assert answer.status_code == 200
     assert HELLO in answer.text or "Hello" in answer.text
 
 
 def test_the_scheme_is_read_as_http_says(gateway):
     for value in (f"bearer {gateway.token}", f"BEARER {gateway.token}"):
-        assert httpx.get(f"{gateway.url}/v1/models", headers={"authorization": value}).status_code == 200
+        assert patient.get(f"{gateway.url}/v1/models", headers={"authorization": value}).status_code == 200
     for value in ("Bearer", f"Basic {gateway.token}", f"{gateway.token}", f"Bearer {gateway.token} {gateway.token}"):
-        assert httpx.get(f"{gateway.url}/v1/models", headers={"authorization": value}).status_code == 401
+        assert patient.get(f"{gateway.url}/v1/models", headers={"authorization": value}).status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz"])
 def test_health_needs_no_token(gateway, path):
-    assert httpx.get(gateway.url + path).status_code == 200
+    assert patient.get(gateway.url + path).status_code == 200
 
 
 def test_the_team_comes_from_the_client_id(gateway, world):
@@ -125,7 +125,7 @@ def test_the_gateway_starts_while_the_issuer_is_down(start_gateway, world):
     """Nothing is fetched at the start; a request then says 503 or 401, and health is fine."""
     auth = {"issuers": [{"issuer": world.at.issuer, "jwks": {"url": f"{world.at.refused}/jwks"}, "audiences": ["tollgate"]}]}
     gateway = start_gateway(auth=auth)
-    assert httpx.get(f"{gateway.url}/healthz").status_code == 200
+    assert patient.get(f"{gateway.url}/healthz").status_code == 200
     with pytest.raises(gateway.chat().errors.APIStatusError) as caught:
         gateway.chat().plain(MODEL, Ask(nonce()))
     assert caught.value.response.status_code in (401, 503)

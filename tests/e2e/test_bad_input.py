@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 import pytest
 
+from harness import patient
 from harness.clients import HELLO, Ask
 from harness.world import FRONT, nonce
 
@@ -69,7 +70,7 @@ def post(gateway, api):
             model, stream = body.pop("model", ""), body.pop("stream", False)
         content = json.dumps(body) if isinstance(body, dict) else body
         given = {"authorization": f"Bearer {gateway.token}", "content-type": "application/json"} | (headers or {})
-        return httpx.post(gateway.url + path_of(api, model, stream), content=content, headers=given, timeout=60)
+        return patient.post(gateway.url + path_of(api, model, stream), content=content, headers=given)
 
     return send
 
@@ -182,7 +183,7 @@ def test_a_body_of_33_mb_in_chunks_without_a_length(gateway, api):
 
     headers = {"authorization": f"Bearer {gateway.token}", "content-type": "application/json"}
     try:
-        answer = httpx.post(gateway.url + path_of(api), content=chunks(), headers=headers, timeout=60)
+        answer = patient.post(gateway.url + path_of(api), content=chunks(), headers=headers)
     except (httpx.WriteError, httpx.RemoteProtocolError, httpx.ReadError):
         return  # answered and closed while the client still wrote: the client sees a broken pipe
     is_clear(answer, api, 413)
@@ -353,7 +354,7 @@ def test_header_floods(gateway, api, count, size):
     headers = {f"x-flood-{number}": "v" * size for number in range(count)}
     headers |= {"authorization": f"Bearer {gateway.token}", "content-type": "application/json"}
     try:
-        answer = httpx.post(gateway.url + path_of(api), headers=headers, json=good(api), timeout=30)
+        answer = patient.post(gateway.url + path_of(api), headers=headers, json=good(api))
     except (httpx.WriteError, httpx.RemoteProtocolError, httpx.ReadError):
         return  # refused by closing while the client still wrote
     assert 400 <= answer.status_code < 500
@@ -407,7 +408,7 @@ def test_an_upstream_gzip_bomb_is_bounded_for_gemini_clients(gateway, world, str
     kind = "text/event-stream" if stream else "application/json"
     world.can("bomb", bomb, kind, "content-encoding: gzip")
     headers = {"x-goog-api-key": gateway.token}
-    answer = httpx.post(gateway.url + path_of("gemini", "alone-canned-bomb-openai", stream), json=good("gemini", model=...), headers=headers)
+    answer = patient.post(gateway.url + path_of("gemini", "alone-canned-bomb-openai", stream), json=good("gemini", model=...), headers=headers)
     is_clear(answer, "gemini", 502)
     assert gateway.server.memory_kb < 300_000
 
@@ -425,13 +426,13 @@ class TestRoutes:
         return {"authorization": f"Bearer {gateway.token}"}
 
     def test_an_unknown_path(self, gateway, headers):
-        answer = httpx.post(f"{gateway.url}/v1/nothing-here", headers=headers, json={})
+        answer = patient.post(f"{gateway.url}/v1/nothing-here", headers=headers, json={})
         assert answer.status_code == 404
         assert answer.json()["error"]["message"]
 
     @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
     def test_a_wrong_method(self, gateway, headers, api, method):
-        answer = httpx.request(method, gateway.url + path_of(api), headers=headers)
+        answer = patient.request(method, gateway.url + path_of(api), headers=headers)
         assert answer.status_code == 405
         assert "POST" in answer.headers["allow"]
         assert answer.json()["error"]["message"]
@@ -446,7 +447,7 @@ class TestRoutes:
             assert sock.recv(64).startswith(b"HTTP/1.1 4")
 
     def test_the_prefix_before_the_suffix_is_free(self, gateway, headers):
-        answer = httpx.post(f"{gateway.url}/team-a/v1/chat/completions", headers=headers, json=good())
+        answer = patient.post(f"{gateway.url}/team-a/v1/chat/completions", headers=headers, json=good())
         assert answer.status_code == 200
 
     def test_models_in_both_shapes(self, gateway):

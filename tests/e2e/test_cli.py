@@ -6,9 +6,10 @@ import subprocess
 import httpx
 import pytest
 
+from harness import patient
 from harness.clients import HELLO, Ask
 from harness.config import GATEWAY_ENV, to_yaml
-from harness.process import listen_address
+from harness.process import eventually, listen_address
 from harness.world import GATEWAY, nonce
 
 pytestmark = pytest.mark.native("the command line")
@@ -62,7 +63,7 @@ def test_the_configuration_may_stand_in_the_environment(world):
     for value in (to_yaml(config), str(world.write_config(config))):
         server = world.start_gateway(env=GATEWAY_ENV | {"TOLLGATE_CONFIG": value}, arguments=["serve"])
         url = server.wait_for(listen_address)
-        assert httpx.get(f"{url}/healthz").status_code == 200
+        assert patient.get(f"{url}/healthz").status_code == 200
         server.stop()
 
 
@@ -102,17 +103,29 @@ def test_the_loudest_log_level_tells_no_secret_either(world):
     server.stop()
 
 
+def refuses(url: str) -> bool:
+    try:
+        httpx.get(f"{url}/healthz", timeout=1)
+    except httpx.ConnectError:
+        return True
+    except httpx.HTTPError:
+        pass
+    return False
+
+
 def test_it_stops_when_told_and_finishes_what_it_began(world):
     """SIGTERM in the middle of a stream: the stream ends whole, new connections are refused."""
     from harness.clients import Chat
 
     server = world.start_gateway(world.config())
-    chat = Chat(server.wait_for(listen_address), world.issuer.token())
-    text = ""
-    for event in chat.events("via-openai-strict", Ask(f"[slow] {nonce()}")):
-        if not text:
-            server.process.terminate()
+    url, stopping = server.wait_for(listen_address), False
+    chat = Chat(url, world.issuer.token())
+    text, word = "", nonce()
+    for event in chat.events("via-openai-strict", Ask(f"[held] {word}")):
         text += chat.text_of(event)
+        if text and not stopping:
+            server.process.terminate()
+            stopping = eventually(lambda: refuses(url), "it takes no new connections")
+            world.llm.release(word)
     assert text == HELLO * 16
-    server.process.wait(timeout=30)
-    assert server.process.returncode == 0
+    assert server.ended() == 0

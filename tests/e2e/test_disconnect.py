@@ -18,12 +18,12 @@ pytestmark = pytest.mark.native("a load balancer does not tell a function that i
 def test_leaving_in_the_middle_of_a_stream_stops_the_upstream(gateway, world, name, column):
     word = nonce()
     client = gateway.client(name)
-    events = client.events(f"via-{column}", Ask(f"[slow] {word}"))
+    events = client.events(f"via-{column}", Ask(f"[held] {word}"))
     for event in events:
         if client.text_of(event):
             break
     journal = world.bedrock if column.startswith("bedrock") else world.llm
-    assert journal.last(word)["outcome"] == "open", "the answer takes several seconds"
+    assert journal.last(word)["outcome"] == "open", "the rest is held back"
     events.close()
     journal.wait_for_outcome(word, "aborted")
 
@@ -55,7 +55,7 @@ def test_leaving_before_the_answer_began_stops_the_upstream(gateway, world, colu
 def test_what_was_used_until_then_is_in_the_log(gateway):
     request_id = f"e2e-left-{time.monotonic_ns()}"
     client = gateway.messages()
-    events = client.events("via-bedrock-claude", Ask(f"[slow] {nonce()}"), extra_headers={"x-request-id": request_id})
+    events = client.events("via-bedrock-claude", Ask(f"[held] {nonce()}"), extra_headers={"x-request-id": request_id})
     for event in events:
         if client.text_of(event):
             break

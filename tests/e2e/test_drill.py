@@ -1,6 +1,6 @@
 """The fault drill: the real binary as a Lambda function, and what Lambda, AWS and the network do to it. What is promised: docs/drills.md.
 
-Prices, teams and requests are those of test_limits.py: a request costs exactly what it reserves, and a slow stream sixteen times as much."""
+Prices, teams and requests are those of test_limits.py: a request costs exactly what it reserves, and a held stream sixteen times as much."""
 
 import json
 import threading
@@ -9,9 +9,11 @@ import time
 import httpx
 import pytest
 
+from harness import patient
 from harness.clients import HELLO, Ask
 from harness.config import OPENAI_KEY, Providers, rule
-from harness.function import Clock, Function
+from harness.clock import Clock
+from harness.function import Function
 from harness.holds import EXPIRED, Relay, Service, Silent, expired
 from harness.process import json_line
 from harness.world import BUDGET, ROOT, nonce
@@ -193,7 +195,7 @@ def test_a_key_that_was_rotated_is_fetched_within_the_request(world, secrets_man
 
 @pytest.fixture
 def books(world, dynamodb, start, held):
-    """A streaming function with a limited team, its ledger behind a relay. Its reservations end 65 s after they began."""
+    """A streaming function with a limited team, its ledger behind a relay. Its reservations end two minutes after they began."""
     table = dynamodb.table()
     relay = held(Relay(dynamodb.url))
     teams = {"drilled": {"usdPerMonth": 1}}
@@ -201,7 +203,7 @@ def books(world, dynamodb, start, held):
 
     def function(**env) -> Function:
         ledger = {"table": table, "endpoint": relay.url}
-        config = world.config(limits=limits(ledger, teams, timeoutMs=1_000, prices=prices), request={"timeoutMs": 5_000})
+        config = world.config(limits=limits(ledger, teams, timeoutMs=5_000, prices=prices), request={"timeoutMs": 60_000})
         made = start(config, **env)
         made.relay, made.config, made.table = relay, config, table
         return made
@@ -209,9 +211,9 @@ def books(world, dynamodb, start, held):
     return function
 
 
-# Twelve tokens of input at a dollar a million. A slow answer reports the same usage.
+# Twelve tokens of input at a dollar a million. A held answer reports the same usage.
 EXACT = COST + 12 * 1_000
-SWEPT_AFTER = 4 * MINUTE
+SWEPT_AFTER = 5 * MINUTE
 
 
 @pytest.mark.parametrize("mode", ["plain", "stream"])
@@ -228,10 +230,12 @@ def test_what_is_answered_is_settled_before_the_sandbox_can_go(world, dynamodb, 
 def unsettled(world, function) -> None:
     """A stream whose settlement the ledger does not take."""
     client = function.client("url", "chat", token(world, "drilled"))
-    text = ""
-    for event in client.events("via-openai-strict", Ask(f"[slow] {nonce()}", max_tokens=200)):
+    text, word = "", nonce()
+    for event in client.events("via-openai-strict", Ask(f"[held] {word}", max_tokens=200)):
         text += client.text_of(event)
-        function.relay.dark = bool(text) or function.relay.dark
+        if text and not function.relay.dark:
+            function.relay.dark = True
+            world.llm.release(word)
     assert text == HELLO * 16, "the client has its answer"
     function.server.wait_for(lambda line: "a settlement could not be written" in line)
 
@@ -282,7 +286,7 @@ def test_a_sandbox_that_dies_in_mid_stream_loses_nothing_for_longer_than_its_exp
     client = function.client("url", name, token(world, "drilled"))
     text = ""
     with pytest.raises(Exception, match="incomplete|onnection"):
-        for event in client.events(model, Ask(f"[slow] {nonce()}", max_tokens=200)):
+        for event in client.events(model, Ask(f"[held] {nonce()}", max_tokens=200)):
             text += client.text_of(event)
             if text and function.server.alive:
                 function.kill()
@@ -448,7 +452,7 @@ def test_expired_credentials_at_the_ledger_leave_it_to_the_failure_mode(world, s
 
 def test_expired_credentials_at_secrets_manager_end_when_new_ones_are_there(world, secrets_manager, start, held):
     secrets_manager.create_secret(Name="drill/expired", SecretString=OPENAI_KEY)
-    relay_to = httpx.Client(base_url=secrets_manager.url)
+    relay_to = httpx.Client(base_url=secrets_manager.url, timeout=patient.TIMEOUT_S)
     good = []
 
     def answer(method, path, headers, body):
@@ -473,12 +477,11 @@ def test_expired_credentials_at_secrets_manager_end_when_new_ones_are_there(worl
 
 def test_credentials_that_expire_during_a_freeze_are_fetched_anew(world, start, held):
     """As Lambda hands them out to a function with SnapStart, and ECS to a task: by an address, with an expiry."""
-    generation = []
-    function = None
+    generation, clock = [], start.clock()
 
     def credentials(*_):
         generation.append(len(generation) + 1)
-        ends = time.time() + (function.clock.ahead_s if function else 0) + 15 * MINUTE
+        ends = time.time() + clock.ahead_s + 15 * MINUTE
         return 200, {}, {
             "AccessKeyId": f"ASIADRILL{generation[-1]:011}",
             "SecretAccessKey": "drillSecretAccessKey/0123456789abcdefghijk",
@@ -490,7 +493,7 @@ def test_credentials_that_expire_during_a_freeze_are_fetched_anew(world, start, 
     world.secrets.add("drillSecretAccessKey/0123456789abcdefghijk")
     nobody = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
     chain = one_chain(Providers(world.at).column("bedrock-claude", "bedrock") | {"baseUrl": bedrock.url})
-    function = start(world.config(ai=chain), AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{aws.url}/creds", **nobody)
+    function = start(world.config(ai=chain), clock=clock, AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{aws.url}/creds", **nobody)
     client = function.client("alb", "messages", token(world))
     client.plain("any", small())
     with function.frozen(HOUR):

@@ -5,10 +5,11 @@ Every case has an ill provider in the first group and a well one, of another dia
 
 import itertools
 import time
+import uuid
 
-import httpx
 import pytest
 
+from harness import patient
 from harness.clients import HELLO, WEATHER, Ask
 from harness.config import CLIENTS, FAULTS, FAULTY_KINDS, MODES, QUICK, Providers, failover_model, rule
 from harness.process import json_line
@@ -148,8 +149,9 @@ class TestHealth:
             time.sleep(0.25)
 
     def test_weights_share_the_traffic(self, gateway):
-        served = [gateway.chat().plain("weighted", Ask(nonce())).headers["x-tollgate-provider"] for _ in range(60)]
-        assert 30 <= served.count("heavy") <= 57, "three to one"
+        served = [gateway.chat().plain("weighted", Ask(nonce())).headers["x-tollgate-provider"] for _ in range(120)]
+        # Thrown like dice: beyond this in one of a billion runs.
+        assert 60 <= served.count("heavy") <= 114, "three to one"
         assert set(served) == {"heavy", "light"}
 
     def test_connect_timeouts_count_as_faults(self, chain, world):
@@ -185,7 +187,7 @@ def test_an_endless_answer_is_bounded(gateway, client, mode):
 
 def test_every_attempt_is_in_the_access_log(gateway):
     model = failover_model("503", "openai", "messages", "plain")
-    request_id = f"e2e-{time.monotonic_ns()}"
+    request_id = f"e2e-{uuid.uuid4()}"
     gateway.messages().plain(model, Ask(nonce()), extra_headers={"x-request-id": request_id})
 
     def line(text: str):
@@ -199,6 +201,6 @@ def test_every_attempt_is_in_the_access_log(gateway):
 
 def test_the_clients_request_id_is_kept_and_one_is_made_otherwise(gateway):
     headers = {"authorization": f"Bearer {gateway.token}", "x-request-id": "my-own-id-1"}
-    assert httpx.get(f"{gateway.url}/v1/models", headers=headers).headers["x-request-id"] == "my-own-id-1"
-    made = {httpx.get(f"{gateway.url}/healthz").headers["x-request-id"] for _ in range(3)}
+    assert patient.get(f"{gateway.url}/v1/models", headers=headers).headers["x-request-id"] == "my-own-id-1"
+    made = {patient.get(f"{gateway.url}/healthz").headers["x-request-id"] for _ in range(3)}
     assert len(made) == 3

@@ -6,12 +6,12 @@ The SDK sends the token as `x-goog-api-key`; model and streaming stand in the pa
 import base64
 import json
 
-import httpx
 import pytest
 from google import genai
 from google.genai import types
 from google.genai.errors import ClientError, ServerError
 
+from harness import patient
 from harness.clients import HELLO, PNG, PNG_BASE64, REPORT, THOUGHT, WEATHER, Ask
 from harness.config import COLUMNS, GEMINI_ON_AIMOCK
 from harness.world import nonce
@@ -178,7 +178,7 @@ def test_a_wrong_token_is_the_sdks_own_error(world, gateway):
 
 def test_a_token_in_the_query_is_refused_by_name(world, gateway):
     url = f"{gateway.url}/v1beta/models/via-openai:generateContent?key={gateway.token}"
-    answer = httpx.post(url, json={"contents": [{"parts": [{"text": "Hi"}]}]})
+    answer = patient.post(url, json={"contents": [{"parts": [{"text": "Hi"}]}]})
     assert answer.status_code == 401
     assert "x-goog-api-key" in answer.json()["error"]["message"]
     assert not any(gateway.token.rsplit(".", 1)[1] in line for line in gateway.server.lines), "it is in no log"
@@ -188,7 +188,7 @@ def test_a_token_in_the_query_is_refused_by_name(world, gateway):
 def test_without_alt_sse_a_stream_is_one_json_array(gateway, column):
     headers = {"x-goog-api-key": gateway.token}
     url = f"{gateway.url}/v1beta/models/via-{column}:streamGenerateContent"
-    answer = httpx.post(url, headers=headers, json={"contents": [{"parts": [{"text": nonce()}]}]}, timeout=60)
+    answer = patient.post(url, headers=headers, json={"contents": [{"parts": [{"text": nonce()}]}]})
     assert answer.headers["content-type"] == "application/json"
     chunks = answer.json()
     parts = [part for chunk in chunks for part in chunk["candidates"][0]["content"]["parts"]]
@@ -200,7 +200,7 @@ def test_without_alt_sse_a_stream_is_one_json_array(gateway, column):
 def test_every_form_of_the_path_is_served(gateway, prefix):
     headers = {"authorization": f"Bearer {gateway.token}"}
     url = f"{gateway.url}{prefix}/models/via%2Dopenai:generateContent"
-    answer = httpx.post(url, headers=headers, json={"contents": [{"parts": [{"text": nonce()}]}]}, timeout=60)
+    answer = patient.post(url, headers=headers, json={"contents": [{"parts": [{"text": nonce()}]}]})
     assert answer.json()["candidates"][0]["content"]["parts"] == [{"text": HELLO}]
 
 

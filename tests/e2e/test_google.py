@@ -5,7 +5,6 @@ import functools
 import json
 
 import anthropic
-import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -14,6 +13,7 @@ from google.genai import types
 from google.genai.errors import ClientError, ServerError
 from google.oauth2.credentials import Credentials
 
+from harness import patient
 from harness.clients import HELLO
 from harness.config import Providers, rule
 from harness.serving import serve, url_of
@@ -189,7 +189,7 @@ def test_every_client_counts_at_every_upstream(counting, upstream, model, estima
     for client in (google(counting.url, counting.token), vertex(counting.url, counting.token)):
         answer = client.models.count_tokens(model=model, contents=contents)
         counts.append((answer.total_tokens, answer.sdk_http_response.headers))
-    answer = httpx.post(f"{counting.url}/v1beta/models/{model}:countTokens", json=whole, headers={"x-goog-api-key": counting.token}, timeout=60)
+    answer = patient.post(f"{counting.url}/v1beta/models/{model}:countTokens", json=whole, headers={"x-goog-api-key": counting.token})
     counts.append((answer.json()["totalTokens"], answer.headers))
     messages = [{"role": "user", "content": contents}]
     sdk = anthropic.Anthropic(base_url=counting.url, api_key=counting.token, max_retries=0)
@@ -235,17 +235,17 @@ def test_errors_of_counts_are_the_sdks_own(counting, world):
     url, headers = f"{counting.url}/v1beta/models/on-google:countTokens", {"x-goog-api-key": counting.token}
     both = {"contents": [{"parts": [{"text": "a"}]}], "generateContentRequest": {"contents": [{"parts": [{"text": "b"}]}]}}
     for body, said in [({}, "contents: required"), ({"contents": []}, "at least one content"), (both, "not both"), ([], "not valid JSON")]:
-        answer = httpx.post(url, json=body, headers=headers, timeout=60)
+        answer = patient.post(url, json=body, headers=headers)
         assert (answer.status_code, answer.json()["error"]["status"]) == (400, "INVALID_ARGUMENT")
         assert said in answer.json()["error"]["message"]
-    assert httpx.get(url, headers=headers).json()["error"]["code"] == 405
+    assert patient.get(url, headers=headers).json()["error"]["code"] == 405
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_documents_are_ranked_by_google(counting, upstream, version):
     word = nonce()
     body = {"model": "semantic-ranker-default-004", "query": word, "documents": ["Carson City", {"text": "Paris"}], "top_n": 1, "return_documents": True}
-    answer = httpx.post(f"{counting.url}/{version}/rerank", json=body, headers={"authorization": f"Bearer {counting.token}"}, timeout=60)
+    answer = patient.post(f"{counting.url}/{version}/rerank", json=body, headers={"authorization": f"Bearer {counting.token}"})
     assert answer.headers["x-tollgate-provider"] == "ranking"
     assert answer.json()["results"] == [{"index": 1, "relevance_score": 0.5, "document": {"text": "Paris"}}]
     assert answer.json()["meta"]["billed_units"] == {"search_units": 1}
@@ -327,7 +327,7 @@ def test_guards_see_what_gemini_clients_are_answered(guarded, model, mode):
     assert ask(google(gateway.url, gateway.token), model, nonce(), mode) == "*** ***"
     url = f"{gateway.url}/v1beta/models/{model}:streamGenerateContent"
     body = {"contents": [{"role": "user", "parts": [{"text": nonce()}]}]}
-    answer = httpx.post(url, json=body, headers={"x-goog-api-key": gateway.token}, timeout=60)
+    answer = patient.post(url, json=body, headers={"x-goog-api-key": gateway.token})
     parts = [part for chunk in answer.json() for part in chunk["candidates"][0]["content"].get("parts", [])]
     assert answer.headers["content-type"] == "application/json" and "".join(part.get("text", "") for part in parts) == "*** ***"
 

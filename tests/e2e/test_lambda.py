@@ -6,11 +6,11 @@ Buffered is the default (behind an ALB), streaming is `TOLLGATE_RESPONSE_MODE=st
 import base64
 import json
 import re
-import time
 
 import httpx
 import pytest
 
+from harness import patient
 from harness.clients import CLIENTS, HELLO, WEATHER, Ask
 from harness.config import GATEWAY_ENV, lambda_env
 from harness.function import Function
@@ -22,6 +22,7 @@ pytestmark = pytest.mark.native("it has front doors of its own")
 EVENTS = sorted((ROOT / "events").glob("*.json"))
 LIMIT = 1 << 20
 SEPARATOR = b"\0" * 8
+DEADLINE_MS = 4_000
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +166,7 @@ class TestBehindAnAlb:
 def test_a_realtime_session_is_refused_by_json_that_names_who_serves_it(streaming):
     """By a function URL. An ALB refuses the upgrade itself: `test_alb.py`."""
     upgrade = {"connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13", "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ=="}
-    answer = httpx.get(
+    answer = patient.get(
         f"{streaming.at['url']}/v1/realtime?model=via-openai", headers=upgrade | {"authorization": f"Bearer {streaming.token}"}
     )
     assert (answer.status_code, answer.headers["content-type"]) == (501, "application/json")
@@ -190,10 +191,11 @@ class TestFunctionUrl:
         client = streaming.client("url", name)
         journal = world.bedrock if column.startswith("bedrock") else world.llm
         text, open_at_first = "", None
-        for event in client.events(f"via-{column}", Ask(f"[slow] {word}")):
+        for event in client.events(f"via-{column}", Ask(f"[held] {word}")):
             text += client.text_of(event)
             if text and open_at_first is None:
                 open_at_first = journal.last(word)["outcome"] == "open"
+                journal.release(word)
         assert open_at_first, "the upstream was still talking when the first words arrived"
         assert text == HELLO * 16
 
@@ -221,7 +223,7 @@ ARRAY = "/v1beta/models/{}:streamGenerateContent"
 
 def array_of(address: str, token: str, model: str, prompt: str) -> httpx.Response:
     body = {"contents": [{"role": "user", "parts": [{"text": prompt}]}]}
-    return httpx.post(address + ARRAY.format(model), json=body, headers={"x-goog-api-key": token}, timeout=90)
+    return patient.post(address + ARRAY.format(model), json=body, headers={"x-goog-api-key": token}, timeout=90)
 
 
 @pytest.mark.parametrize("door", ["alb", "albMulti", "url"])
@@ -263,31 +265,35 @@ class TestGeminisArray:
         function = request.getfixturevalue("streaming" if door == "url" else "buffered")
         url = f"{function.at[door]}/v1beta/models/via-openai:countTokens"
         body = {"contents": [{"role": "user", "parts": [{"text": nonce()}]}]}
-        answer = httpx.post(url, json=body, headers={"x-goog-api-key": function.token}, timeout=90)
+        answer = patient.post(url, json=body, headers={"x-goog-api-key": function.token}, timeout=90)
         assert answer.status_code == 200 and answer.json()["totalTokens"] > 0
         assert answer.headers["x-tollgate-token-count"] == "estimate"
 
 
 def test_geminis_array_comes_while_the_model_speaks(streaming, world):
     word = nonce()
-    body = {"contents": [{"role": "user", "parts": [{"text": f"[slow] {word}"}]}]}
+    body = {"contents": [{"role": "user", "parts": [{"text": f"[held] {word}"}]}]}
     headers = {"x-goog-api-key": streaming.token}
-    with httpx.stream("POST", streaming.at["url"] + ARRAY.format("via-openai-strict"), json=body, headers=headers, timeout=90) as answer:
+    with patient.stream("POST", streaming.at["url"] + ARRAY.format("via-openai-strict"), json=body, headers=headers, timeout=90) as answer:
         pieces = answer.iter_bytes()
         text = next(piece for piece in pieces if b'"text"' in piece)
         assert world.llm.last(word)["outcome"] == "open", "the upstream was still talking when the first words arrived"
+        world.llm.release(word)
         text += b"".join(pieces)
     assert json.loads(text)[-1]["candidates"][0]["finishReason"] == "STOP"
 
 
 def test_the_functions_own_deadline_bounds_a_request(buffered):
-    """The upstream hangs and nobody else is there: an answer of ours before Lambda kills the sandbox."""
+    """The upstream hangs and nobody else is there: an answer of ours before Lambda kills the sandbox. A busy machine may be late once; a gateway that waits for
+    its deadline always is."""
     body = {"model": "patient-openai", "messages": [{"role": "user", "content": nonce()}]}
     event = event_of(ROOT / "events" / "alb-chat.json", buffered.token) | {"body": json.dumps(body)}
-    started = time.monotonic()
-    answer = buffered.invoke(event, deadline_ms=4_000)
-    assert time.monotonic() - started < 4
-    assert answer.json()["statusCode"] == 504
+    took_ms = []
+    while len(took_ms) < 5 and min(took_ms, default=DEADLINE_MS) >= DEADLINE_MS:
+        answer = buffered.invoke(event, deadline_ms=DEADLINE_MS)
+        assert answer.json()["statusCode"] == 504
+        took_ms.append(int(answer.headers["x-head-ms"]))
+    assert min(took_ms) < DEADLINE_MS
     assert buffered.server.alive
 
 
@@ -298,7 +304,7 @@ def test_the_local_issuer_cannot_be_had_on_lambda(world):
     server = world.start_gateway(env=env)
 
     def gave_up_or_polls():
-        return not server.alive or httpx.get(f"{at['invoke']}/stats").json()["polls"]
+        return not server.alive or patient.get(f"{at['invoke']}/stats").json()["polls"]
 
     eventually(gave_up_or_polls, "it stops, or asks for an event")
     if server.alive:
@@ -307,7 +313,7 @@ def test_the_local_issuer_cannot_be_had_on_lambda(world):
             "httpMethod": "POST", "path": "/oauth2/token", "queryStringParameters": {},
             "headers": {"content-type": "application/x-www-form-urlencoded"}, "body": "grant_type=client_credentials", "isBase64Encoded": False,
         }
-        answer = httpx.post(f"{at['invoke']}/invoke", json=event, timeout=60).json()
+        answer = patient.post(f"{at['invoke']}/invoke", json=event).json()
         assert answer["statusCode"] in (404, 500, 503)
     assert "client_secret" not in server.output and "secret:" not in server.output.lower()
     server.stop()

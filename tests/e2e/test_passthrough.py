@@ -6,11 +6,11 @@ import io
 import json
 import threading
 
-import httpx
 import openai
 import pytest
 
 from conftest import Gateway
+from harness import patient
 from harness.config import Providers, rule
 from harness.process import eventually, json_line
 from harness.world import nonce
@@ -211,7 +211,7 @@ def test_what_is_of_one_connection_or_of_an_identity_is_not_forwarded(world, thr
     }  # fmt: skip
     hops = {"connection": "keep-alive, x-hop", "x-hop": "1", "keep-alive": "timeout=5", "te": "trailers", "proxy-connection": "keep-alive", "trailer": "x-sum"}
     mine = {"openai-beta": "assistants=v2", "x-of-the-client": "yes", "accept-language": "de", "idempotency-key": "i-1"}
-    answer = httpx.post(
+    answer = patient.post(
         f"{through.url}/v1/echo", json={"model": "echo", "input": word}, headers={"authorization": f"Bearer {through.token}"} | identity | hops | mine
     )
     assert (answer.status_code, answer.headers["x-of-the-provider"]) == (200, "yes")
@@ -271,7 +271,7 @@ def test_a_path_with_other_escapes_passes_as_it_is(world, through):
     word = nonce()
     world.can("echo", b"{}")
     for path in ("/v1/things/a%20b", "/v1/things/a%2Fb", "/v1/things/100%25", "/v1/things/a..b/...", "/v1/things/r%C3%A9sum%C3%A9"):
-        answer = httpx.post(f"{through.url}{path}", json={"model": "echo", "input": word}, headers={"authorization": f"Bearer {through.token}"})
+        answer = patient.post(f"{through.url}{path}", json={"model": "echo", "input": word}, headers={"authorization": f"Bearer {through.token}"})
         assert answer.status_code == 200, answer.text
         assert world.llm.last(word)["path"] == f"/canned-echo{path}"
 
@@ -312,5 +312,5 @@ def test_a_provider_that_is_away_is_an_error_of_ours(sdk):
 
 
 def test_without_a_token_nothing_passes(through):
-    answer = httpx.post(f"{through.url}/v1/moderations", json={"input": "x"})
+    answer = patient.post(f"{through.url}/v1/moderations", json={"input": "x"})
     assert answer.status_code == 401

@@ -2,23 +2,21 @@
 
 import hashlib
 import json
-import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import boto3
-import httpx
 import pytest
 
+from harness import moto, patient
 from harness.clients import HELLO, Ask, Chat
 from harness.config import GATEWAY_ENV, to_yaml
 from harness.process import Server, eventually, json_line, listen_address
-from harness.world import free_port, nonce
+from harness.world import nonce
 from test_lambda import Function, event_of
 from harness.world import ROOT
 
-AWS = {"region_name": "us-east-1", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
 BUCKET = "e2e-configuration"
 
 
@@ -39,9 +37,10 @@ def version(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def serves(chat, model: str) -> bool:
+def serves(chat, model: str, request_id: str | None = None) -> bool:
+    headers = {"x-request-id": request_id} if request_id else None
     try:
-        return chat.plain(model, Ask(nonce())).text == HELLO
+        return chat.plain(model, Ask(nonce()), extra_headers=headers).text == HELLO
     except chat.errors.NotFoundError:
         return False
 
@@ -52,19 +51,10 @@ def counted(server: Server, metric: str) -> int:
 
 @pytest.fixture(scope="module")
 def s3():
-    port = free_port()
-    server = Server("moto", [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)])
-    client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", **AWS)
-
-    def answers() -> bool:
-        try:
-            client.create_bucket(Bucket=BUCKET)
-            return True
-        except Exception:
-            return False
-
-    eventually(answers, "moto answers", 60)
-    client.url = f"http://127.0.0.1:{port}"
+    server, url = moto.start()
+    client = boto3.client("s3", endpoint_url=url, **moto.AWS)
+    client.create_bucket(Bucket=BUCKET)
+    client.url = url
     yield client
     server.stop()
 
@@ -77,7 +67,7 @@ def test_an_object_in_s3_is_the_configuration_and_another_one_is_taken_while_it_
     server = world.start_gateway(env=env, arguments=["serve", "--config", f"s3://{BUCKET}/gate way/config.yaml", "--listen", "127.0.0.1:0"])
     url = server.wait_for(listen_address)
     chat = Chat(url, world.issuer.token())
-    health = lambda: httpx.get(f"{url}/healthz").json()["config"]
+    health = lambda: patient.get(f"{url}/healthz").json()["config"]
     assert health() == version(first) and serves(chat, "first") and not serves(chat, "second")
 
     put(second)
@@ -88,12 +78,15 @@ def test_an_object_in_s3_is_the_configuration_and_another_one_is_taken_while_it_
     eventually(lambda: counted(server, "ConfigurationRefused") >= 2, "it is counted at every look")
     reasons = [line for line in server.lines if "a new configuration was refused" in line]
     assert len(reasons) == 1 and "ai.groups" in reasons[0], "said once, with the reason"
-    assert health() == version(second) and serves(chat, "second"), "the last good one stays"
+    assert health() == version(second) and serves(chat, "second", "e2e-served"), "the last good one stays"
 
     put(first)
     eventually(lambda: health() == version(first), "a good one is taken after it")
-    line = next(json_line(line) for line in reversed(server.lines) if '"request"' in line and "gen_ai.request.model" in line)
-    assert line["tollgate.config"] == version(second), "the line has the version that served"
+
+    def line(text: str):
+        return json_line(text) if "e2e-served" in text and '"request"' in text else None
+
+    assert server.wait_for(line)["tollgate.config"] == version(second), "the line has the version that served"
     server.stop()
 
 
@@ -101,7 +94,7 @@ def test_without_an_object_the_gateway_says_so_and_a_named_base_serves_meanwhile
     place = f"s3://{BUCKET}/none.yaml"
     env = GATEWAY_ENV | {"AWS_ENDPOINT_URL": s3.url}
     server = world.start_gateway(env=env, arguments=["serve", "--config", place, "--listen", "127.0.0.1:0"])
-    eventually(lambda: not server.alive, "it ends")
+    assert server.ended() != 0
     assert place in server.output and "404" in server.output
 
     base = world.folder / "base.yaml"
@@ -170,7 +163,10 @@ def test_on_lambda_the_first_request_waits_for_appconfig_and_later_ones_find_its
         return counted(function.server, "ConfigurationRefused") > before
 
     eventually(refused, "what is no configuration is refused")
-    line = next(json_line(line) for line in reversed(function.server.lines) if '"tollgate.config"' in line)
+    named = event | {"body": json.dumps({"model": "second", "messages": [{"role": "user", "content": nonce()}]})}
+    named["headers"] = named["headers"] | {"x-request-id": "e2e-second"}
+    assert function.invoke(named).json()["statusCode"] == 200
+    line = function.server.wait_for(lambda text: json_line(text) if "e2e-second" in text and '"tollgate.config"' in text else None)
     assert line["tollgate.config"] == version(text_of(world, "second"))
     metrics = {metric["Name"] for directive in line["_aws"]["CloudWatchMetrics"] for metric in directive["Metrics"]}
     assert {"Requests", "GatewayOverhead", "FirstContent", "InputTokens"} <= metrics, "on Lambda a line is a document of metrics, too"

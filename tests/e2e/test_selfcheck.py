@@ -13,6 +13,7 @@ import openai
 import pytest
 from botocore.exceptions import ClientError, EventStreamError
 
+from harness import patient
 from harness.clients import HELLO, PNG, REPORT, SIGNATURE, THOUGHT, WEATHER, Ask, Chat, Messages
 from harness.config import ANTHROPIC_KEY, CLAUDE_ON_BEDROCK, NOVA_ON_BEDROCK, OPENAI_KEY
 from harness.process import Server
@@ -93,7 +94,7 @@ def test_converse_refuses_what_the_service_refuses(bedrock, messages):
 
 
 def test_bedrock_wants_a_signature(world):
-    answer = httpx.post(f"{world.at.bedrock}/model/{NOVA_ON_BEDROCK}/converse", json={})
+    answer = patient.post(f"{world.at.bedrock}/model/{NOVA_ON_BEDROCK}/converse", json={})
     assert answer.status_code == 403
     assert answer.headers["x-amzn-errortype"].startswith("MissingAuthenticationTokenException")
 
@@ -172,13 +173,13 @@ def test_odd_wire_forms_are_valid_for_the_sdks(world, form):
 
 
 def test_faults_reach_the_sdks_as_faults(world):
-    def ask(fault):
-        return Chat(f"{world.at.llm}/{fault}", OPENAI_KEY, timeout_s=2)
+    def ask(fault, **options):
+        return Chat(f"{world.at.llm}/{fault}", OPENAI_KEY, **options)
 
     with pytest.raises(openai.RateLimitError):
         ask("429").plain("gpt-4o", Ask(nonce()))
     with pytest.raises(openai.APITimeoutError):
-        ask("hang").plain("gpt-4o", Ask(nonce()))
+        ask("hang", timeout_s=2).plain("gpt-4o", Ask(nonce()))
     with pytest.raises(openai.APIConnectionError):
         ask("cut-head").plain("gpt-4o", Ask(nonce()))
     with pytest.raises(Exception, match="(?i)peer closed|incomplete"):
@@ -189,7 +190,7 @@ def test_faults_reach_the_sdks_as_faults(world):
 
 def test_the_journal_knows_when_a_client_went_away(world):
     word = nonce()
-    events = Chat(f"{world.at.llm}/ok", OPENAI_KEY).events("gpt-4o", Ask(f"[slow] {word}"))
+    events = Chat(f"{world.at.llm}/ok", OPENAI_KEY).events("gpt-4o", Ask(f"[held] {word}"))
     next(iter(events))
     events.close()
     entry = world.llm.wait_for_outcome(word, "aborted")
@@ -243,11 +244,11 @@ def lambda_world(world):
 
 
 def test_the_runtime_api_delivers_an_event(lambda_world):
-    answer = httpx.post(f"{lambda_world['invoke']}/invoke", json={"path": "/x"})
+    answer = patient.post(f"{lambda_world['invoke']}/invoke", json={"path": "/x"})
     assert json.loads(answer.json()["body"]) == {"path": "/x"}
     assert answer.headers["x-mode"] == "buffered"
     assert int(answer.headers["x-head-ms"]) >= 0
-    failed = httpx.post(f"{lambda_world['invoke']}/invoke", json={"path": "/fail"})
+    failed = patient.post(f"{lambda_world['invoke']}/invoke", json={"path": "/fail"})
     assert failed.headers["x-function-error"] == "Broken"
 
 
@@ -255,7 +256,7 @@ def test_the_runtime_api_serves_several_environments(lambda_world):
     results = []
 
     def call(number):
-        answer = httpx.post(f"{lambda_world['invoke']}/invoke", json={"number": number})
+        answer = patient.post(f"{lambda_world['invoke']}/invoke", json={"number": number})
         results.append(json.loads(answer.json()["body"])["number"])
 
     threads = [threading.Thread(target=call, args=(number,)) for number in range(20)]
@@ -268,26 +269,26 @@ def test_the_runtime_api_serves_several_environments(lambda_world):
 
 def test_the_alb_makes_events_in_both_header_modes(lambda_world):
     headers = [("x-twice", "a"), ("x-twice", "b")]
-    single = httpx.post(f"{lambda_world['alb']}/p/q?a=1%202&a=3", headers=headers, json={"k": 1}).json()
+    single = patient.post(f"{lambda_world['alb']}/p/q?a=1%202&a=3", headers=headers, json={"k": 1}).json()
     assert single["requestContext"]["elb"]["targetGroupArn"].startswith("arn:aws:elasticloadbalancing:")
     assert single["queryStringParameters"] == {"a": "3"}
     assert (single["headers"]["x-twice"], single["isBase64Encoded"], single["body"]) == ("b", False, '{"k":1}')
-    multi = httpx.post(f"{lambda_world['albMulti']}/p/q?a=1%202&a=3", headers=headers, content=b"\x00\xff").json()
+    multi = patient.post(f"{lambda_world['albMulti']}/p/q?a=1%202&a=3", headers=headers, content=b"\x00\xff").json()
     assert multi["multiValueQueryStringParameters"] == {"a": ["1%202", "3"]}
     assert multi["multiValueHeaders"]["x-twice"] == ["a", "b"]
     binary = {"content-type": "application/octet-stream"}
-    assert httpx.post(f"{lambda_world['alb']}/", headers=binary, content=b"\x00\xff").json()["body"] == "AP8="
+    assert patient.post(f"{lambda_world['alb']}/", headers=binary, content=b"\x00\xff").json()["body"] == "AP8="
 
 
 def test_the_alb_has_the_limits_of_the_real_one(lambda_world):
-    assert httpx.post(f"{lambda_world['alb']}/", content=b"x" * 1_100_000).status_code == 413
-    assert httpx.post(f"{lambda_world['alb']}/big").status_code == 502
-    assert httpx.post(f"{lambda_world['alb']}/fail").status_code == 502
-    assert httpx.get(f"{lambda_world['alb']}/", headers={"upgrade": "websocket"}).status_code == 400
+    assert patient.post(f"{lambda_world['alb']}/", content=b"x" * 1_100_000).status_code == 413
+    assert patient.post(f"{lambda_world['alb']}/big").status_code == 502
+    assert patient.post(f"{lambda_world['alb']}/fail").status_code == 502
+    assert patient.get(f"{lambda_world['alb']}/", headers={"upgrade": "websocket"}).status_code == 400
 
 
 def test_the_function_url_front_makes_payload_v2(lambda_world):
-    event = httpx.post(f"{lambda_world['url']}/p?q=1", json={"k": 1}).json()
+    event = patient.post(f"{lambda_world['url']}/p?q=1", json={"k": 1}).json()
     assert (event["version"], event["rawPath"], event["rawQueryString"]) == ("2.0", "/p", "q=1")
 
 
@@ -340,5 +341,5 @@ def test_the_other_models_refuse_what_theirs_do_not(bedrock, model, body):
 def test_setup_has_nothing_to_do_the_second_time(world):
     from harness.world import HERE
 
-    done = subprocess.run([HERE / "setup.sh"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([HERE / "setup.sh"], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, ""), done

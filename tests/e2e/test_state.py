@@ -142,10 +142,13 @@ def test_the_gateway_is_started_again(world, state, keeper, sdk, start_gateway):
     again = start_gateway(responses={"state": state, "timeoutMs": 20_000})
     sdk = again.client("responses").sdk
     assert sdk.responses.retrieve(first.id).output_text == HELLO
-    second = sdk.responses.create(model="via-bedrock-claude", input="go on", previous_response_id=first.id)
+    second = sdk.responses.create(model="via-bedrock-claude", input="go on", previous_response_id=first.id, extra_headers={"x-request-id": "e2e-go-on"})
     assert len(world.bedrock.last(word)["body"]["messages"]) == 3
-    line = [each for each in map(json_line, again.server.lines) if each and each.get("url.path") == "/v1/responses"][-1]
-    assert line["tollgate.state"] == "kept" and second.store is True
+
+    def line(text: str):
+        return json_line(text) if "e2e-go-on" in text and '"request"' in text else None
+
+    assert again.server.wait_for(line)["tollgate.state"] == "kept" and second.store is True
 
 
 def test_nothing_of_this_is_in_the_logs(world):

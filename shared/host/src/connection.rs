@@ -173,12 +173,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_does_not_read_is_left_and_a_slow_one_is_not() {
+        // Slow, and never as slow as that, on a busy machine either.
+        const PATIENCE: Patience = Patience { stalled: Duration::from_secs(2), ..super::tests::PATIENCE };
         let (mut client, server) = duplex(16);
-        let mut server = connection(server);
+        let mut server = Connection::new(server, PATIENCE, Arc::default(), None);
         let reader = tokio::spawn(async move {
             let mut buffer = [0; 16];
             for _ in 0..8 {
-                tokio::time::sleep(PATIENCE.stalled / 5).await;
+                tokio::time::sleep(PATIENCE.stalled / 6).await;
                 client.read_exact(&mut buffer).await.unwrap();
             }
             client

@@ -193,14 +193,23 @@ def rule(model: str, *groups: dict | list) -> dict:
     return {"match": [model], "groups": [{"providers": group} for group in lists]}
 
 
+# For providers that hang: whichever ends first, the fault is the same.
 QUICK = {"connectMs": 1000, "firstByteMs": 800, "idleMs": 800}
+
+
+def timeouts_for(fault: str) -> dict:
+    """Only a silence needs timeouts; a fault that shows itself must not be mistaken for one on a busy machine."""
+    if fault == "hang-late":
+        # The silence that is meant comes after the first content, and no other one may be as long.
+        return {"timeouts": {"idleMs": 3000}}
+    return {"timeouts": QUICK} if fault.startswith("hang") else {}
 
 
 def failover_rules(providers: Providers) -> list[dict]:
     rules = []
     for fault, kind, client, mode in itertools.product(FAULTS, FAULTY_KINDS, CLIENTS, MODES):
         model = failover_model(fault, kind, client, mode)
-        first = providers.faulty(kind, fault, f"ill-{model}", timeouts=QUICK)
+        first = providers.faulty(kind, fault, f"ill-{model}", **timeouts_for(fault))
         if first and (kind, client) == ("openai", "responses"):
             first = providers.chat_only(first)
         if first:
@@ -217,10 +226,10 @@ def llm_rules(providers: Providers) -> list[dict]:
         rules.append(rule(f"wire-{form}-anthropic", providers.anthropic(f"wire-{form}-anthropic", f"{llm}/{form}")))
     rules.append(rule("patient-openai", providers.openai("patient-openai", f"{llm}/hang/v1")))
     rules.append(rule("patient-anthropic", providers.anthropic("patient-anthropic", f"{llm}/hang")))
-    alone = ["401", "403", "404", "429-long", "500", "redirect", "hang", "flood", "garbage", "cut-early", "canned-bomb"]
+    alone = ["401", "403", "404", "429-long", "500", "redirect", "hang", "flood", "garbage", "cut-early", "cut-late", "canned-bomb"]
     for fault in alone:
-        openai = providers.openai(f"alone-{fault}-openai", f"{llm}/{fault}/v1", timeouts=QUICK)
-        anthropic = providers.anthropic(f"alone-{fault}-anthropic", f"{llm}/{fault}", timeouts=QUICK)
+        openai = providers.openai(f"alone-{fault}-openai", f"{llm}/{fault}/v1", **timeouts_for(fault))
+        anthropic = providers.anthropic(f"alone-{fault}-anthropic", f"{llm}/{fault}", **timeouts_for(fault))
         rules.append(rule(f"alone-{fault}-openai", openai))
         rules.append(rule(f"alone-{fault}-anthropic", anthropic))
     return rules

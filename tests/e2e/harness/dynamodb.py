@@ -1,44 +1,18 @@
 """A second, independent DynamoDB: moto's, with the ledger's table made as a person would make it."""
 
-import sys
 import uuid
 
 import boto3
 
-from .process import Server, eventually
-from .world import free_port
-
-AWS = {"region_name": "us-east-1", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
-
-
-def _serve(port: int) -> None:
-    """moto answers one call at a time: its threads would interleave the check of a condition with another call's write,
-    which DynamoDB never does within an item."""
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-    from werkzeug.serving import run_simple
-
-    app = DomainDispatcherApplication(create_backend_app)
-    run_simple("127.0.0.1", port, app, threaded=False, request_handler=MotoRequestHandler)
-
+from . import moto
 
 class DynamoDb:
-    """The server, and its client."""
+    """The server, and its client. It answers one call at a time: moto's threads would interleave the check of a condition with another call's write,
+    which DynamoDB never does within an item."""
 
     def __init__(self):
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        program = f"import harness.dynamodb as d; d._serve({port})"
-        self.server = Server("moto", [sys.executable, "-c", program], {"MOTO_PORT": str(port), "PYTHONPATH": sys.path[0]})
-        self.client = boto3.client("dynamodb", endpoint_url=self.url, **AWS)
-
-        def answers() -> bool:
-            try:
-                self.client.list_tables()
-                return True
-            except Exception:
-                return False
-
-        eventually(answers, "moto answers", 60)
+        self.server, self.url = moto.start(threaded=False)
+        self.client = boto3.client("dynamodb", endpoint_url=self.url, **moto.AWS)
 
     def table(self) -> str:
         """A new, empty table for a ledger."""

@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 
+from . import patient
 from .clouds import TokenServer
 from .config import CLAUDE_ON_BEDROCK, NOVA_ON_BEDROCK, Providers
 
@@ -107,7 +107,7 @@ class Canned:
     def put(self, name: str, said: bytes) -> str:
         """Leaves an answer with the server, and gives the address where it is said."""
         llm = self.providers.at.llm
-        httpx.put(f"{llm}/canned/{name}", content=said).raise_for_status()
+        patient.put(f"{llm}/canned/{name}", content=said).raise_for_status()
         return f"{llm}/canned-{name}"
 
     def entry(self, provider: str, name: str, base: str) -> dict:

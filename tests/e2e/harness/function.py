@@ -5,37 +5,16 @@ What Lambda does to a sandbox can be done to it: `frozen` between invocations, f
 import contextlib
 import os
 import signal
-import struct
-import subprocess
 from pathlib import Path
 
 import httpx
 
+from . import patient
 from .clients import CLIENTS
+from .clock import Clock
 from .config import GATEWAY_ENV, lambda_env
 from .process import eventually
 from .world import GATEWAY
-
-HERE = Path(__file__).resolve().parent
-
-
-class Clock:
-    """Clocks of some processes, which can be put forward together (`clock.c`)."""
-
-    def __init__(self, folder: Path):
-        library = folder / "clock.so"
-        if not library.exists():
-            build = ["cc", "-O1", "-shared", "-fPIC", "-o", str(library), str(HERE / "clock.c"), "-ldl"]
-            subprocess.run(build, check=True)
-        self._file = folder / f"clock-{os.urandom(4).hex()}"
-        self.ahead_s = 0.0
-        self._file.write_bytes(struct.pack("q", 0))
-        self.env = {"LD_PRELOAD": str(library), "CLOCK_AHEAD_FILE": str(self._file)}
-
-    def forward(self, seconds: float) -> None:
-        self.ahead_s += seconds
-        with self._file.open("r+b") as file:
-            file.write(struct.pack("q", int(self.ahead_s * 1000)))
 
 
 class Function:
@@ -61,15 +40,15 @@ class Function:
         assert self.server.alive, self.server.output
 
     def polls(self) -> int:
-        return httpx.get(f"{self.at['invoke']}/stats").json()["polls"]
+        return patient.get(f"{self.at['invoke']}/stats").json()["polls"]
 
     def health(self) -> httpx.Response:
         """As the load balancer checks it."""
-        return httpx.get(f"{self.at['invoke']}/health", timeout=90)
+        return patient.get(f"{self.at['invoke']}/health", timeout=90)
 
     def invoke(self, event: dict, deadline_ms: int = 30_000) -> httpx.Response:
         headers = {"x-deadline-ms": str(deadline_ms)}
-        return httpx.post(f"{self.at['invoke']}/invoke", json=event, headers=headers, timeout=90)
+        return patient.post(f"{self.at['invoke']}/invoke", json=event, headers=headers, timeout=90)
 
     def client(self, door: str, name: str, token: str | None = None):
         return CLIENTS[name](self.at[door], token or self.token)
@@ -89,7 +68,7 @@ class Function:
 
     def idle(self) -> None:
         """Lambda freezes a sandbox that has asked for its next event."""
-        eventually(lambda: httpx.get(f"{self.at['invoke']}/stats").json()["waiting"], "the function waits for an event")
+        eventually(lambda: patient.get(f"{self.at['invoke']}/stats").json()["waiting"], "the function waits for an event")
 
     def kill(self) -> None:
         """Lambda takes the sandbox away."""

@@ -45,7 +45,8 @@ class Server:
             errors="replace",
             preexec_fn=_die_with_the_suite,
         )
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         for line in self.process.stdout:
@@ -78,9 +79,7 @@ class Server:
                 seen += 1
                 if value:
                     return value
-            if not self.alive and self._drained():
-                if seen < len(self.lines):
-                    continue
+            if not self.alive and not self._reader.is_alive() and seen == len(self.lines):
                 raise RuntimeError(f"{self.name} ended with {self.process.returncode}:\n{self.output}")
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self.name} did not say it in {timeout_s} s:\n{self.output}")
@@ -89,9 +88,12 @@ class Server:
             except queue.Empty:
                 pass
 
-    def _drained(self) -> bool:
-        time.sleep(0.1)
-        return True
+    def ended(self, timeout_s: float = PATIENCE_S) -> int:
+        """Waits until it ends by itself, and all that it said is in `output`; gives its exit code."""
+        code = self.process.wait(timeout=timeout_s)
+        self._reader.join(timeout_s)
+        assert not self._reader.is_alive(), f"{self.name} has left somebody who writes for it"
+        return code
 
     def stop(self) -> None:
         if self.alive:
@@ -101,6 +103,8 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        # Whoever reads the lines afterwards has all of them.
+        self._reader.join(PATIENCE_S)
 
 
 def json_line(line: str) -> dict | None:

@@ -5,10 +5,11 @@ import json
 import time
 import uuid
 
-import httpx
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+from . import patient
 
 SCOPE = "https://gateway.internal/invoke"
 AUDIENCE = "tollgate"
@@ -42,7 +43,7 @@ class Issuer:
     def token(self, client_id: str = "search-team", scope: str | None = SCOPE) -> str:
         """An access token by client_credentials."""
         form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
-        answer = httpx.post(f"{self.url}/token", data=form, auth=(client_id, f"{client_id}-secret-0123456789abcdef"))
+        answer = patient.post(f"{self.url}/token", data=form, auth=(client_id, f"{client_id}-secret-0123456789abcdef"))
         answer.raise_for_status()
         return self._remember(answer.json()["access_token"])
 

@@ -2,6 +2,7 @@
 
 import httpx
 
+from . import patient
 from .process import eventually
 
 
@@ -10,7 +11,7 @@ class Journal:
 
     def __init__(self, url: str):
         self.url = url
-        self._http = httpx.Client(timeout=30)
+        self._http = httpx.Client(timeout=patient.TIMEOUT_S)
 
     def requests(self, contains: str) -> list[dict]:
         return self._http.get(f"{self.url}/journal?contains={contains}").json()
@@ -26,11 +27,15 @@ class Journal:
         assert found, f"no request with {contains} arrived"
         return found[-1]
 
-    def wait_for_outcome(self, contains: str, outcome: str, timeout_s: float = 15) -> dict:
+    def wait_for_outcome(self, contains: str, outcome: str) -> dict:
         def arrived():
             return next((r for r in self.requests(contains) if r["outcome"] == outcome), None)
 
-        return eventually(arrived, f"a request with {contains} that is {outcome}", timeout_s)
+        return eventually(arrived, f"a request with {contains} that is {outcome}")
+
+    def release(self, contains: str) -> None:
+        """Lets the `[held]` stream of the request with this text go on."""
+        self._http.put(f"{self.url}/release?contains={contains}").raise_for_status()
 
     def stats(self) -> dict:
         return self._http.get(f"{self.url}/stats").json()
@@ -41,7 +46,7 @@ class AimockJournal:
 
     def __init__(self, url: str, key: str):
         self.url = url
-        self._http = httpx.Client(timeout=30, headers={"x-api-key": key})
+        self._http = httpx.Client(timeout=patient.TIMEOUT_S, headers={"x-api-key": key})
 
     def requests(self, contains: str) -> list[dict]:
         entries = self._http.get(f"{self.url}/__aimock/journal").json()

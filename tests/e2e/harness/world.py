@@ -6,8 +6,8 @@ import socket
 import uuid
 from pathlib import Path
 
-import httpx
 
+from . import clock, patient
 from .config import ANTHROPIC_KEY, AWS_SECRET, GATEWAY_ENV, OPENAI_KEY, Addresses, gateway_config, lambda_env, to_yaml
 from .process import Server, listen_address
 from .tokens import Issuer, SigningKey
@@ -37,13 +37,6 @@ DOORS = {"native": None, "alb": "albMulti", "alb-single": "alb", "url": "url"}
 def nonce() -> str:
     """A word for one prompt: journals are searched for it, and no log line may have it."""
     return f"{CANARY}-{uuid.uuid4().hex[:12]}"
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 class World:
@@ -86,7 +79,7 @@ class World:
 
         private = RSAAlgorithm.to_jwk(self.key.key, as_dict=True) | {"kid": self.key.kid, "use": "sig", "alg": "RS256"}
         private.pop("key_ops", None)
-        server = self.start_script("oidc", {"E2E_PORT": str(free_port()), "E2E_JWKS": json.dumps({"keys": [private]})})
+        server = self.start_script("oidc", {"E2E_JWKS": json.dumps({"keys": [private]})})
         return Issuer(server.wait_for(listen_address), self.key)
 
     def start_script(self, name: str, env: dict | None = None) -> Server:
@@ -102,7 +95,7 @@ class World:
         """Leaves an answer with fake-llm: whatever it is asked below the address that this gives, it says that."""
         body = json.dumps(body).encode() if isinstance(body, dict) else body
         head = [f"HTTP/1.1 {status}", f"content-type: {kind}", f"content-length: {len(body)}", "connection: close", *headers, "", ""]
-        httpx.put(f"{self.at.llm}/canned/{name}", content="\r\n".join(head).encode() + body).raise_for_status()
+        patient.put(f"{self.at.llm}/canned/{name}", content="\r\n".join(head).encode() + body).raise_for_status()
         return f"{self.at.llm}/canned-{name}"
 
     def start_gateway(
@@ -124,7 +117,7 @@ class World:
 
     def _start_function(self, config: dict, env: dict) -> Server:
         """As a function; the address in its log is the front door's. It may take events before it asks for the first."""
-        at = self.start_test_server("runtime-api")
+        at = self.start_test_server("runtime-api", env=clock.of(env))
         env = env | lambda_env(at["runtime"], self.write_config(config)) | ({"TOLLGATE_RESPONSE_MODE": "stream"} if FRONT == "url" else {})
         server = Server("gateway", [str(GATEWAY)], env, cwd=self.folder)
         server.lines.append(json.dumps({"listen": at[DOORS[FRONT]]}))
@@ -138,6 +131,10 @@ class World:
         server = Server(program.name, command, env, cwd=self.folder)
         self.gateways.append(server)
         return server
+
+    def standing_clock(self) -> dict:
+        """The environment of processes whose windows of limits do not roll over; those that share a ledger share it, too."""
+        return clock.standing(self.new_folder("clock"))
 
     def new_folder(self, name: str) -> Path:
         """An empty folder of this session."""

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderMap;
 use serde_json::{Map, Value, json};
+use tokio::sync::Notify;
 
 const KEEP: usize = 4_000;
 
@@ -34,6 +35,7 @@ impl Outcome {
 struct Entry {
     request: Value,
     outcome: Outcome,
+    released: bool,
 }
 
 #[derive(Default)]
@@ -44,13 +46,20 @@ struct State {
     open_connections: usize,
 }
 
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Something was released.
+    release: Notify,
+}
+
 /// The requests of one fake upstream, oldest first.
 #[derive(Clone, Default)]
-pub(crate) struct Journal(Arc<Mutex<State>>);
+pub(crate) struct Journal(Arc<Shared>);
 
 impl Journal {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes a request down and gives its number.
@@ -59,7 +68,7 @@ impl Journal {
             .unwrap_or_else(|_| json!({"notJson": String::from_utf8_lossy(body), "bytes": body.len()}));
         let request = json!({"method": method, "path": path, "headers": visible(headers), "body": body});
         let mut state = self.state();
-        state.entries.push_back(Entry { request, outcome: Outcome::Open });
+        state.entries.push_back(Entry { request, outcome: Outcome::Open, released: false });
         if state.entries.len() > KEEP {
             state.entries.pop_front();
             state.first += 1;
@@ -96,6 +105,34 @@ impl Journal {
             shown
         });
         entries.filter(|entry| needle.is_empty() || entry.to_string().contains(needle)).collect()
+    }
+
+    /// Lets go on what is held of the requests whose text contains `needle`.
+    pub(crate) fn release(&self, needle: &str) {
+        for entry in &mut self.state().entries {
+            entry.released |= entry.request.to_string().contains(needle);
+        }
+        self.0.release.notify_waiters();
+    }
+
+    /// Returns when this request is released.
+    async fn released(&self, number: usize) {
+        loop {
+            let mut told = std::pin::pin!(self.0.release.notified());
+            // From here on a word is not missed.
+            told.as_mut().enable();
+            if self.is_released(number) {
+                return;
+            }
+            told.await;
+        }
+    }
+
+    fn is_released(&self, number: usize) -> bool {
+        let state = self.state();
+        let entry = number.checked_sub(state.first).and_then(|index| state.entries.get(index));
+        // What nobody remembers, nobody releases.
+        entry.is_none_or(|entry| entry.released)
     }
 
     /// Drops what was written down so far; calls under way keep their numbers.
@@ -143,6 +180,11 @@ impl Call {
 
     pub(crate) fn end(self, outcome: Outcome) {
         self.journal.end(self.number, outcome);
+    }
+
+    /// Returns when the test lets a held stream go on.
+    pub(crate) async fn released(&self) {
+        self.journal.released(self.number).await;
     }
 }
 

@@ -13,7 +13,7 @@
 //! | `[cache]` | usage with cache reads and writes |
 //! | `[max]`, `[stop]`, `[refusal]` | text that ends with that stop reason |
 //! | `[big]` | 1.5 MB of text |
-//! | `[slow]` | `HELLO` 16 times, 20 pieces a second: some three seconds |
+//! | `[held]` | `HELLO` 16 times; a stream of it stops after some pieces, until `PUT /release?contains=...` names its request |
 //!
 //! A forced tool is called; a JSON schema asked for is answered with JSON of that shape; a turn with tool results is
 //! answered with a text that repeats them. Faults (`[throttle]` and so on) are the business of each server.
@@ -168,7 +168,7 @@ fn text(asked: &Asked) -> String {
     if asked.has("big") {
         return "All work and no play makes a long answer. ".repeat(35_000);
     }
-    if asked.has("slow") {
+    if asked.has("held") {
         return HELLO.repeat(16);
     }
     HELLO.to_owned()
@@ -200,6 +200,9 @@ fn sample(schema: &Value, word: &str) -> Value {
 pub(crate) fn at<'a>(value: &'a Value, pointer: &str) -> &'a Value {
     value.pointer(pointer).unwrap_or(&Value::Null)
 }
+
+/// How many events or frames of a `[held]` stream come before it stops: some of its content is among them.
+pub(crate) const BEFORE_THE_HOLD: usize = 16;
 
 /// A text in pieces of some characters each, as a model streams it.
 pub(crate) fn pieces(text: &str) -> Vec<String> {

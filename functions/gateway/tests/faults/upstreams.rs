@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::support::closed_address;
 use super::words::{self, Voice};
 
 /// Does it help to try again?
@@ -64,8 +65,7 @@ pub(crate) async fn start() -> (String, String) {
             });
         }
     });
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    (base, format!("http://{closed}"))
+    (base, format!("http://{}", closed_address()))
 }
 
 async fn serve(mut stream: TcpStream) -> Option<()> {

@@ -120,7 +120,6 @@ async fn the_code_says_who_failed() {
 
 /// A hook that is not there, one that is late, and one that never stops talking.
 async fn unreachable() -> Vec<(&'static str, String)> {
-    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let late = silent.local_addr().unwrap();
     tokio::spawn(async move {
@@ -137,7 +136,7 @@ async fn unreachable() -> Vec<(&'static str, String)> {
     })
     .await;
     vec![
-        ("down", closed.to_string()),
+        ("down", super::support::closed_address().to_string()),
         ("late", late.to_string()),
         ("too large", large.address),
         ("compressed", compressed.address),

@@ -36,7 +36,10 @@ async fn gemini(State(seen): State<Arc<Seen>>, request: Request) -> Response {
     let number = |one: &Value| -> u64 {
         one["content"]["parts"][0]["text"].as_str().unwrap().strip_prefix("text ").unwrap().parse().unwrap()
     };
-    // Later parts answer first.
+    // One alone waits for the second: they are asked at once. Then later parts answer first.
+    while seen.most.load(Ordering::SeqCst) < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     tokio::time::sleep(Duration::from_millis(60 - number(&texts[0]) / 50)).await;
     seen.under_way.fetch_sub(1, Ordering::SeqCst);
     let fails = broken && texts.iter().any(|one| number(one) == 150);
@@ -90,7 +93,7 @@ async fn the_vectors_of_a_split_batch_come_in_the_order_of_its_texts() {
     assert_all(&body, 2_048);
     assert_eq!(seen.calls.load(Ordering::SeqCst), 21);
     let most = seen.most.load(Ordering::SeqCst);
-    assert!((2..=8).contains(&most), "{most} at once");
+    assert!(most <= 8, "{most} at once");
     assert_eq!(parts.headers["x-tollgate-attempts"], "1");
 }
 

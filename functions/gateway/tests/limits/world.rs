@@ -93,7 +93,7 @@ impl World {
 
     /// Tokens and nano-dollars that are charged, once nothing is under way any more (a settlement after a hang-up runs by itself).
     pub(crate) async fn charged(&self, settled: impl Fn(u64, u64) -> bool) -> (u64, u64) {
-        for _ in 0..500 {
+        for _ in 0..6_000 {
             let [tokens, money] = self.left().await;
             let charged = (1_000_000 - tokens, BUDGET - money);
             if settled(charged.0, charged.1) {

@@ -134,7 +134,7 @@ async fn what_is_in_the_queue_is_sent_when_the_exporter_goes() {
     let exporter = exporter(&endpoint, 10);
     exporter.push(record(1));
     drop(exporter);
-    for _ in 0..600 {
+    for _ in 0..6_000 {
         if !collector.spans().is_empty() {
             return;
         }

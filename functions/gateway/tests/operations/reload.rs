@@ -42,7 +42,7 @@ fn feed(source: Source) -> Feed {
 
 /// Looks until something has come of it: a look is due every second.
 async fn until(live: &Live, done: impl Fn() -> bool) {
-    for _ in 0..100 {
+    for _ in 0..1_000 {
         live.refresh().await;
         if done() {
             return;

@@ -16,7 +16,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, accept_hdr_async, conne
 use tollgate_limits::{Counter, Ledger, Owner, Scope};
 
 use super::ledger::ledger;
-use super::support::{gateway, json_of, token};
+use super::support::{closed_address, gateway, json_of, token};
 
 /// What a response of the provider's uses.
 pub(crate) const USED: (u64, u64) = (100, 20);
@@ -58,13 +58,12 @@ impl World {
     async fn with(limits: &str, ledger: Option<Ledger>) -> Self {
         let provider = Provider::default();
         let at = provider.clone().serve().await;
-        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let entry = |name: &str, base: String| {
             format!(
                 "{{name: {name}, baseUrl: 'http://{base}', provider: {{custom: {{}}}}, policies: {{backendAuth: {{key: '$PATH'}}}}}}"
             )
         };
-        let (a, down) = (entry("a", at.to_string()), entry("down", closed.to_string()));
+        let (a, down) = (entry("a", at.to_string()), entry("down", closed_address().to_string()));
         let refuses = entry("refuses", format!("{at}/refuses"));
         let router = gateway(&format!(
             "ai:\n  modelAliases: {{ours: theirs}}\n  groups: [{{providers: [{a}]}}]\n  models:\n  - match: ['two']\n    groups: [{{providers: [{down}]}}, {{providers: \
@@ -118,7 +117,7 @@ impl World {
         let counters = vec![(Counter::Tokens, Some(tokens_per_day)), (Counter::Money, Some(BUDGET))];
         let scope = [Scope { key: "team#search".to_owned(), owner: Owner::Team, counters }];
         let mut charged = (0, 0);
-        for _ in 0..500 {
+        for _ in 0..6_000 {
             let standings = self.ledger.as_ref().unwrap().standing(&scope, SystemTime::now()).await.unwrap();
             charged = (tokens_per_day - standings[0].remaining, BUDGET - standings[1].remaining);
             if expected(charged.0, charged.1) {

@@ -43,10 +43,11 @@ async fn sixty_four_first_requests_at_once_make_one_fetch() {
 #[tokio::test]
 async fn a_request_that_goes_away_does_not_take_the_fetch_with_it() {
     let world = World::new(&[&A]).await;
-    world.server.delay(Duration::from_millis(100));
+    world.server.hold();
     let token = world.token(&A);
     let impatient = tokio::time::timeout(Duration::from_millis(20), world.ask(&token, 0)).await;
     assert!(impatient.is_err());
+    world.server.let_go();
     assert_eq!(world.code(&token, 0).await, "ok");
     assert_eq!(world.server.fetches(), 1);
 }
@@ -112,12 +113,10 @@ async fn a_failed_first_fetch_is_unavailable_and_tried_again_after_a_pause() {
 
 #[tokio::test]
 async fn an_issuer_that_hangs_is_given_up_on_in_time() {
-    let options = Options { fetch_timeout: Duration::from_millis(80), ..Options::default() };
+    let options = Options { fetch_timeout: Duration::from_millis(500), ..Options::default() };
     let world = World::with(&[&A], |_| (), options).await;
     world.server.answer(Answer::Hang);
-    let began = std::time::Instant::now();
     assert_eq!(world.code(&world.token(&A), 0).await, "keys_unavailable");
-    assert!(began.elapsed() < Duration::from_secs(2));
     assert_eq!(world.code(&world.token(&A), 1).await, "keys_unavailable");
     assert_eq!(world.server.fetches(), 1);
 }
@@ -125,7 +124,7 @@ async fn an_issuer_that_hangs_is_given_up_on_in_time() {
 #[tokio::test]
 async fn a_request_waits_for_one_fetch_that_hangs_and_not_for_three() {
     // As by default, giving up takes as long as the pause after it.
-    let (fetch_timeout, retry_after) = (Duration::from_millis(80), Duration::from_millis(80));
+    let (fetch_timeout, retry_after) = (Duration::from_millis(500), Duration::from_millis(500));
     let world = World::with(&[&A], |_| (), Options { fetch_timeout, retry_after, ..Options::default() }).await;
     world.server.answer(Answer::Hang);
     assert_eq!(world.code(&world.token(&A), 0).await, "keys_unavailable");
@@ -139,13 +138,13 @@ async fn old_keys_are_refreshed_in_the_background_while_they_serve() {
     assert_eq!(world.code(&token, 0).await, "ok");
     assert_eq!(world.code(&token, HOUR - 1).await, "ok");
     world.settle(1).await;
-    world.server.delay(Duration::from_millis(100));
+    world.server.hold();
     for _ in 0..10 {
-        let began = std::time::Instant::now();
         assert_eq!(world.code(&token, HOUR).await, "ok");
-        assert!(began.elapsed() < Duration::from_millis(90), "it waited for the refresh");
     }
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    world.server.asked(2).await;
+    assert_eq!(world.code(&token, HOUR).await, "ok", "it does not wait for the refresh, which is held up");
+    world.server.let_go();
     world.settle(2).await;
     assert_eq!(world.code(&token, HOUR + 60).await, "ok");
     world.settle(2).await;
@@ -228,7 +227,7 @@ async fn a_failed_warming_does_not_count_against_the_first_request() {
     world.server.delay(Duration::from_millis(50));
     let auth = world.auth.clone();
     let warming = tokio::spawn(async move { auth.warm(at(0)).await });
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    world.server.asked(1).await;
     world.server.publish(&[&A]);
     assert_eq!(world.code(&world.token(&A), 0).await, "ok");
     warming.await.unwrap();
@@ -242,7 +241,7 @@ async fn a_new_key_is_found_although_the_refresh_in_the_background_fails() {
     world.server.answer(Answer::Status(500));
     world.server.delay(Duration::from_millis(50));
     assert_eq!(world.code(&long(&world, &A), HOUR).await, "ok");
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    world.server.asked(2).await;
     world.server.publish(&[&A, &B]);
     assert_eq!(world.code(&long(&world, &B), HOUR).await, "ok");
     assert_eq!(world.server.fetches(), 3);

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tollgate_auth::{AuthError, Authenticator, Identity, Options};
 use tollgate_config::{Algorithm, Auth, Issuer};
 
@@ -122,13 +123,17 @@ pub(crate) enum Answer {
 pub(crate) struct KeyServer {
     pub(crate) base: String,
     fetches: Arc<AtomicUsize>,
+    /// Answers that their readers have read to the end.
+    taken: Arc<AtomicUsize>,
     script: Arc<Mutex<Script>>,
 }
 
 struct Script {
     jwks: Answer,
     metadata: Answer,
+    /// How long answers wait, unless they are let go before.
     delay: Duration,
+    go: watch::Sender<bool>,
 }
 
 impl KeyServer {
@@ -136,12 +141,20 @@ impl KeyServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let metadata = json!({"issuer": base, "jwks_uri": format!("{base}/keys")}).to_string();
-        let script = Script { jwks: document(keys), metadata: Answer::Ok(metadata), delay: Duration::ZERO };
-        let server = Self { base, fetches: Arc::default(), script: Arc::new(Mutex::new(script)) };
-        let (fetches, script) = (Arc::clone(&server.fetches), Arc::clone(&server.script));
+        let script = Script {
+            jwks: document(keys),
+            metadata: Answer::Ok(metadata),
+            delay: Duration::ZERO,
+            go: watch::channel(false).0,
+        };
+        let server =
+            Self { base, fetches: Arc::default(), taken: Arc::default(), script: Arc::new(Mutex::new(script)) };
+        let (fetches, taken, script) =
+            (Arc::clone(&server.fetches), Arc::clone(&server.taken), Arc::clone(&server.script));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&fetches), Arc::clone(&script)));
+                let (fetches, taken) = (Arc::clone(&fetches), Arc::clone(&taken));
+                tokio::spawn(serve(stream, fetches, taken, Arc::clone(&script)));
             }
         });
         server
@@ -167,6 +180,22 @@ impl KeyServer {
     pub(crate) fn delay(&self, delay: Duration) {
         self.script.lock().unwrap().delay = delay;
     }
+
+    /// Answers wait from now on, until `let_go`.
+    pub(crate) fn hold(&self) {
+        self.script.lock().unwrap().go.send_replace(false);
+        self.delay(Duration::from_secs(60));
+    }
+
+    pub(crate) fn let_go(&self) {
+        self.delay(Duration::ZERO);
+        self.script.lock().unwrap().go.send_replace(true);
+    }
+
+    /// Waits until so many requests for keys are here.
+    pub(crate) async fn asked(&self, fetches: usize) {
+        until(|| self.fetches() >= fetches).await;
+    }
 }
 
 pub(crate) fn document(keys: &[&TestKey]) -> Answer {
@@ -174,7 +203,7 @@ pub(crate) fn document(keys: &[&TestKey]) -> Answer {
     Answer::Ok(json!({"keys": keys}).to_string())
 }
 
-async fn serve(mut stream: TcpStream, fetches: Arc<AtomicUsize>, script: Arc<Mutex<Script>>) {
+async fn serve(mut stream: TcpStream, fetches: Arc<AtomicUsize>, taken: Arc<AtomicUsize>, script: Arc<Mutex<Script>>) {
     let mut request = Vec::new();
     let mut buffer = [0; 1024];
     while !request.windows(4).any(|window| window == b"\r\n\r\n") {
@@ -184,15 +213,15 @@ async fn serve(mut stream: TcpStream, fetches: Arc<AtomicUsize>, script: Arc<Mut
         }
     }
     let is_metadata = request.starts_with(b"GET /.well-known/openid-configuration ");
-    let (answer, delay) = {
+    let (answer, delay, mut go) = {
         let script = script.lock().unwrap();
         let answer = if is_metadata { &script.metadata } else { &script.jwks };
-        (answer.clone(), script.delay)
+        (answer.clone(), script.delay, script.go.subscribe())
     };
     if !is_metadata {
         fetches.fetch_add(1, Ordering::SeqCst);
     }
-    tokio::time::sleep(delay).await;
+    let _ = tokio::time::timeout(delay, go.wait_for(|go| *go)).await;
     let head = |status: u16, extra: String, length: usize| {
         format!("HTTP/1.1 {status} X\r\n{extra}content-length: {length}\r\nconnection: close\r\n\r\n")
     };
@@ -204,6 +233,22 @@ async fn serve(mut stream: TcpStream, fetches: Arc<AtomicUsize>, script: Arc<Mut
         Answer::Hang => return std::future::pending().await,
     };
     let _ = stream.write_all(text.as_bytes()).await;
+    // The reader closes.
+    while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+    if !is_metadata {
+        taken.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Waits for what comes true by itself.
+async fn until(done: impl Fn() -> bool) {
+    for _ in 0..6_000 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it never came true");
 }
 
 /// A server and an authenticator that trusts it.
@@ -254,13 +299,11 @@ impl World {
 
     /// Waits until the background has done this many fetches and their results are there.
     pub(crate) async fn settle(&self, fetches: usize) {
-        for _ in 0..200 {
-            if self.server.fetches() >= fetches {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        until(|| self.server.taken.load(Ordering::SeqCst) >= fetches).await;
+        // Who read them has not been woken longer than that, on one thread; and a fetch too many would come by now.
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(self.server.fetches(), fetches);
     }
 }

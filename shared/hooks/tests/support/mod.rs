@@ -107,11 +107,11 @@ pub(crate) async fn sdk(endpoint: &str) -> SdkConfig {
         .build()
 }
 
-/// A function with its table. Not in the last seconds of a minute: the requests of a test are counted in one.
+/// A function with its table. Not in the last third of a minute: windows of limits are minutes, days and months, and none may end during a test.
 pub(crate) async fn function<F: Function>(limits: &str, more: &str) -> (F, App) {
     let second = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() % 60;
-    if second > 54 {
-        tokio::time::sleep(std::time::Duration::from_secs(61 - second)).await;
+    if second >= 40 {
+        tokio::time::sleep(std::time::Duration::from_secs(60 - second)).await;
     }
     let app = App::new(config(limits, more).await, F::WHAT, aws().await).unwrap();
     app.limiter.as_ref().unwrap().ledger().create_table().await.unwrap();

@@ -30,7 +30,7 @@ pub(crate) async fn doors() -> (Proxy, Arc<Ledger>, Arc<Ledger>, Raw) {
     let direct = ledger(&endpoint);
     direct.create_table().await.unwrap();
     let proxy = Proxy::before(&endpoint).await;
-    let behind = ledger_with(&proxy.endpoint, Duration::from_millis(500));
+    let behind = ledger_with(&proxy.endpoint, Duration::from_secs(2));
     // The first call of a client is slower: it connects.
     behind.standing(&[team("nobody", Some(1), None, None)], now()).await.unwrap();
     proxy.seen();

@@ -1,14 +1,14 @@
 //! A Bedrock runtime: InvokeModel and Converse, plain and streaming, with the checks and the frames of the real one; InvokeModel for embeddings and
 //! reranks, CountTokens.
 //!
-//! 1. `journal`: the request is written down (`GET /journal?contains=...`, `GET /stats`, `DELETE /journal`).
+//! 1. `journal`: the request is written down (`GET /journal?contains=...`, `GET /stats`, `DELETE /journal`, `PUT /release?contains=...`).
 //! 2. The model's id must be one percent-encoded path segment, the signature SigV4; else 404 and 403.
 //! 3. A fault marker answers with its exception, before any check (`FAULTS`); `[hang]` with nothing.
 //! 4. The body is checked (`invoke.rs`, `converse.rs`, `embeddings.rs`, `unary.rs`); else 400 `ValidationException`.
 //! 5. The answer of `script.rs`. Streaming has more markers: `[error-first]` and `[error-late]` (an exception frame before
 //!    and after the first content), `[throttle-first]` (its name is `throttlingException`), `[cut-early]` and `[cut-late]`
 //!    (the connection breaks), `[end-late]` (a clean end without the last events), `[hang-early]` and `[hang-late]`,
-//!    `[slow]` (50 ms between frames), `[split]` (every byte on its own). Plain answers know the cuts too.
+//!    `[held]` (stops until it is released), `[split]` (every byte on its own). Plain answers know the cuts too.
 
 mod converse;
 mod embeddings;
@@ -16,12 +16,14 @@ mod frames;
 mod invoke;
 mod unary;
 
+use std::task::Poll;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::{Router, routing::get};
+use axum::routing::{get, put};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Value, json};
@@ -52,6 +54,7 @@ pub(crate) async fn serve() -> std::io::Result<()> {
     let app = Router::new()
         .route("/journal", get(list).delete(forget))
         .route("/stats", get(stats))
+        .route("/release", put(release))
         .fallback(model)
         .with_state(journal);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -60,7 +63,16 @@ pub(crate) async fn serve() -> std::io::Result<()> {
 }
 
 async fn list(State(journal): State<Journal>, uri: Uri) -> String {
-    journal.list(uri.query().and_then(|query| query.strip_prefix("contains=")).unwrap_or_default()).to_string()
+    journal.list(needle(&uri)).to_string()
+}
+
+fn needle(uri: &Uri) -> &str {
+    uri.query().and_then(|query| query.strip_prefix("contains=")).unwrap_or_default()
+}
+
+async fn release(State(journal): State<Journal>, uri: Uri) -> String {
+    journal.release(needle(&uri));
+    "{}".to_owned()
 }
 
 async fn forget(State(journal): State<Journal>) -> String {
@@ -265,8 +277,12 @@ fn plain(answer: &Answer, asked: &Asked, body: &Value, call: Call) -> Response {
         let kept = if asked.has("cut-late") { text.len() / 2 } else { 0 };
         let start = Bytes::copy_from_slice(text.as_bytes().get(..kept).unwrap_or_default());
         call.end(Outcome::Cut);
-        let broken = futures_util::stream::iter([Ok(start), Err(std::io::Error::other("cut, as asked"))]);
-        return builder.header("content-length", text.len()).body(Body::from_stream(broken)).unwrap_or_default();
+        let (sender, receiver) = mpsc::channel(2);
+        for part in [Ok(start), Err(std::io::Error::other("cut, as asked"))] {
+            // There is room for both.
+            let _ = sender.try_send(part);
+        }
+        return builder.header("content-length", text.len()).body(flushed(receiver)).unwrap_or_default();
     }
     call.end(Outcome::Complete);
     builder.body(Body::from(text)).unwrap_or_default()
@@ -294,6 +310,8 @@ fn frames_of(operation: Operation, answer: &Answer) -> (Vec<Bytes>, usize) {
 enum Step {
     Send(Bytes),
     Pause(Duration),
+    /// Until the test says so.
+    Hold,
     Cut,
 }
 
@@ -328,31 +346,52 @@ fn steps((frames, lead): (Vec<Bytes>, usize), asked: &Asked) -> Vec<Step> {
         let bytes = frames.iter().flat_map(|frame| (0..frame.len()).map(|index| frame.slice(index..=index)));
         return bytes.map(Step::Send).collect();
     }
-    let pause = if has("slow") { Duration::from_millis(50) } else { Duration::ZERO };
-    frames.into_iter().flat_map(|frame| [Step::Send(frame), Step::Pause(pause)]).collect()
+    let mut sends: Vec<_> = frames.into_iter().map(Step::Send).collect();
+    if has("held") {
+        sends.insert(script::BEFORE_THE_HOLD.min(sends.len()), Step::Hold);
+    }
+    sends
 }
 
 fn stream(frames: (Vec<Bytes>, usize), asked: &Asked, operation: Operation, call: Call) -> Response {
     let steps = steps(frames, asked);
-    let (sender, mut receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
+    let (sender, receiver) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
     tokio::spawn(async move {
         let ended = tokio::select! {
-            ended = play(steps, &sender) => ended,
+            ended = play(steps, &sender, &call) => ended,
             () = sender.closed() => Outcome::Aborted,
         };
         call.end(ended);
     });
-    let body = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
     let mut builder = Response::builder()
         .header("content-type", "application/vnd.amazon.eventstream")
         .header("x-amzn-requestid", "fa4e0000-0000-4000-8000-000000000000");
     if operation == Operation::InvokeStream {
         builder = builder.header("x-amzn-bedrock-content-type", "application/json");
     }
-    builder.body(Body::from_stream(body)).unwrap_or_default()
+    builder.body(flushed(receiver)).unwrap_or_default()
 }
 
-async fn play(steps: Vec<Step>, sender: &mpsc::Sender<Result<Bytes, std::io::Error>>) -> Outcome {
+/// A body whose error comes when everything before it is on the wire: the server drops what it still holds when a body fails.
+fn flushed(mut parts: mpsc::Receiver<Result<Bytes, std::io::Error>>) -> Body {
+    let mut failure = None;
+    Body::from_stream(futures_util::stream::poll_fn(move |context| {
+        if let Some(error) = failure.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match parts.poll_recv(context) {
+            Poll::Ready(Some(Err(error))) => {
+                // The server writes out what it has before it asks again.
+                failure = Some(error);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            other => other,
+        }
+    }))
+}
+
+async fn play(steps: Vec<Step>, sender: &mpsc::Sender<Result<Bytes, std::io::Error>>, call: &Call) -> Outcome {
     for step in steps {
         match step {
             Step::Send(bytes) => {
@@ -360,11 +399,10 @@ async fn play(steps: Vec<Step>, sender: &mpsc::Sender<Result<Bytes, std::io::Err
                     return Outcome::Aborted;
                 }
             }
-            Step::Pause(time) if time.is_zero() => {}
             Step::Pause(time) => tokio::time::sleep(time).await,
+            Step::Hold => call.released().await,
             Step::Cut => {
-                // The frames before must reach the wire; the error then closes the connection without an end.
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                // It closes the connection without an end.
                 if sender.send(Err(std::io::Error::other("cut, as asked"))).await.is_err() {
                     return Outcome::Aborted;
                 }

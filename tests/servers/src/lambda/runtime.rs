@@ -91,16 +91,16 @@ impl Function {
 
     /// Invokes the function; nothing if it gives no answer in time.
     pub(crate) async fn call(&self, event: Bytes) -> Option<Reply> {
-        self.call_within(event, self.0.timeout).await
+        self.call_told(event, self.0.timeout).await
     }
 
-    async fn call_within(&self, event: Bytes, deadline: Duration) -> Option<Reply> {
+    async fn call_told(&self, event: Bytes, deadline: Duration) -> Option<Reply> {
         let number = self.0.counter.fetch_add(1, Ordering::Relaxed);
         let id = format!("00000000-0000-4000-8000-{number:012}");
         let (reply, answer) = oneshot::channel();
         self.under_way().insert(id.clone(), Under { reply, since: Instant::now() });
         self.0.queue.send(Waiting { id: id.clone(), event, deadline }).ok()?;
-        let answer = tokio::time::timeout(deadline, answer).await;
+        let answer = tokio::time::timeout(self.0.timeout, answer).await;
         self.under_way().remove(&id);
         answer.ok()?.ok()
     }
@@ -227,10 +227,11 @@ pub(crate) async fn stats(State(function): State<Function>) -> String {
 }
 
 /// `POST /invoke`: an event in, the function's own bytes out, with `x-head-ms`, `x-mode` and `x-function-error`.
-/// A request header `x-deadline-ms` bounds the invocation.
+/// A request header `x-deadline-ms` is how much time the function is told that it has. One that takes longer is not stopped before the time of all: its
+/// lateness can be read in `x-head-ms`.
 pub(crate) async fn invoke(State(function): State<Function>, headers: HeaderMap, body: Bytes) -> Response {
     let deadline = header(&headers, "x-deadline-ms").parse().map_or(function.0.timeout, Duration::from_millis);
-    let Some(mut reply) = function.call_within(body, deadline).await else {
+    let Some(mut reply) = function.call_told(body, deadline).await else {
         return status(StatusCode::GATEWAY_TIMEOUT, json!({"errorType": "Sandbox.Timedout"}));
     };
     let builder = Response::builder()

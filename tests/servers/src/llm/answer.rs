@@ -224,10 +224,7 @@ fn stream(fault: &str, events: &Events, asked: &Asked, dialect: Dialect) -> Vec<
     }
     steps.extend(texts_as_steps(fault, &texts, asked));
     match end {
-        Some(end) => {
-            // What was sent must arrive before the connection breaks.
-            steps.extend([Step::Pause(Duration::from_millis(20)), end]);
-        }
+        Some(end) => steps.push(end),
         None => steps.push(Step::Send(Bytes::from_static(b"0\r\n\r\n"))),
     }
     steps
@@ -241,9 +238,11 @@ fn texts_as_steps(fault: &str, texts: &[String], asked: &Asked) -> Vec<Step> {
         }
         "one-write" => vec![Step::Send(http1::chunk(texts.concat().as_bytes()).into())],
         _ => {
-            let pause = Duration::from_millis(if asked.has("slow") { 50 } else { 0 });
-            let sends = texts.iter().map(|text| Step::Send(http1::chunk(text.as_bytes()).into()));
-            if pause.is_zero() { sends.collect() } else { sends.flat_map(|send| [send, Step::Pause(pause)]).collect() }
+            let mut sends: Vec<_> = texts.iter().map(|text| Step::Send(http1::chunk(text.as_bytes()).into())).collect();
+            if asked.has("held") {
+                sends.insert(script::BEFORE_THE_HOLD.min(sends.len()), Step::Hold);
+            }
+            sends
         }
     }
 }

@@ -24,7 +24,7 @@
 //!
 //! `[error-400]`, `[error-429]` and `[error-500]` in the prompt are answered with that status under any path.
 //!
-//! Beside it `GET /journal?contains=...`, `DELETE /journal`, `GET /stats`.
+//! Beside it `GET /journal?contains=...`, `DELETE /journal`, `GET /stats`, `PUT /release?contains=...`.
 
 mod answer;
 mod http1;
@@ -45,6 +45,8 @@ use crate::journal::{Call, Journal, Outcome};
 pub(crate) enum Step {
     Send(Bytes),
     Pause(Duration),
+    /// Until the test says so.
+    Hold,
     /// The same bytes again and again, so often.
     Flood(Bytes, usize),
     Cut,
@@ -89,7 +91,7 @@ async fn connection(server: &Server, socket: TcpStream) -> std::io::Result<()> {
         let call = Call::new(server.journal.clone(), number);
         let steps = server.steps(&request);
         let ended = tokio::select! {
-            ended = play(steps, &mut writer) => ended,
+            ended = play(steps, &mut writer, &call) => ended,
             () = closed(&mut reader, &mut buffer) => Outcome::Aborted,
         };
         call.end(ended);
@@ -110,7 +112,7 @@ async fn closed(reader: &mut OwnedReadHalf, buffer: &mut Vec<u8>) {
     }
 }
 
-async fn play(steps: Vec<Step>, writer: &mut OwnedWriteHalf) -> Outcome {
+async fn play(steps: Vec<Step>, writer: &mut OwnedWriteHalf, call: &Call) -> Outcome {
     for step in steps {
         match step {
             Step::Send(bytes) => {
@@ -126,6 +128,7 @@ async fn play(steps: Vec<Step>, writer: &mut OwnedWriteHalf) -> Outcome {
                 }
             }
             Step::Pause(time) => tokio::time::sleep(time).await,
+            Step::Hold => call.released().await,
             Step::Cut => return Outcome::Cut,
         }
     }
@@ -136,15 +139,18 @@ impl Server {
     /// The answer to a request that is about the server itself.
     fn control(&self, request: &http1::Request) -> Option<String> {
         let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+        let needle = query.strip_prefix("contains=").unwrap_or_default();
         match (request.method.as_str(), path) {
-            ("GET", "/journal") => {
-                Some(self.journal.list(query.strip_prefix("contains=").unwrap_or_default()).to_string())
-            }
+            ("GET", "/journal") => Some(self.journal.list(needle).to_string()),
             ("DELETE", "/journal") => {
                 self.journal.forget();
                 Some("{}".to_owned())
             }
             ("GET", "/stats") => Some(self.journal.stats().to_string()),
+            ("PUT", "/release") => {
+                self.journal.release(needle);
+                Some("{}".to_owned())
+            }
             ("PUT", path) => {
                 let name = path.strip_prefix("/canned/")?.to_owned();
                 let body = Bytes::copy_from_slice(&request.body);
