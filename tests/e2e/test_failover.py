@@ -177,12 +177,16 @@ class TestHealth:
                 filler.close()
 
 
-def test_an_endless_answer_is_bounded(gateway, client, mode):
-    """A body, or one line of a stream, that never ends: an error, and memory that stays in bounds: of 64 MB that are held, and of what mimalloc keeps of the call before."""
+@pytest.mark.parametrize("name", ["chat", "messages"])
+def test_an_endless_answer_is_bounded(start_gateway, name, mode):
+    """A body, or one line of a stream, that never ends: an error, and memory that stays in bounds: 64 of 512 MB are held. The gateway is this test's own, because an
+    allocator keeps some of what earlier calls had."""
+    gateway = start_gateway()
+    client = gateway.client(name)
     with pytest.raises(client.errors.APIError):
         client.ask("alone-flood-openai", Ask(nonce()), mode)
     assert gateway.server.alive
-    assert gateway.server.memory_kb < 300_000
+    assert gateway.server.peak_kb < 300_000
 
 
 def test_every_attempt_is_in_the_access_log(gateway):

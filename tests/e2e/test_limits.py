@@ -363,23 +363,34 @@ def test_a_bad_price_list_changes_nothing(world, text):
 @pytest.mark.native("a laptop's banner")
 def test_the_banners_lines_show_a_budget(world):
     """`gateway` with nothing, and its own lines pasted into a shell: two pass, the third does not."""
+    for _ in range(5):
+        server, folder, shell = pasted(world)
+        # A disk that took seconds says nothing of the banner: without its ledger's word a request is let through.
+        if "degraded" not in server.output:
+            break
+        server.stop()
+    assert re.findall(r"HTTP/1.1 (\d+) ", shell.stdout) == ["200", "200", "429"], shell.stdout + shell.stderr
+    refused = shell.stdout[shell.stdout.rindex("HTTP/1.1 429") :]
+    assert "x-should-retry: false" in refused.lower() and "budget for demo-budget exceeded" in refused
+    assert (folder / "ledger.sqlite").exists()
+    # The banner prints the secret for its user, and nothing else does.
+    secret = server.wait_for(lambda line: found(line, "client_secret"))
+    assert all(secret not in line for line in server.lines if json_line(line))
+    server.stop()
+
+
+def pasted(world):
+    """A gateway that begins with nothing, its folder, and what a shell says to its lines."""
     folder = world.new_folder("data")
     env = {"TOLLGATE_LISTEN": "127.0.0.1:0", "TOLLGATE_DATA": str(folder), "AWS_EC2_METADATA_DISABLED": "true"} | world.standing_clock()
     server: Server = world.start_gateway(env=env)
     server.wait_for(listen_address)
     token = server.wait_for(lambda line: line.strip() if line.strip().startswith("TOKEN=$(curl") else None)
     loop = server.wait_for(lambda line: line.strip() if "demo-budget" in line and "curl" in line else None)
-    secret = server.wait_for(lambda line: found(line, "client_secret"))
     shell = subprocess.run(
         ["bash", "-c", f"{token}\n{loop}"], capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"], "no_proxy": "*"}
     )
-    assert re.findall(r"HTTP/1.1 (\d+) ", shell.stdout) == ["200", "200", "429"], shell.stdout + shell.stderr
-    refused = shell.stdout[shell.stdout.rindex("HTTP/1.1 429") :]
-    assert "x-should-retry: false" in refused.lower() and "budget for demo-budget exceeded" in refused
-    assert (folder / "ledger.sqlite").exists()
-    # The banner prints the secret for its user, and nothing else does.
-    assert all(secret not in line for line in server.lines if json_line(line))
-    server.stop()
+    return server, folder, shell
 
 
 def test_nothing_of_this_is_in_the_logs(world, limited):
