@@ -168,10 +168,20 @@ def test_nesting_10000_deep(post, api, opener, place):
         is_clear(post(bodies[place](model), model=model), api)
 
 
+def told(ask) -> httpx.Response:
+    """The answer to what is not read to its end: where that was closed while the client still wrote, it may see a broken pipe instead, but not every time."""
+    for _ in range(9):
+        try:
+            return ask()
+        except (httpx.WriteError, httpx.RemoteProtocolError, httpx.ReadError):
+            pass
+    return ask()
+
+
 @pytest.mark.native("Lambda's front doors refuse it themselves")
 def test_a_body_of_33_mb(post, api):
     body = good(api, say="x" * (33 << 20))
-    message = is_clear(post(body), api, 413)
+    message = is_clear(told(lambda: post(body)), api, 413)
     assert "32" in message or "33554432" in message.replace(",", ""), "the message names the limit"
 
 
@@ -183,11 +193,7 @@ def test_a_body_of_33_mb_in_chunks_without_a_length(gateway, api):
             yield b"x" * (64 << 10)
 
     headers = {"authorization": f"Bearer {gateway.token}", "content-type": "application/json"}
-    try:
-        answer = patient.post(gateway.url + path_of(api), content=chunks(), headers=headers)
-    except (httpx.WriteError, httpx.RemoteProtocolError, httpx.ReadError):
-        return  # answered and closed while the client still wrote: the client sees a broken pipe
-    is_clear(answer, api, 413)
+    is_clear(told(lambda: patient.post(gateway.url + path_of(api), content=chunks(), headers=headers)), api, 413)
 
 
 @pytest.mark.native("Lambda's front doors refuse it themselves")

@@ -2,6 +2,7 @@
 
 import socket
 import time
+import uuid
 from urllib.parse import urlsplit
 
 import pytest
@@ -31,24 +32,25 @@ def test_leaving_in_the_middle_of_a_stream_stops_the_upstream(gateway, world, na
 @pytest.mark.parametrize("column", ["openai", "anthropic"])
 def test_leaving_before_the_answer_began_stops_the_upstream(gateway, world, column, mode):
     """The upstream has not said a word yet."""
-    word = nonce()
+    word, request_id = nonce(), f"e2e-gone-{uuid.uuid4()}"
     # Generous timeouts, so that it is not the gateway that gives up first.
     model = f"patient-{column}"
     body = f'{{"model": "{model}", "max_tokens": 9, "stream": {str(mode == "stream").lower()}, "messages": [{{"role": "user", "content": "{word}"}}]}}'
     path = "/v1/chat/completions" if column == "openai" else "/v1/messages"
     address = urlsplit(gateway.url)
     with socket.create_connection((address.hostname, address.port)) as sock:
-        head = f"POST {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {gateway.token}\r\n"
+        head = f"POST {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {gateway.token}\r\nx-request-id: {request_id}\r\n"
         head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         sock.sendall(head.encode() + body.encode())
         world.llm.wait_for_outcome(word, "open")
     world.llm.wait_for_outcome(word, "aborted")
 
     def line(text: str):
-        entry = json_line(text)
-        return entry if entry and entry.get("tollgate.client_gone") and entry.get("gen_ai.request.model") == model else None
+        return json_line(text) if request_id in text and '"request"' in text else None
 
-    [attempt] = gateway.server.wait_for(line)["tollgate.attempts"]
+    entry = gateway.server.wait_for(line)
+    assert entry["tollgate.client_gone"]
+    [attempt] = entry["tollgate.attempts"]
     assert (attempt["provider"], attempt["fault"]) == (model, "client_gone"), "the log says whom the client was waiting for"
 
 

@@ -3,6 +3,9 @@
 //! `x-should-retry` says otherwise.
 
 #[cfg(test)]
+#[path = "support/closed.rs"]
+mod closed;
+#[cfg(test)]
 #[path = "faults/own.rs"]
 mod own;
 #[cfg(test)]

@@ -5,6 +5,9 @@
 #[path = "guards/answers.rs"]
 mod answers;
 #[cfg(test)]
+#[path = "support/closed.rs"]
+mod closed;
+#[cfg(test)]
 #[path = "guards/failures.rs"]
 mod failures;
 #[cfg(test)]

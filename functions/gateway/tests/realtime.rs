@@ -4,6 +4,9 @@
 #[path = "realtime/bills.rs"]
 mod bills;
 #[cfg(test)]
+#[path = "support/closed.rs"]
+mod closed;
+#[cfg(test)]
 #[path = "support/ledger.rs"]
 mod ledger;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::support::closed_address;
+use super::closed::closed_address;
 use super::words::{self, Voice};
 
 /// Does it help to try again?

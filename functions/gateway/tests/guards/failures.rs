@@ -136,7 +136,7 @@ async fn unreachable() -> Vec<(&'static str, String)> {
     })
     .await;
     vec![
-        ("down", super::support::closed_address().to_string()),
+        ("down", super::closed::closed_address().to_string()),
         ("late", late.to_string()),
         ("too large", large.address),
         ("compressed", compressed.address),

@@ -15,8 +15,9 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, accept_hdr_async, connect_async};
 use tollgate_limits::{Counter, Ledger, Owner, Scope};
 
+use super::closed::closed_address;
 use super::ledger::ledger;
-use super::support::{closed_address, gateway, json_of, token};
+use super::support::{gateway, json_of, token};
 
 /// What a response of the provider's uses.
 pub(crate) const USED: (u64, u64) = (100, 20);

@@ -74,13 +74,6 @@ pub(crate) fn gateway(yaml: &str) -> Router {
     router::router(Live::fixed(App::new(config).unwrap()))
 }
 
-/// An address where nothing listens, as long as the test runs: it is taken, and nobody else gets it.
-pub(crate) fn closed_address() -> std::net::SocketAddr {
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
-    Box::leak(Box::new(socket)).local_addr().unwrap()
-}
-
 /// The text of a body that has to be JSON.
 pub(crate) fn json_of(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|e| panic!("not JSON ({e}): {text}"))
