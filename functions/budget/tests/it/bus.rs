@@ -58,7 +58,7 @@ async fn put(State(bridge): State<EventBridge>, body: String) -> (StatusCode, St
 }
 
 async fn run(world: &World, bus: &Bus, after: Duration) -> Result<Value, String> {
-    sweep::run(&world.app, bus, SystemTime::now() + after, Instant::now() + Duration::from_secs(10)).await
+    sweep::run(&world.app, bus, SystemTime::now() + after, Instant::now() + Duration::from_secs(120)).await
 }
 
 const TWO_HOURS: Duration = Duration::from_secs(7_200);

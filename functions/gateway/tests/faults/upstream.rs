@@ -1,6 +1,7 @@
 //! An upstream's faults.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use axum::Router;
 use axum::body::Body;
@@ -66,14 +67,19 @@ impl Rows {
     }
 }
 
+/// A file with the providers' key, written once: another test's gateway may be reading it.
+static KEY: LazyLock<PathBuf> = LazyLock::new(|| {
+    let key = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("faults-key-{}", std::process::id()));
+    std::fs::write(&key, "key-of-the-provider").unwrap();
+    key
+});
+
 /// Models `FAULT-UPSTREAM`: one provider each. `second`: and one that is well behind it.
 async fn failing(second: bool) -> Router {
     let (base, closed) = upstreams::start().await;
     let good = demo::start().await.unwrap();
-    let key = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("faults-key-{}", std::process::id()));
-    std::fs::write(&key, "key-of-the-provider").unwrap();
-    let auth = format!("policies: {{backendAuth: {{key: 'file:{}'}}}}", key.display());
-    let mut yaml = String::from("request: {timeoutMs: 5000}\nai:\n  models:\n");
+    let auth = format!("policies: {{backendAuth: {{key: 'file:{}'}}}}", KEY.display());
+    let mut yaml = String::from("request: {timeoutMs: 120000}\nai:\n  models:\n");
     for (fault, _) in FAULTS {
         for (name, provider) in UPSTREAMS {
             let base = if *fault == "refused" { &closed } else { &base };

@@ -1,7 +1,8 @@
 //! Batches of embeddings that go upstream in parts.
 
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -14,6 +15,13 @@ use tower::ServiceExt;
 
 use super::support::{gateway, json_of, token};
 use super::world::serve;
+
+/// A file with the provider's key, written once: another test's gateway may be reading it.
+static KEY: LazyLock<PathBuf> = LazyLock::new(|| {
+    let key = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("gemini-key-{}", std::process::id()));
+    std::fs::write(&key, "k-1").unwrap();
+    key
+});
 
 /// What the upstream saw.
 #[derive(Debug, Default)]
@@ -58,13 +66,11 @@ async fn gemini(State(seen): State<Arc<Seen>>, request: Request) -> Response {
 async fn ask(paths: &[&str], texts: usize) -> (http::response::Parts, Value, Arc<Seen>) {
     let seen = Arc::new(Seen::default());
     let upstream = serve(Router::new().fallback(gemini).with_state(Arc::clone(&seen))).await;
-    let key = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("gemini-key-{}", std::process::id()));
-    std::fs::write(&key, "k-1").unwrap();
     let provider = |path: &&str| {
         format!(
             "  - providers: [{{name: p{path}, baseUrl: 'http://{upstream}/{path}', provider: {{gemini: {{model: gemini-embedding-001}}}}, \
              policies: {{backendAuth: {{key: {{file: '{}'}}}}}}}}]\n",
-            key.display()
+            KEY.display()
         )
     };
     let router = gateway(&format!("ai:\n  groups:\n{}", paths.iter().map(provider).collect::<String>()));

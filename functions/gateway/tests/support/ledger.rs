@@ -17,7 +17,7 @@ pub(crate) async fn ledger() -> (String, Ledger) {
     tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database, std::future::pending()));
     let table = LedgerTable { endpoint: Some(endpoint.clone()), ..LedgerTable::default() };
     let aws = tollgate_upstream::Aws::standalone().unwrap();
-    let ledger = Ledger::new(&table, Duration::from_secs(10), Vec::new(), aws.source(true));
+    let ledger = Ledger::new(&table, Duration::from_secs(120), Vec::new(), aws.source(true));
     ledger.create_table().await.unwrap();
     (endpoint, ledger)
 }

@@ -17,7 +17,7 @@ pub(crate) fn used(tokens: u64, nano_usd: u64) -> Amount {
 }
 
 pub(crate) fn later() -> Instant {
-    Instant::now() + Duration::from_secs(60)
+    Instant::now() + Duration::from_secs(600)
 }
 
 pub(crate) fn after(seconds: u64) -> SystemTime {

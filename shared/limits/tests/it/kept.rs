@@ -9,7 +9,7 @@ use super::raw::Raw;
 use super::support::{NOVEMBER_22, at, dynamodb, no_sdk, now, settings};
 
 fn table(state: LedgerTable) -> KeptTable {
-    let settings = Responses { state: Some(state), keep_days: Some(1), timeout_ms: Some(10_000) };
+    let settings = Responses { state: Some(state), keep_days: Some(1), timeout_ms: Some(120_000) };
     KeptTable::new(&settings, no_sdk()).unwrap()
 }
 

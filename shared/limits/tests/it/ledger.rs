@@ -11,7 +11,7 @@ fn used(tokens: u64, nano_usd: u64) -> Amount {
 }
 
 fn later() -> Instant {
-    Instant::now() + Duration::from_secs(60)
+    Instant::now() + Duration::from_secs(600)
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ async fn ask_with(chains: &Chains, client: Dialect, model: &str, inbound: &Inbou
         model,
         seed: &seed,
         strict: false,
-        deadline: Instant::now() + Duration::from_secs(20),
+        deadline: Instant::now() + Duration::from_secs(120),
         max_attempts: 3,
         anthropic_version: None,
     };

@@ -80,6 +80,7 @@ async fn a_renewal_that_fails_leaves_the_present_token_in_use() {
     tokens.age(Duration::from_secs(3_400));
     for _ in 0..3 {
         assert_eq!(bearer(&tokens).await, "Bearer token-0");
+        tokens.stay_failed().await;
     }
     assert_eq!(server.seen("/token").len(), 2, "after a failure nobody tries again for a moment");
 }

@@ -39,7 +39,7 @@ async fn ask_unary(chains: &Chains, client: Dialect, model: &str, unary: Unary) 
         model,
         seed: &seed,
         strict: false,
-        deadline: Instant::now() + Duration::from_secs(10),
+        deadline: Instant::now() + Duration::from_secs(120),
         max_attempts: 3,
         anthropic_version: None,
     };

@@ -175,6 +175,14 @@ impl Tokens {
             Some(Arc::new(Token { bearer: token.bearer.clone(), base: token.base.clone(), renew_at, ends_at, since }));
     }
 
+    /// As if the last failure stayed a moment old, however slow the machine is.
+    #[cfg(test)]
+    pub(crate) async fn stay_failed(&self) {
+        if let Some((at, _)) = &mut *self.flight.lock().await {
+            *at = Instant::now() + 60 * RETRY_EVERY;
+        }
+    }
+
     fn present(&self) -> Option<Arc<Token>> {
         self.lock().clone()
     }

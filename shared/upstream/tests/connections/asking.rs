@@ -17,7 +17,7 @@ pub(super) async fn ask(chains: &Chains, stream: bool, max_attempts: usize) -> O
         model: "m",
         seed: &seed,
         strict: false,
-        deadline: Instant::now() + Duration::from_secs(20),
+        deadline: Instant::now() + Duration::from_secs(120),
         max_attempts,
         anthropic_version: None,
     };
