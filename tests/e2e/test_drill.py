@@ -9,7 +9,6 @@ import time
 import httpx
 import pytest
 
-from harness import patient
 from harness.clients import HELLO, Ask
 from harness.config import OPENAI_KEY, Providers, rule
 from harness.clock import Clock
@@ -23,8 +22,7 @@ from test_limits import COST, limits, small, usd, with_id
 pytestmark = pytest.mark.native("it has front doors of its own")
 
 YEARS = 10 * 365 * 24 * 3600
-HOUR = 3600
-MINUTE = 60
+HOUR, MINUTE = 3600, 60
 
 
 @pytest.fixture(scope="module")
@@ -229,8 +227,7 @@ def test_what_is_answered_is_settled_before_the_sandbox_can_go(world, dynamodb, 
 
 def unsettled(world, function) -> None:
     """A stream whose settlement the ledger does not take."""
-    client = function.client("url", "chat", token(world, "drilled"))
-    text, word = "", nonce()
+    client, text, word = function.client("url", "chat", token(world, "drilled")), "", nonce()
     for event in client.events("via-openai-strict", Ask(f"[held] {word}", max_tokens=200)):
         text += client.text_of(event)
         if text and not function.relay.dark:
@@ -452,7 +449,7 @@ def test_expired_credentials_at_the_ledger_leave_it_to_the_failure_mode(world, s
 
 def test_expired_credentials_at_secrets_manager_end_when_new_ones_are_there(world, secrets_manager, start, held):
     secrets_manager.create_secret(Name="drill/expired", SecretString=OPENAI_KEY)
-    relay_to = httpx.Client(base_url=secrets_manager.url, timeout=patient.TIMEOUT_S)
+    relay_to = httpx.Client(base_url=secrets_manager.url, timeout=60)
     good = []
 
     def answer(method, path, headers, body):
