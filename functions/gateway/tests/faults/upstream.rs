@@ -79,7 +79,7 @@ async fn failing(second: bool) -> Router {
     let (base, closed) = upstreams::start().await;
     let good = demo::start().await.unwrap();
     let auth = format!("policies: {{backendAuth: {{key: 'file:{}'}}}}", KEY.display());
-    let mut yaml = String::from("request: {timeoutMs: 120000}\nai:\n  models:\n");
+    let mut yaml = String::from("request: {timeoutMs: 60000}\nai:\n  models:\n");
     for (fault, _) in FAULTS {
         for (name, provider) in UPSTREAMS {
             let base = if *fault == "refused" { &closed } else { &base };

@@ -116,7 +116,7 @@ async fn router(chain: &[&str], endpoint: &str, more: &str, journal: &Journal) -
         .collect();
     let responses = match endpoint {
         "" => String::new(),
-        endpoint => format!("responses: {{timeoutMs: 120000, state: {{endpoint: '{endpoint}'}}}}\n"),
+        endpoint => format!("responses: {{timeoutMs: 60000, state: {{endpoint: '{endpoint}'}}}}\n"),
     };
     gateway(&format!("ai:\n  groups:\n{groups}{more}{responses}"))
 }

@@ -51,7 +51,7 @@ impl World {
             })
             .collect();
         let yaml = format!(
-            "ai:\n  routes: {{/v1/audio/transcriptions: detect}}\n  groups:\n{groups}limits:\n  timeoutMs: 120000\n  ledger: {{endpoint: '{endpoint}'}}\n  prices: {{m0: {{input: 1, output: 10, search: 2000, second: 100}}, m1: {{input: 2, output: \
+            "ai:\n  routes: {{/v1/audio/transcriptions: detect}}\n  groups:\n{groups}limits:\n  timeoutMs: 60000\n  ledger: {{endpoint: '{endpoint}'}}\n  prices: {{m0: {{input: 1, output: 10, search: 2000, second: 100}}, m1: {{input: 2, output: \
              20}}}}\n  tiers: {{standard: {{requestsPerMinute: 1000, tokensPerDay: 1000000, usdPerMonth: 1}}}}\n{limits}"
         );
         Self { router: gateway(&yaml), ledger }

@@ -51,7 +51,7 @@ impl World {
     pub(crate) async fn limited(tier: &str) -> Self {
         let (endpoint, ledger) = ledger().await;
         let limits = format!(
-            "limits:\n  timeoutMs: 120000\n  ledger: {{endpoint: '{endpoint}'}}\n  prices: {{theirs: {{input: 1, output: 10}}, whisper-1: {{input: 0, output: 0, second: 100}}}}\n  tiers: {{standard: {tier}}}\n"
+            "limits:\n  timeoutMs: 60000\n  ledger: {{endpoint: '{endpoint}'}}\n  prices: {{theirs: {{input: 1, output: 10}}, whisper-1: {{input: 0, output: 0, second: 100}}}}\n  tiers: {{standard: {tier}}}\n"
         );
         Self::with(&limits, Some(ledger)).await
     }

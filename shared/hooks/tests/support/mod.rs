@@ -82,7 +82,7 @@ pub(crate) fn config_at(endpoint: &str, limits: &str, more: &str) -> tollgate_co
     let Files { jwks, secret, .. } = &*FILES;
     let yaml = format!(
         "auth:\n  issuers:\n  - {{issuer: '{ISSUER}', jwks: {{file: '{jwks}'}}, tokenUse: access, algorithms: [ES256]}}\n  teams:\n    client-9: {{team: maps, tier: tiny}}\n\
-         limits:\n  ledger: {{endpoint: '{endpoint}'}}\n  timeoutMs: 120000\n  tiers:\n    tiny: {{requestsPerMinute: 2, tokensPerDay: 10000, usdPerMonth: 1}}\n{limits}\
+         limits:\n  ledger: {{endpoint: '{endpoint}'}}\n  timeoutMs: 60000\n  tiers:\n    tiny: {{requestsPerMinute: 2, tokensPerDay: 10000, usdPerMonth: 1}}\n{limits}\
          webhooks:\n  sharedSecret: 'file:{secret}'\n{more}"
     );
     tollgate_config::parse(&yaml, "test").unwrap_or_else(|error| panic!("{error}\n{yaml}"))

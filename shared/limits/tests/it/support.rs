@@ -60,7 +60,7 @@ pub(crate) async fn fresh() -> (String, Arc<Ledger>) {
 /// A limiter with the `limits` block of this YAML, on a new table.
 pub(crate) async fn limiter(yaml: &str) -> Limiter {
     let endpoint = dynamodb().await;
-    let text = format!("limits:\n  timeoutMs: 120000\n  ledger: {{endpoint: '{endpoint}'}}\n{yaml}");
+    let text = format!("limits:\n  timeoutMs: 60000\n  ledger: {{endpoint: '{endpoint}'}}\n{yaml}");
     let config = tollgate_config::parse(&text, "test").unwrap_or_else(|error| panic!("{error}\n{text}"));
     let limiter = Limiter::new(config.limits.as_ref(), no_sdk()).unwrap();
     limiter.ledger().create_table().await.unwrap();
