@@ -164,7 +164,8 @@ fn edited(client: Dialect, carrier: Carrier, body: &[u8]) {
         if !started.dropped.is_empty() || tollgate_wire::messages::bedrock::has_blank_text(body) {
             return;
         }
-        for key in ["model", "stream", "anthropic_version", "anthropic_beta"] {
+        // Nobody is served there by a tier of Anthropic's, and to leave it out is no loss.
+        for key in ["model", "stream", "anthropic_version", "anthropic_beta", "service_tier"] {
             before.remove(key);
             after.remove(key);
         }
