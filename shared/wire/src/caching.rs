@@ -199,7 +199,14 @@ mod tests {
     fn a_request_of_another_dialect_gets_the_same_marks() {
         let text = |text: &str| Block::Text(text.to_owned());
         let message = |role, content: &str| ir::Message { role, blocks: vec![text(content)] };
-        let tool = ir::Tool { name: "a".to_owned(), description: None, schema: json!({}), strict: None, cache: None };
+        let tool = ir::Tool {
+            name: "a".to_owned(),
+            description: None,
+            schema: json!({}),
+            strict: None,
+            cache: None,
+            custom: None,
+        };
         let request = ir::Request {
             system: vec![text("Be brief.")],
             tools: vec![tool],

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 pub use echo::{Echo, ToolForm};
 pub use fault::{Fault, FaultKind};
-pub use openai::{ONLY_OPENAI_HAS_DETAIL, OpenAiSetting};
+pub use openai::{CustomTool, GRAMMAR_IS_ONLY_TOLD, ONLY_OPENAI_HAS_DETAIL, OpenAiSetting};
 pub use search::{Citation, WebSearch};
 pub use tier::Tier;
 
@@ -31,6 +31,9 @@ pub struct Request {
     pub messages: Vec<Message>,
     /// Functions that the model may call.
     pub tools: Vec<Tool>,
+    /// Tools that it knows and may not call this time, by their place in the client's list. Where a list of the allowed ones can be sent, they go on, so that what
+    /// is cached of the conversation stays good.
+    pub set_aside: Vec<(usize, Tool)>,
     /// Which of them.
     pub tool_choice: Option<ToolChoice>,
     /// May it call several at once? `None`: the upstream's default.
@@ -77,6 +80,20 @@ pub struct Request {
     pub unmapped: Vec<Dropped>,
     /// What the answer has to know of the request.
     pub echo: Arc<Echo>,
+}
+
+impl Request {
+    /// Sets the other tools aside.
+    pub(crate) fn allow(&mut self, names: &[String]) {
+        let tools = std::mem::take(&mut self.tools);
+        for (at, tool) in tools.into_iter().enumerate() {
+            if names.contains(&tool.name) {
+                self.tools.push(tool);
+            } else {
+                self.set_aside.push((at, tool));
+            }
+        }
+    }
 }
 
 /// Who speaks.
@@ -203,6 +220,8 @@ pub struct Tool {
     pub strict: Option<bool>,
     /// A cache mark after this tool.
     pub cache: Option<CacheTtl>,
+    /// For the client its input is a text. OpenAI's models get it as that, all others as the function that the rest of this says.
+    pub custom: Option<CustomTool>,
 }
 
 /// Which tool to call.

@@ -78,6 +78,7 @@ mod converse {
             }),
             strict: Some(true),
             cache: Some(CacheTtl::OneHour),
+            custom: None,
         }
     }
 

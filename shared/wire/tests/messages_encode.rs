@@ -52,7 +52,7 @@ fn result(id: &str) -> Block {
 
 fn tool(name: &str) -> Tool {
     let schema = json!({"type": "object", "properties": {}});
-    Tool { name: name.to_owned(), description: None, schema, strict: None, cache: None }
+    Tool { name: name.to_owned(), description: None, schema, strict: None, cache: None, custom: None }
 }
 
 fn signed(words: &str) -> Block {

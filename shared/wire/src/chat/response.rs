@@ -18,6 +18,7 @@ use crate::ir::{self, Block, Citation, Echo, Stop, StopReason, Tier};
 use crate::json;
 use crate::names::ToolNames;
 use crate::openai::cited::{annotation, citation_of};
+use crate::openai::custom::arguments_of;
 use crate::openai::read::{input_of, items};
 use crate::openai::usage::usage_and_tier;
 
@@ -67,11 +68,13 @@ fn blocks_of(mut message: MessageIn, answer_id: Option<&str>, names: &ToolNames)
     let legacy = message.function_call.map(|function| CallIn { function, ..CallIn::default() });
     for (index, call) in message.tool_calls.into_iter().chain(legacy).enumerate() {
         let signature = call.extra_content.signature();
-        let CallFunctionIn { name, arguments } = call.function;
-        let Some(name) = name else { continue };
+        let (name, input) = match (call.custom, call.function) {
+            (CallFunctionIn { name: Some(name), input, .. }, _) => (name, arguments_of(input)),
+            (_, CallFunctionIn { name: Some(name), arguments, .. }) => (name, input_of(&arguments).0),
+            _ => continue,
+        };
         blocks.extend(signature.map(|signature| Block::Thinking { text: String::new(), signature: Some(signature) }));
         let id = call.id.unwrap_or_else(|| call_id(answer_id, index));
-        let (input, _) = input_of(&arguments);
         blocks.push(Block::ToolUse { id, name: names.decode(&name).to_owned(), input });
     }
     blocks
@@ -216,12 +219,10 @@ fn message_of<'a>(blocks: &'a [Block], echo: &Echo) -> AnswerMessageOut<'a> {
                 message.thinking_blocks.push(ThinkingOut::Thinking { thinking, signature });
             }
             Block::RedactedThinking(data) => message.thinking_blocks.push(ThinkingOut::RedactedThinking { data }),
-            Block::ToolUse { id, name, input } => message.tool_calls.push(CallOut {
-                index: None,
-                id: Some(Cow::Borrowed(id)),
-                extra_content: of_call.take(),
-                ..CallOut::whole(name, input.to_string(), echo)
-            }),
+            Block::ToolUse { id, name, input } => {
+                let call = CallOut { id: Some(Cow::Borrowed(id)), extra_content: of_call.take(), ..CallOut::default() };
+                message.tool_calls.push(call.whole(name, input.to_string(), echo));
+            }
             // No model answers with these in a dialect that comes here.
             Block::Image(_)
             | Block::Document { .. }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::gemini;
 use crate::ir::{Echo, Usage};
+use crate::openai::custom::custom_input;
 use crate::openai::read::{arguments, lenient, nullable};
-use crate::openai::tools::custom_input;
 use crate::scalar::{borrowed, text};
 
 // ---- A request to an upstream ----
@@ -19,7 +19,7 @@ pub(super) struct RequestOut<'a> {
     pub(super) model: &'a str,
     pub(super) messages: Vec<MessageOut<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) tools: Vec<ToolOut<'a>>,
+    pub(super) tools: Vec<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tool_choice: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,23 +122,6 @@ pub(super) struct FileOut<'a> {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct ToolOut<'a> {
-    #[serde(rename = "type")]
-    pub(super) kind: &'static str,
-    pub(super) function: FunctionOut<'a>,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct FunctionOut<'a> {
-    pub(super) name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) description: Option<&'a str>,
-    pub(super) parameters: &'a Value,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) strict: Option<bool>,
-}
-
-#[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum FormatOut<'a> {
     JsonObject,
@@ -175,15 +158,23 @@ pub(super) struct CallOut<'a> {
 }
 
 impl<'a> CallOut<'a> {
-    /// A whole call, as what its tool is for the client.
-    pub(super) fn whole(name: &'a str, arguments: String, echo: &Echo) -> Self {
-        let call = Self { kind: Some("function"), ..Self::default() };
+    /// A function's.
+    pub(super) fn function(self, name: Cow<'a, str>, arguments: String) -> Self {
+        let function = CallFunctionOut { name: Some(name), arguments: Cow::Owned(arguments) };
+        Self { kind: Some("function"), function: Some(function), ..self }
+    }
+
+    /// Of a tool whose input is a text.
+    pub(super) fn custom(self, name: &str, input: String) -> Self {
+        Self { kind: Some("custom"), custom: json!({ "name": name, "input": input }), ..self }
+    }
+
+    /// As what its tool is for the client.
+    pub(super) fn whole(self, name: &'a str, arguments: String, echo: &Echo) -> Self {
         if echo.tools.contains_key(name) {
-            let custom = json!({ "name": name, "input": custom_input(&arguments) });
-            return Self { kind: Some("custom"), custom, ..call };
+            return self.custom(name, custom_input(&arguments));
         }
-        let function = CallFunctionOut { name: Some(Cow::Borrowed(name)), arguments: Cow::Owned(arguments) };
-        Self { function: Some(function), ..call }
+        self.function(Cow::Borrowed(name), arguments)
     }
 }
 
@@ -434,6 +425,9 @@ pub(super) struct CallIn {
     pub(super) id: Option<String>,
     #[serde(default, deserialize_with = "nullable")]
     pub(super) function: CallFunctionIn,
+    /// The call of a tool whose input is a text.
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) custom: CallFunctionIn,
     #[serde(default, deserialize_with = "lenient")]
     pub(super) extra_content: ExtraContent,
 }
@@ -444,4 +438,7 @@ pub(super) struct CallFunctionIn {
     pub(super) name: Option<String>,
     #[serde(default, deserialize_with = "arguments")]
     pub(super) arguments: String,
+    /// Of a tool whose input is a text.
+    #[serde(default, deserialize_with = "arguments")]
+    pub(super) input: String,
 }

@@ -14,5 +14,18 @@ pub struct OpenAiSetting {
     pub path: String,
 }
 
+/// A tool whose input is a text, as OpenAI's two dialects have it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CustomTool {
+    /// For the model.
+    pub description: Option<String>,
+    /// The grammar that the text follows: `lark` or `regex`, and its definition.
+    pub grammar: Option<(String, String)>,
+}
+
+/// What becomes of a grammar at other upstreams. Encoders for OpenAI's models, which keep to it, take it out of what is reported.
+pub const GRAMMAR_IS_ONLY_TOLD: &str =
+    "this model is told of the grammar in the tool's description, and nothing enforces it";
+
 /// Why a picture's level of detail is lost at other upstreams. Encoders for OpenAI, who carry it, take it out of what is reported.
 pub const ONLY_OPENAI_HAS_DETAIL: &str = "only OpenAI has levels of detail";

@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 
 use super::model::{Family, effort_of_budget, is_openais};
 use crate::error::WireError;
-use crate::ir::{Block, Dropped, ONLY_OPENAI_HAS_DETAIL, Request, Source, ThinkingMode, Tier, ToolChoice, WebSearch};
+use crate::ir::{
+    Block, Dropped, GRAMMAR_IS_ONLY_TOLD, ONLY_OPENAI_HAS_DETAIL, Request, Source, ThinkingMode, Tier, WebSearch,
+};
 use crate::names::ToolNames;
 
 /// `[a-zA-Z0-9_-]{1,64}`: <https://platform.openai.com/docs/api-reference/chat/create>,
@@ -63,27 +65,6 @@ pub(crate) fn foreign_file(path: &impl Fn() -> String) -> WireError {
 
 pub(crate) fn data_url(media_type: &str, data: &str) -> String {
     format!("data:{media_type};base64,{data}")
-}
-
-/// `tool_choice`. `named`: the choice of one function. `None`: OpenAI refuses the field without `tools`, or the client says nothing.
-pub(crate) fn tool_choice(
-    request: &Request,
-    dropped: &mut Vec<Dropped>,
-    named: impl FnOnce(&str) -> Value,
-) -> Option<Value> {
-    let choice = request.tool_choice.as_ref()?;
-    if request.tools.is_empty() {
-        if matches!(choice, ToolChoice::Any | ToolChoice::Tool(_)) {
-            dropped.push(Dropped::new("tool_choice", "there are no tools to choose from"));
-        }
-        return None;
-    }
-    Some(match choice {
-        ToolChoice::Auto => "auto".into(),
-        ToolChoice::None => "none".into(),
-        ToolChoice::Any => "required".into(),
-        ToolChoice::Tool(name) => named(name),
-    })
 }
 
 /// What the client wants of effort, said as effort or as thinking, and the field that it said it in. `None`: nothing.
@@ -198,10 +179,12 @@ pub(crate) fn web_search(search: &WebSearch, nested: bool) -> Map<String, Value>
     out
 }
 
-/// What is reported from the start: what the decoder found, but for the levels of detail, which both dialects have.
-pub(crate) fn losses(request: &Request) -> Vec<Dropped> {
-    let all = request.unmapped.iter().filter(|dropped| dropped.reason != ONLY_OPENAI_HAS_DETAIL);
-    all.cloned().collect()
+/// What is reported from the start: what the decoder found, but for the levels of detail, which both dialects have, and for the grammars of a model that
+/// keeps to them.
+pub(crate) fn losses(request: &Request, model: &str) -> Vec<Dropped> {
+    let grammars = Family::of(model).has_custom_tools(model);
+    let lost = |reason: &str| reason != ONLY_OPENAI_HAS_DETAIL && !(grammars && reason == GRAMMAR_IS_ONLY_TOLD);
+    request.unmapped.iter().filter(|dropped| lost(&dropped.reason)).cloned().collect()
 }
 
 /// The end user's id, if it is short enough.

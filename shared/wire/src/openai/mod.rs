@@ -3,9 +3,11 @@
 //! Each dialect's folder says how its own layout reaches these pieces; a fact that holds for both stands here once.
 
 pub(crate) mod cited;
+pub(crate) mod custom;
 pub(crate) mod encode;
 pub(crate) mod fields;
 pub(crate) mod model;
+pub(crate) mod offered;
 pub(crate) mod parts;
 pub(crate) mod read;
 pub(crate) mod settings;

@@ -71,6 +71,12 @@ impl Family {
         !model.contains('/') && matches!(self, Self::Gpt(major, minor) if (major, minor) >= (5, 4))
     }
 
+    /// Takes custom tools and a list of the allowed ones: <https://platform.openai.com/docs/guides/function-calling#custom-tools>. What a router knows is not
+    /// known here.
+    pub(crate) fn has_custom_tools(self, model: &str) -> bool {
+        !model.contains('/') && matches!(self, Self::Gpt(..))
+    }
+
     /// Honours `prompt_cache_breakpoint`.
     pub(crate) fn has_breakpoints(self, model: &str) -> bool {
         !model.contains('/') && matches!(self, Self::Gpt(major, minor) if (major, minor) >= (5, 6))

@@ -108,7 +108,7 @@ impl Settings {
         }
         let mut request = self.request;
         if let Some(allowed) = self.allowed_tools {
-            request.tools.retain(|tool| allowed.contains(&tool.name));
+            request.allow(&allowed);
         }
         if request.tools.is_empty() && request.tool_choice == Some(ir::ToolChoice::Auto) {
             request.tool_choice = None;

@@ -8,7 +8,7 @@ use super::fields::{Path, array, boolean, object, string};
 use super::parts::cache_control;
 use super::settings::unknown;
 use crate::error::WireError;
-use crate::ir::{Dropped, Tool, ToolChoice, ToolForm};
+use crate::ir::{CustomTool, Dropped, GRAMMAR_IS_ONLY_TOLD, Tool, ToolChoice, ToolForm};
 
 /// Reads tools, and keeps what they are for the client.
 pub(crate) struct Tools<'a> {
@@ -18,35 +18,38 @@ pub(crate) struct Tools<'a> {
 }
 
 impl Tools<'_> {
-    /// A tool whose input is a text, as a function with one text, `input`. A grammar is in its description, and reported: nobody enforces it.
+    /// A tool whose input is a text, and the function with one text, `input`, that it is for models of others. A grammar is in the function's description, and
+    /// reported: nobody enforces it there.
     pub(crate) fn custom(&mut self, fields: Map<String, Value>, path: &Path<'_>) -> Result<Tool, WireError> {
-        let (mut name, mut description, mut grammar) = (None, String::new(), None);
+        let (mut name, mut custom) = (None, CustomTool::default());
         for (key, value) in fields {
             let path = path.key(&key);
             match key.as_str() {
                 _ if value.is_null() => {}
                 "name" => name = Some(string(value, &path)?),
-                "description" => description = string(value, &path)?,
-                "format" => grammar = self.grammar(object(value, &path)?, &path)?,
+                "description" => custom.description = Some(string(value, &path)?).filter(|text| !text.is_empty()),
+                "format" => custom.grammar = self.grammar(object(value, &path)?, &path)?,
                 "defer_loading" => {}
                 _ => self.unmapped.push(unknown(&path)),
             }
         }
-        if let Some(grammar) = grammar {
-            if !description.is_empty() {
-                description.push_str("\n\n");
-            }
-            description.push_str(&grammar);
+        let mut description = custom.description.clone();
+        if let Some((syntax, definition)) = &custom.grammar {
+            let grammar = format!("The input must follow this {syntax} grammar:\n{definition}");
+            description = Some(description.map_or_else(|| grammar.clone(), |text| format!("{text}\n\n{grammar}")));
         }
         let name = name.ok_or_else(|| path.missing("name"))?;
         self.forms.insert(name.clone(), ToolForm::Custom);
         let input = json!({"type": "string", "description": "The tool's whole input, as plain text"});
         let schema = json!({"type": "object", "properties": {"input": input}, "required": ["input"], "additionalProperties": false});
-        let description = Some(description).filter(|text| !text.is_empty());
-        Ok(Tool { name, description, schema, strict: None, cache: None })
+        Ok(Tool { name, description, schema, strict: None, cache: None, custom: Some(custom) })
     }
 
-    fn grammar(&mut self, mut fields: Map<String, Value>, path: &Path<'_>) -> Result<Option<String>, WireError> {
+    fn grammar(
+        &mut self,
+        mut fields: Map<String, Value>,
+        path: &Path<'_>,
+    ) -> Result<Option<(String, String)>, WireError> {
         let kind = fields.shift_remove("type").ok_or_else(|| path.missing("type"))?;
         match string(kind, &path.key("type"))?.as_str() {
             "text" => Ok(None),
@@ -59,24 +62,12 @@ impl Tools<'_> {
                     let value = fields.shift_remove(key).ok_or_else(|| path.missing(key))?;
                     string(value, &path.key(key))
                 };
-                let (syntax, definition) = (text("syntax")?, text("definition")?);
-                let reason = "this model is told of the grammar in the tool's description, and nothing enforces it";
-                self.unmapped.push(Dropped::new(path.to_string(), reason));
-                Ok(Some(format!("The input must follow this {syntax} grammar:\n{definition}")))
+                let grammar = (text("syntax")?, text("definition")?);
+                self.unmapped.push(Dropped::new(path.to_string(), GRAMMAR_IS_ONLY_TOLD));
+                Ok(Some(grammar))
             }
             other => Err(path.key("type").invalid(format!("expected \"text\" or \"grammar\", got {other:?}"))),
         }
-    }
-}
-
-/// The text that a custom tool is called with. A model that did not keep to the function's schema is shown as it is.
-pub(crate) fn custom_input(arguments: &str) -> String {
-    match serde_json::from_str::<Value>(arguments) {
-        Ok(Value::Object(mut fields)) if fields.len() == 1 => match fields.shift_remove("input") {
-            Some(Value::String(text)) => text,
-            _ => arguments.to_owned(),
-        },
-        _ => arguments.to_owned(),
     }
 }
 
@@ -86,7 +77,8 @@ pub(crate) fn function(
     path: &Path<'_>,
     unmapped: &mut Vec<Dropped>,
 ) -> Result<Tool, WireError> {
-    let mut tool = Tool { name: String::new(), description: None, schema: Value::Null, strict: None, cache: None };
+    let mut tool =
+        Tool { name: String::new(), description: None, schema: Value::Null, strict: None, cache: None, custom: None };
     let mut has_name = false;
     for (key, value) in fields {
         let path = path.key(&key);

@@ -14,6 +14,7 @@ use crate::ir::{self, Block, Citation, Echo, Stop, StopReason, Tier, Usage};
 use crate::json;
 use crate::names::ToolNames;
 use crate::openai::cited::{annotation, citation_of};
+use crate::openai::custom::arguments_of;
 use crate::openai::read::{input_of, items};
 use crate::openai::usage::usage_and_tier;
 
@@ -53,6 +54,10 @@ fn blocks_of(item: ItemIn, names: &ToolNames, logprobs: &mut Vec<Value>) -> Vec<
             let (Some(id), Some(name)) = (item.call_id.or(item.id), item.name) else { return Vec::new() };
             let (input, _) = input_of(&item.arguments);
             vec![Block::ToolUse { id, name: names.decode(&name).to_owned(), input }]
+        }
+        Some("custom_tool_call") => {
+            let (Some(id), Some(name)) = (item.call_id.or(item.id), item.name) else { return Vec::new() };
+            vec![Block::ToolUse { id, name: names.decode(&name).to_owned(), input: arguments_of(item.input) }]
         }
         _ => Vec::new(),
     }
@@ -118,6 +123,7 @@ pub fn encode_response(response: &ir::Response, seed: &Seed, echo: &Echo) -> Byt
                 name: name.clone(),
                 form: echo.tools.get(name).cloned(),
                 arguments: input.to_string(),
+                told: 0,
             },
             Block::Citations(sources) => {
                 if let Some(item) = items.last_mut() {

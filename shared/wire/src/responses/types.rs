@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::ir::{ToolForm, Usage};
 use crate::json::object;
+use crate::openai::custom::custom_input;
 use crate::openai::read::{arguments, nullable};
-use crate::openai::tools::custom_input;
 use crate::scalar::text;
 
 // ---- An answer to a client ----
@@ -31,8 +31,8 @@ pub(super) enum ItemKind {
     Refusal(String),
     /// Reasoning: as a summary, or as the text itself.
     Reasoning { text: String, summary: bool, encrypted: Option<String> },
-    /// A call; `form`: it is no function for the client.
-    Call { call_id: String, name: String, form: Option<ToolForm>, arguments: String },
+    /// A call; `form`: it is no function for the client; `told`: how much of the arguments of a custom tool's is written.
+    Call { call_id: String, name: String, form: Option<ToolForm>, arguments: String, told: usize },
 }
 
 /// OpenAI refuses an item whose id is longer than 64 characters.
@@ -93,7 +93,7 @@ impl Item {
                 set("encrypted_content", encrypted.as_deref().into());
                 Value::Object(item)
             }
-            ItemKind::Call { call_id, name, form, arguments } => match form {
+            ItemKind::Call { call_id, name, form, arguments, .. } => match form {
                 Some(ToolForm::Custom) => {
                     let input = if begun { String::new() } else { custom_input(arguments) };
                     json!({"id": id, "type": "custom_tool_call", "status": status, "call_id": call_id, "name": name, "input": input})
@@ -199,6 +199,9 @@ pub(super) struct ItemIn {
     pub(super) name: Option<String>,
     #[serde(deserialize_with = "arguments")]
     pub(super) arguments: String,
+    /// Of a custom tool's call.
+    #[serde(deserialize_with = "arguments")]
+    pub(super) input: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -236,6 +239,9 @@ pub(super) struct EventIn {
     pub(super) refusal: Option<String>,
     #[serde(deserialize_with = "arguments")]
     pub(super) arguments: String,
+    /// Of a custom tool's call.
+    #[serde(deserialize_with = "arguments")]
+    pub(super) input: String,
     pub(super) logprobs: Value,
     pub(super) annotation: Value,
     pub(super) item: Option<ItemIn>,

@@ -11,7 +11,14 @@ use super::{ask, body, dropped, encode, message, target, text};
 
 fn tool(name: &str) -> Tool {
     let schema = json!({"type": "object", "properties": {"z": {"type": "string"}, "a": {"type": "number"}}});
-    Tool { name: name.to_owned(), description: Some("Does it".to_owned()), schema, strict: None, cache: None }
+    Tool {
+        name: name.to_owned(),
+        description: Some("Does it".to_owned()),
+        schema,
+        strict: None,
+        cache: None,
+        custom: None,
+    }
 }
 
 fn png() -> Block {

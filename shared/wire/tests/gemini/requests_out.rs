@@ -6,7 +6,7 @@ use tollgate_wire::ir::{Block, CacheTtl, OutputFormat, Request, Source, Thinking
 use super::{encode, hello, model, reports, text, user};
 
 fn tool(name: &str, schema: Value) -> Tool {
-    Tool { name: name.to_owned(), description: None, schema, strict: None, cache: None }
+    Tool { name: name.to_owned(), description: None, schema, strict: None, cache: None, custom: None }
 }
 
 fn call(id: &str, name: &str) -> Block {

@@ -7,19 +7,20 @@
 //! Cache marks are not reported where they have no place: OpenAI and the servers that copy it cache prefixes by themselves, so a mark changes
 //! the price and not the answer. Models that know breakpoints get them.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::turns;
 use crate::chat::stream;
-use crate::chat::types::{FormatOut, FunctionOut, RequestOut, SchemaOut, StreamOptionsOut, ToolOut};
+use crate::chat::types::{FormatOut, RequestOut, SchemaOut, StreamOptionsOut};
 use crate::codec::{Encoded, Target};
 use crate::error::WireError;
 use crate::ir::{Dropped, OutputFormat, Request};
 use crate::names::ToolNames;
 use crate::openai::encode::{
-    effort, logprobs, losses, names, sampled, schema_name, settings, tool_choice, user, wanted_effort, web_search,
+    effort, logprobs, losses, names, sampled, schema_name, settings, user, wanted_effort, web_search,
 };
 use crate::openai::model::Family;
+use crate::openai::offered::Offered;
 
 /// "Up to 4 sequences": <https://platform.openai.com/docs/api-reference/chat/create>.
 const MAX_STOPS: usize = 4;
@@ -28,19 +29,20 @@ const MAX_STOPS: usize = 4;
 pub fn encode_request(request: &Request, target: &Target<'_>) -> Result<Encoded, WireError> {
     let mut encoder = Encoder {
         request,
+        offered: Offered::to(request, target.model, true),
         family: Family::of(target.model),
         model: target.model,
         names: names(),
         more: Map::new(),
-        dropped: losses(request),
+        dropped: losses(request, target.model),
     };
     let mut out = RequestOut { model: target.model, ..RequestOut::default() };
-    out.tools = encoder.tools();
+    out.tools = encoder.offered.tools(&mut encoder.names);
     let model = turns::Takes {
         breakpoints: encoder.family.has_breakpoints(target.model),
         signed_calls: encoder.family.signs_calls(target.model),
     };
-    out.messages = turns::encode(request, model, &mut encoder.names, &mut encoder.dropped)?;
+    out.messages = turns::encode(encoder.offered, request, model, &mut encoder.names, &mut encoder.dropped)?;
     encoder.tool_options(&mut out);
     encoder.effort(&mut out);
     encoder.sampling(&mut out);
@@ -57,6 +59,7 @@ pub fn encode_request(request: &Request, target: &Target<'_>) -> Result<Encoded,
 
 struct Encoder<'a> {
     request: &'a Request,
+    offered: Offered<'a>,
     family: Family,
     model: &'a str,
     names: ToolNames,
@@ -70,24 +73,8 @@ impl<'a> Encoder<'a> {
         self.dropped.push(Dropped::new(path, reason));
     }
 
-    fn tools(&mut self) -> Vec<ToolOut<'a>> {
-        let names = &mut self.names;
-        let tools = self.request.tools.iter().map(|tool| ToolOut {
-            kind: "function",
-            function: FunctionOut {
-                name: names.encode(&tool.name),
-                description: tool.description.as_deref(),
-                parameters: &tool.schema,
-                strict: tool.strict,
-            },
-        });
-        tools.collect()
-    }
-
     fn tool_options(&mut self, out: &mut RequestOut<'a>) {
-        let names = &mut self.names;
-        let named = |name: &str| json!({"type": "function", "function": {"name": names.encode(name)}});
-        out.tool_choice = tool_choice(self.request, &mut self.dropped, named);
+        out.tool_choice = self.offered.choice(&mut self.names, &mut self.dropped);
         match self.request.parallel_tool_calls.filter(|_| !self.request.tools.is_empty()) {
             Some(parallel) if self.family == Family::OSeries => {
                 if !parallel {

@@ -1,6 +1,6 @@
 //! A client's body to the IR, part 2: tools.
 //!
-//! A custom (free-form) tool is a function with one text for the upstream, and what the model calls is written back in the client's form.
+//! A custom (free-form) tool is a function with one text for models that know only functions, and what the model calls is written back in the client's form.
 
 use serde_json::{Map, Value};
 

@@ -6,13 +6,14 @@
 use std::borrow::Cow;
 
 use crate::chat::types::{
-    AudioOut, BreakpointOut, CallFunctionOut, CallOut, ContentOut, ExtraContent, FileOut, MessageOut, PartKind,
-    PartOut, UrlOut,
+    AudioOut, BreakpointOut, CallOut, ContentOut, ExtraContent, FileOut, MessageOut, PartKind, PartOut, UrlOut,
 };
 use crate::error::WireError;
 use crate::ir::{Block, Dropped, Message, Request, Role, Source};
 use crate::names::ToolNames;
+use crate::openai::custom::text_of;
 use crate::openai::encode::{call_id, data_url, detail, foreign_file, image_url, named_text};
+use crate::openai::offered::Offered;
 
 /// What the model takes beside plain messages.
 #[derive(Debug, Clone, Copy)]
@@ -24,13 +25,14 @@ pub(super) struct Takes {
 }
 
 pub(super) fn encode<'a>(
+    offered: Offered<'a>,
     request: &'a Request,
     takes: Takes,
     names: &mut ToolNames,
     dropped: &mut Vec<Dropped>,
 ) -> Result<Vec<MessageOut<'a>>, WireError> {
-    let mut turns =
-        Turns { takes, names, dropped, out: Vec::with_capacity(request.messages.len() + 1), thinking: None };
+    let out = Vec::with_capacity(request.messages.len() + 1);
+    let mut turns = Turns { offered, takes, names, dropped, out, thinking: None };
     turns.system("system", &request.system)?;
     for (index, message) in request.messages.iter().enumerate() {
         let path = format!("messages[{index}]");
@@ -57,6 +59,7 @@ pub(super) fn encode<'a>(
 }
 
 struct Turns<'a, 'b> {
+    offered: Offered<'a>,
     takes: Takes,
     names: &'b mut ToolNames,
     dropped: &'b mut Vec<Dropped>,
@@ -138,16 +141,14 @@ impl<'a> Turns<'a, '_> {
                 // One text again: it was one, and several servers take no parts here.
                 Block::Text(more) => append(&mut text, more),
                 Block::Refusal(more) => out.refusal.get_or_insert_default().push_str(more),
-                Block::ToolUse { id, name, input } => out.tool_calls.push(CallOut {
-                    id: Some(call_id(id)),
-                    kind: Some("function"),
-                    function: Some(CallFunctionOut {
-                        name: Some(Cow::Owned(self.names.encode(name))),
-                        arguments: Cow::Owned(input.to_string()),
-                    }),
-                    extra_content: of_call.take(),
-                    ..CallOut::default()
-                }),
+                Block::ToolUse { id, name, input } => {
+                    let sent = self.names.encode(name);
+                    let call = CallOut { id: Some(call_id(id)), extra_content: of_call.take(), ..CallOut::default() };
+                    out.tool_calls.push(match text_of(input).filter(|_| self.offered.is_custom(name)) {
+                        Some(text) => call.custom(&sent, text.to_owned()),
+                        None => call.function(Cow::Owned(sent), input.to_string()),
+                    });
+                }
                 Block::Thinking { signature, text } if self.takes.signed_calls && text.is_empty() => {
                     of_call = ExtraContent::of(signature.as_deref());
                 }

@@ -16,6 +16,7 @@ use crate::ir::{self, BlockKind, Delta, Event, Usage};
 use crate::json;
 use crate::names::ToolNames;
 use crate::openai::cited::citation_of;
+use crate::openai::custom;
 use crate::openai::read::items;
 use crate::openai::usage::usage_and_tier;
 use crate::reading::{Blocks, EventReader};
@@ -56,6 +57,8 @@ struct Call {
     block: Option<usize>,
     /// Arguments that came before the name.
     held: String,
+    /// Its tool's input is a text: what comes of it stands between [`custom::BEGIN`] and [`custom::END`].
+    is_custom: bool,
 }
 
 impl EventReader for Reader {
@@ -185,17 +188,22 @@ impl Reader {
         let slot = self.slot(&delta);
         let number = self.calls.len();
         let signature = delta.extra_content.signature();
-        let name = delta.function.name;
-        let arguments = delta.function.arguments;
+        let is_custom = delta.custom.name.is_some();
+        let name = delta.custom.name.or(delta.function.name);
+        let (arguments, text) = (delta.function.arguments, delta.custom.input);
         let slot = match slot {
             Some(slot) => slot,
             None => {
-                self.calls.push(Call { index: delta.index, id: delta.id, block: None, held: String::new() });
+                let held = if is_custom { custom::BEGIN.to_owned() } else { String::new() };
+                self.calls.push(Call { index: delta.index, id: delta.id, block: None, held, is_custom });
                 number
             }
         };
         let Some(call) = self.calls.get_mut(slot) else { return };
         call.held.push_str(&arguments);
+        if call.is_custom {
+            call.held.push_str(&custom::escaped(&text));
+        }
         if call.block.is_none() {
             let Some(name) = name else { return };
             let id = call.id.clone().unwrap_or_else(|| call_id(self.id.as_deref(), slot));
@@ -219,7 +227,7 @@ impl Reader {
     /// The call that a delta continues. By its index; but an index with another id and a name is another call (Gemini's compatible endpoint
     /// gives every call index 0). Without an index: by its id, else a name begins a call and anything else continues the last.
     fn slot(&self, delta: &CallIn) -> Option<usize> {
-        let named = delta.function.name.is_some();
+        let named = delta.function.name.is_some() || delta.custom.name.is_some();
         let last = |test: &dyn Fn(&Call) -> bool| self.calls.iter().rposition(test);
         let differs = |call: &Call| named && delta.id.is_some() && call.id.is_some() && call.id != delta.id;
         if delta.index.is_some() {
@@ -238,6 +246,10 @@ impl Reader {
             return Err(WireError::BadAnswer("its stream has a tool call without a name".to_owned()));
         }
         self.blocks.close(out);
+        for call in self.calls.iter().filter(|call| call.is_custom) {
+            let end = |index| Event::Delta { index, delta: Delta::ToolInput(custom::END.to_owned()) };
+            out.extend(call.block.map(end));
+        }
         let stop = stop_of(self.finish.as_deref(), self.sequence.take(), !self.calls.is_empty(), self.refused);
         out.push(Event::Stop(stop));
         Ok(())

@@ -4,8 +4,8 @@
 //! 2. Thinking is `reasoning_content`. When its signature is there, the whole block comes once more in `thinking_blocks`, so that a client that joins those
 //!    lists can replay it.
 //!    Log probabilities come with their text; each source of a text in a chunk of its own.
-//! 3. A call begins with id, name, Gemini's signature if it has one, and empty arguments; one without any arguments gets `{}` before the end. The call of a custom
-//!    tool is written whole, before the end.
+//! 3. A call begins with id, name, Gemini's signature if it has one, and empty arguments; one without any arguments gets `{}` before the end. The text
+//!    of a custom tool's call is unwrapped as it comes; what the model wrapped in another way is written whole, before the end.
 //! 4. `Stop` is the chunk with `finish_reason`. At the end, if the client asked for it, a chunk without choices has the usage, and every
 //!    chunk before has `"usage": null` (case 15); then `[DONE]`.
 //! 5. A fault is `data: {"error": {...}}`, on which the official SDKs raise
@@ -14,7 +14,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::chat::error::encode_error;
 use crate::chat::response::{answer_id, finish_reason, logprobs_of};
@@ -22,6 +22,7 @@ use crate::chat::types::{CallFunctionOut, CallOut, ChoiceOut, DeltaOut, ExtraCon
 use crate::codec::{Seed, StreamWriter};
 use crate::ir::{BlockKind, Delta, Echo, Fault, Stop, Tier, Usage};
 use crate::openai::cited::annotation;
+use crate::openai::custom::{custom_input, custom_more};
 use crate::sse::{Piece, begin_event, end_event, write_event, write_json};
 
 /// Writes a stream for a client.
@@ -60,14 +61,18 @@ enum Written {
         number: usize,
         has_arguments: bool,
     },
-    /// A call that is none of a function for the client: written when it is whole.
+    /// The call of a tool whose input is a text. `told`: how much of its arguments is written.
     Custom {
         number: usize,
-        id: String,
-        name: String,
         arguments: String,
+        told: usize,
     },
 }
+
+/// Of a function's call.
+const ARGUMENTS: &str = ",\"function\":{\"arguments\":";
+/// Of a custom tool's.
+const INPUT: &str = ",\"custom\":{\"input\":";
 
 impl Writer {
     /// At the start of a stream.
@@ -127,12 +132,12 @@ impl Writer {
         end_event(out);
     }
 
-    /// More of a call's arguments.
-    fn arguments(&self, number: usize, more: &str, out: &mut Vec<u8>) {
+    /// More of a call: [`ARGUMENTS`] or [`INPUT`].
+    fn call(&self, number: usize, field: &str, more: &str, out: &mut Vec<u8>) {
         let field = [
             Piece::Json("\"tool_calls\":[{\"index\":"),
             Piece::Number(number as u64),
-            Piece::Json(",\"function\":{\"arguments\":"),
+            Piece::Json(field),
             Piece::Text(more),
             Piece::Json("}}]"),
         ];
@@ -180,22 +185,20 @@ impl StreamWriter for Writer {
             BlockKind::ToolUse { id, name } => {
                 let number = self.calls;
                 self.calls += 1;
-                if self.echo.tools.contains_key(name) {
-                    let (id, name) = (id.clone(), name.clone());
-                    self.blocks.push(Written::Custom { number, id, name, arguments: String::new() });
-                    return;
-                }
-                let function = CallFunctionOut { name: Some(Cow::Borrowed(name)), arguments: Cow::Borrowed("") };
                 let call = CallOut {
                     index: Some(number),
                     id: Some(Cow::Borrowed(id)),
-                    kind: Some("function"),
-                    function: Some(function),
                     extra_content: self.of_call.take(),
                     ..CallOut::default()
                 };
+                let call = call.whole(name, String::new(), &self.echo);
+                let written = if call.function.is_some() {
+                    Written::Call { number, has_arguments: false }
+                } else {
+                    Written::Custom { number, arguments: String::new(), told: 0 }
+                };
                 self.delta(DeltaOut { tool_calls: Some([call]), ..DeltaOut::default() }, out);
-                Written::Call { number, has_arguments: false }
+                written
             }
         };
         self.blocks.push(written);
@@ -231,9 +234,15 @@ impl StreamWriter for Writer {
             (Delta::ToolInput(more), Some(Written::Call { number, has_arguments })) => {
                 *has_arguments |= !more.trim().is_empty();
                 let number = *number;
-                self.arguments(number, more, out);
+                self.call(number, ARGUMENTS, more, out);
             }
-            (Delta::ToolInput(more), Some(Written::Custom { arguments, .. })) => arguments.push_str(more),
+            (Delta::ToolInput(more), Some(Written::Custom { number, arguments, told })) => {
+                arguments.push_str(more);
+                let (number, text) = (*number, custom_more(arguments, told));
+                if !text.is_empty() {
+                    self.call(number, INPUT, &text, out);
+                }
+            }
             // A reader that gives such events breaks the agreement of `Event`.
             (Delta::Signature(_) | Delta::ToolInput(_) | Delta::Citation(_), _) => {}
         }
@@ -256,14 +265,9 @@ impl StreamWriter for Writer {
         self.start(None, None, out);
         for block in &self.blocks {
             match block {
-                Written::Call { number, has_arguments: false } => self.arguments(*number, "{}", out),
-                Written::Custom { number, id, name, arguments } => {
-                    let call = CallOut {
-                        index: Some(*number),
-                        id: Some(Cow::Borrowed(id)),
-                        ..CallOut::whole(name, arguments.clone(), &self.echo)
-                    };
-                    self.delta(DeltaOut { tool_calls: Some([call]), ..DeltaOut::default() }, out);
+                Written::Call { number, has_arguments: false } => self.call(*number, ARGUMENTS, "{}", out),
+                Written::Custom { number, arguments, told: 0 } => {
+                    self.call(*number, INPUT, &custom_input(arguments), out);
                 }
                 _ => {}
             }

@@ -84,7 +84,7 @@ fn declaration_of(mut fields: Object, unmapped: &mut Vec<Dropped>) -> Result<Too
     let schema = schema.filter(|schema| schema.as_object().is_some_and(|members| !members.is_empty()));
     let schema = schema.unwrap_or_else(|| serde_json::json!({ "type": "object", "properties": {} }));
     fields.finish(ONLY_GEMINI, unmapped);
-    Ok(Tool { name, description, schema, strict: None, cache: None })
+    Ok(Tool { name, description, schema, strict: None, cache: None, custom: None })
 }
 
 fn tool_config(mut config: Object, request: &mut ir::Request) -> Result<(), WireError> {
@@ -111,7 +111,7 @@ fn tool_config(mut config: Object, request: &mut ir::Request) -> Result<(), Wire
             }
         };
         if !allowed.is_empty() && !matches!(choice, ToolChoice::Tool(_)) {
-            request.tools.retain(|tool| allowed.contains(&tool.name));
+            request.allow(&allowed);
         }
         request.tool_choice = Some(choice);
         calling.finish(ONLY_GEMINI, &mut request.unmapped);

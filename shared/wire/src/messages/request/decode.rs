@@ -149,7 +149,14 @@ fn decode_tool(
         let name = fields.string("name")?.unwrap_or_default();
         if let Some((description, schema)) = own::function(&kind, &name) {
             let description = Some(description.to_owned());
-            return Ok(Some(Tool { name, description, schema, strict: None, cache: cache_mark(&mut fields)? }));
+            return Ok(Some(Tool {
+                name,
+                description,
+                schema,
+                strict: None,
+                cache: cache_mark(&mut fields)?,
+                custom: None,
+            }));
         }
         let reason = format!("`{kind}` is Anthropic's own tool, which this upstream does not have; left out");
         unmapped.push(Dropped::new(fields.path(), reason));
@@ -166,6 +173,7 @@ fn decode_tool(
         schema,
         strict: fields.bool("strict")?,
         cache: cache_mark(&mut fields)?,
+        custom: None,
     };
     // How arguments are streamed is the upstream's matter; being called by the model itself is what every upstream does.
     fields.take("eager_input_streaming");

@@ -11,10 +11,9 @@ use crate::codec::{Encoded, Target};
 use crate::error::WireError;
 use crate::ir::{Block, Dropped, OutputFormat, Request, ThinkingMode};
 use crate::names::ToolNames;
-use crate::openai::encode::{
-    effort, logprobs, losses, names, sampled, schema_name, settings, tool_choice, user, web_search,
-};
+use crate::openai::encode::{effort, logprobs, losses, names, sampled, schema_name, settings, user, web_search};
 use crate::openai::model::{Family, is_openais};
+use crate::openai::offered::Offered;
 use crate::responses::stream;
 
 /// OpenAI refuses a smaller cap.
@@ -24,9 +23,10 @@ const MIN_OUTPUT_TOKENS: u64 = 16;
 pub fn encode_request(request: &Request, target: &Target<'_>) -> Result<Encoded, WireError> {
     let mut encoder = Encoder {
         request,
+        offered: Offered::to(request, target.model, false),
         family: Family::of(target.model),
         names: names(),
-        dropped: losses(request),
+        dropped: losses(request, target.model),
         openai: Map::new(),
         include: Vec::new(),
         model: target.model,
@@ -38,7 +38,7 @@ pub fn encode_request(request: &Request, target: &Target<'_>) -> Result<Encoded,
         encoder.set("instructions", text);
     }
     let breakpoints = encoder.family.has_breakpoints(target.model);
-    let input = turns::encode(request, breakpoints, &mut encoder.names, &mut encoder.dropped)?;
+    let input = turns::encode(encoder.offered, request, breakpoints, &mut encoder.names, &mut encoder.dropped)?;
     encoder.set("input", input);
     encoder.tools();
     encoder.reasoning();
@@ -66,6 +66,7 @@ fn instructions(system: &[Block]) -> Option<String> {
 
 struct Encoder<'a> {
     request: &'a Request,
+    offered: Offered<'a>,
     family: Family,
     names: ToolNames,
     dropped: Vec<Dropped>,
@@ -87,23 +88,15 @@ impl Encoder<'_> {
     }
 
     fn tools(&mut self) {
-        let names = &mut self.names;
-        let tools = self.request.tools.iter().map(|tool| {
-            let mut out = Map::new();
-            out.insert("type".to_owned(), "function".into());
-            out.insert("name".to_owned(), names.encode(&tool.name).into());
-            if let Some(description) = &tool.description {
-                out.insert("description".to_owned(), description.as_str().into());
-            }
-            out.insert("parameters".to_owned(), tool.schema.clone());
-            // Left out, it means yes here and no in every other dialect.
-            out.insert("strict".to_owned(), tool.strict.unwrap_or(false).into());
-            Value::Object(out)
-        });
-        let mut tools: Vec<Value> = tools.collect();
-        let named = |name: &str| json!({"type": "function", "name": names.encode(name)});
-        let choice = tool_choice(self.request, &mut self.dropped, named);
-        tools.extend(self.web_search());
+        let mut tools = self.offered.tools(&mut self.names);
+        let mut choice = self.offered.choice(&mut self.names, &mut self.dropped);
+        let search = self.web_search();
+        // A client that lists what it allows has the search apart from its tools.
+        let allowed = choice.as_mut().and_then(|choice| choice.get_mut("tools")).and_then(Value::as_array_mut);
+        if let (Some(allowed), true) = (allowed, search.is_some()) {
+            allowed.push(json!({"type": "web_search"}));
+        }
+        tools.extend(search);
         if tools.is_empty() {
             return;
         }

@@ -70,5 +70,12 @@ pub(super) fn tool(kind: &str) -> Tool {
         ),
     };
     let schema = json!({"type": "object", "properties": properties, "required": required});
-    Tool { name: kind.to_owned(), description: Some(description.to_owned()), schema, strict: None, cache: None }
+    Tool {
+        name: kind.to_owned(),
+        description: Some(description.to_owned()),
+        schema,
+        strict: None,
+        cache: None,
+        custom: None,
+    }
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `function` | a function |
 //! | `namespace` | its functions, each named `<namespace>__<name>` |
-//! | `custom` (free text) | a function with one text, `input`; a grammar is in its description, and reported: nobody enforces it |
+//! | `custom` (free text) | what it is, to OpenAI's models; else a function with one text, `input`; a grammar is in its description, and reported: nobody enforces it |
 //! | `local_shell`, `shell`, `apply_patch` | a function with the fields of the call's `action` or `operation` (`own.rs`) |
 //! | `web_search` | the provider's own search of the web, where it has one |
 //! | a tool that OpenAI runs (`file_search`, `mcp`, `shell` in a container, ...) | left out, and reported; to force the call of one is refused |

@@ -9,17 +9,21 @@ use crate::error::WireError;
 use crate::ir::{Block, Dropped, Message, Request, Role, Source};
 use crate::json::object;
 use crate::names::ToolNames;
+use crate::openai::custom::text_of;
 use crate::openai::encode::{call_id, data_url, detail, foreign_file, image_url, named_text};
+use crate::openai::offered::Offered;
 use crate::responses::reasoning::open_item;
 
 /// `breakpoints`: the model honours `prompt_cache_breakpoint`.
 pub(super) fn encode(
+    offered: Offered<'_>,
     request: &Request,
     breakpoints: bool,
     names: &mut ToolNames,
     dropped: &mut Vec<Dropped>,
 ) -> Result<Vec<Value>, WireError> {
-    let mut turns = Turns { breakpoints, names, dropped, out: Vec::new(), thinking: None };
+    let mut turns =
+        Turns { offered, customs: Vec::new(), breakpoints, names, dropped, out: Vec::new(), thinking: None };
     for (index, message) in request.messages.iter().enumerate() {
         let path = format!("messages[{index}]");
         match message.role {
@@ -39,6 +43,9 @@ pub(super) fn encode(
 }
 
 struct Turns<'b> {
+    offered: Offered<'b>,
+    /// Ids of calls of custom tools.
+    customs: Vec<&'b str>,
     breakpoints: bool,
     names: &'b mut ToolNames,
     dropped: &'b mut Vec<Dropped>,
@@ -47,7 +54,10 @@ struct Turns<'b> {
     thinking: Option<(String, usize)>,
 }
 
-impl Turns<'_> {
+/// The type of the result of a custom tool's call.
+const CUSTOM_OUTPUT: &str = "custom_tool_call_output";
+
+impl<'b> Turns<'b> {
     fn message(&mut self, role: &str, parts: Vec<Value>) {
         if !parts.is_empty() {
             self.out.push(object! {"type": "message", "role": role, "content": parts});
@@ -63,14 +73,15 @@ impl Turns<'_> {
                 parts.insert(0, json!({"type": "input_text", "text": "The tool call failed:"}));
             }
             let output = plain(&parts).map_or_else(|| Value::Array(parts), Value::from);
-            self.out.push(object! {"type": "function_call_output", "call_id": call_id(id), "output": output});
+            let kind = if self.customs.contains(&id.as_str()) { CUSTOM_OUTPUT } else { "function_call_output" };
+            self.out.push(object! {"type": kind, "call_id": call_id(id), "output": output});
         }
         let parts = self.parts(path, &message.blocks)?;
         self.message("user", parts);
         Ok(())
     }
 
-    fn assistant(&mut self, path: &str, message: &Message) {
+    fn assistant(&mut self, path: &str, message: &'b Message) {
         for (index, block) in message.blocks.iter().enumerate() {
             let path = || format!("{path}.content[{index}]");
             match block {
@@ -78,9 +89,18 @@ impl Turns<'_> {
                 Block::Text(text) | Block::Refusal(text) => {
                     self.out.push(json!({"type": "message", "role": "assistant", "content": text}));
                 }
-                Block::ToolUse { id, name, input } => self.out.push(json!({
-                    "type": "function_call", "call_id": call_id(id), "name": self.names.encode(name), "arguments": input.to_string(),
-                })),
+                Block::ToolUse { id, name, input } => {
+                    let sent = self.names.encode(name);
+                    self.out.push(match text_of(input).filter(|_| self.offered.is_custom(name)) {
+                        Some(text) => {
+                            self.customs.push(id);
+                            json!({"type": "custom_tool_call", "call_id": call_id(id), "name": sent, "input": text})
+                        }
+                        None => json!({
+                            "type": "function_call", "call_id": call_id(id), "name": sent, "arguments": input.to_string(),
+                        }),
+                    });
+                }
                 Block::Thinking { text, signature } => match signature.as_deref().and_then(open_item) {
                     Some((id, encrypted)) => {
                         let part = json!({"type": "summary_text", "text": text});

@@ -12,6 +12,7 @@ use crate::ir::{self, BlockKind, Delta, Event, StopReason, Usage};
 use crate::json;
 use crate::names::ToolNames;
 use crate::openai::cited::citation_of;
+use crate::openai::custom;
 use crate::openai::read::items;
 use crate::openai::usage::usage_and_tier;
 use crate::reading::{Blocks, EventReader};
@@ -50,6 +51,8 @@ struct Seen {
     part: (Thought, u64),
     /// Content has come.
     filled: bool,
+    /// The call of a tool whose input is a text: what comes of it stands between [`custom::BEGIN`] and [`custom::END`].
+    is_custom: bool,
 }
 
 /// Reasoning is sent as a summary, as text, or as both, which then say the same.
@@ -138,9 +141,14 @@ impl Reader {
                 self.thought(item, (Thought::Summary, event.summary_index), delta, out);
             }
             "response.reasoning_text.delta" => self.thought(item, (Thought::Text, part), delta, out),
-            "response.function_call_arguments.delta" => self.arguments(item, delta, out),
+            "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
+                self.arguments(item, delta, out);
+            }
             "response.function_call_arguments.done" if !self.filled(Source::Call { item }) => {
                 self.arguments(item, event.arguments, out);
+            }
+            "response.custom_tool_call_input.done" if !self.filled(Source::Call { item }) => {
+                self.arguments(item, event.input, out);
             }
             "response.output_item.added" => {
                 if let Some(added) = event.item {
@@ -158,12 +166,17 @@ impl Reader {
 
     fn item_added(&mut self, item: u64, added: ItemIn, out: &mut Vec<Event>) {
         let source = Source::Call { item };
-        if added.kind.as_deref() != Some("function_call") || self.seen(source).is_some() {
+        let is_custom = added.kind.as_deref() == Some("custom_tool_call");
+        if !(is_custom || added.kind.as_deref() == Some("function_call")) || self.seen(source).is_some() {
             return;
         }
         let (Some(id), Some(name)) = (added.call_id.or(added.id), added.name) else { return };
         let name = self.names.decode(&name).to_owned();
-        self.begin(source, BlockKind::ToolUse { id, name }, out);
+        let index = self.begin(source, BlockKind::ToolUse { id, name }, out);
+        if let Some(seen) = self.seen.last_mut().filter(|_| is_custom) {
+            seen.is_custom = true;
+            out.push(Event::Delta { index, delta: Delta::ToolInput(custom::BEGIN.to_owned()) });
+        }
     }
 
     fn item_done(&mut self, item: u64, done: ItemIn, out: &mut Vec<Event>) {
@@ -175,8 +188,8 @@ impl Reader {
                     self.whole(refusal, Delta::Text(content.refusal.unwrap_or_default()), out);
                 }
             }
-            Some("function_call") => {
-                let arguments = done.arguments.clone();
+            Some(kind @ ("function_call" | "custom_tool_call")) => {
+                let arguments = if kind == "function_call" { done.arguments.clone() } else { done.input.clone() };
                 self.item_added(item, done, out);
                 if !self.filled(Source::Call { item }) {
                     self.arguments(item, arguments, out);
@@ -216,7 +229,7 @@ impl Reader {
 
     fn begin(&mut self, source: Source, kind: BlockKind, out: &mut Vec<Event>) -> usize {
         let block = self.blocks.begin(source, kind, out);
-        self.seen.push(Seen { source, block, part: (Thought::Summary, 0), filled: false });
+        self.seen.push(Seen { source, block, part: (Thought::Summary, 0), filled: false, is_custom: false });
         block
     }
 
@@ -268,14 +281,20 @@ impl Reader {
 
     fn arguments(&mut self, item: u64, more: String, out: &mut Vec<Event>) {
         let source = Source::Call { item };
-        let Some(index) = self.seen(source).map(|seen| seen.block).filter(|_| !more.is_empty()) else { return };
+        let Some(&Seen { block: index, is_custom, .. }) = self.seen(source).filter(|_| !more.is_empty()) else {
+            return;
+        };
         self.fill(source);
+        let more = if is_custom { custom::escaped(&more) } else { more };
         out.push(Event::Delta { index, delta: Delta::ToolInput(more) });
     }
 
     fn complete(&mut self, response: &AnswerIn, out: &mut Vec<Event>) {
         self.ended = true;
         self.blocks.close(out);
+        for seen in self.seen.iter().filter(|seen| seen.is_custom) {
+            out.push(Event::Delta { index: seen.block, delta: Delta::ToolInput(custom::END.to_owned()) });
+        }
         report_usage(response, out);
         let mut stop = stop_of(response);
         if stop.reason == StopReason::EndTurn {

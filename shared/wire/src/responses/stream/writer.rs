@@ -3,8 +3,8 @@
 //! 1. `response.created`, `response.in_progress`. Every event is numbered, from 0.
 //! 2. Each block is an item: `output_item.added`, its parts and deltas, `output_item.done`. A text or reasoning item begins with its first
 //!    delta, so that a block without any leaves no trace.
-//! 3. Calls are closed at the end, because a late piece of an earlier one is legal. What is no function for the client (a custom tool, its
-//!    shell) is written when its arguments are complete.
+//! 3. Calls are closed at the end, because a late piece of an earlier one is legal. The text of a custom tool's call is unwrapped as it comes;
+//!    the call of a tool of the client's own (its shell) is written when its arguments are complete.
 //! 4. `response.completed` or `response.incomplete` has the whole answer and the usage. There is no `[DONE]`.
 //! 5. A fault is an `error` event; in an answer that has begun `response.failed` follows, which ends it. Nothing is written after it.
 //!
@@ -19,7 +19,7 @@ use crate::codec::{Seed, StreamWriter};
 use crate::ir::{BlockKind, Delta, Echo, Fault, Stop, ToolForm, Usage};
 use crate::json::object;
 use crate::openai::cited::annotation;
-use crate::openai::tools::custom_input;
+use crate::openai::custom::{custom_input, custom_more};
 use crate::responses::error::{error_json, write_fault};
 use crate::responses::reasoning::{seal_redacted, seal_signature};
 use crate::responses::response::{Answer, Ending, answer_id};
@@ -161,9 +161,8 @@ impl Writer {
     }
 }
 
-fn is_function(form: Option<&ToolForm>) -> bool {
-    matches!(form, None | Some(ToolForm::Member { .. }))
-}
+const CUSTOM_DELTA: &str = "response.custom_tool_call_input.delta";
+const ARGUMENTS_DELTA: &str = "response.function_call_arguments.delta";
 
 fn with(mut place: Value, more: Value) -> Value {
     if let (Value::Object(fields), Value::Object(more)) = (&mut place, more) {
@@ -238,7 +237,7 @@ impl StreamWriter for Writer {
             BlockKind::ToolUse { id, name } => {
                 let form = self.echo.tools.get(name).cloned();
                 let (call_id, name) = (id.clone(), name.clone());
-                let kind = ItemKind::Call { call_id, name, form, arguments: String::new() };
+                let kind = ItemKind::Call { call_id, name, form, arguments: String::new(), told: 0 };
                 (Waiting::Nothing, Some(self.open(kind, out)))
             }
         };
@@ -281,10 +280,15 @@ impl StreamWriter for Writer {
                 Some(sealed) => sealed.push_str(more),
                 None => *encrypted = Some(seal_signature(more)),
             },
-            (Delta::ToolInput(more), ItemKind::Call { arguments, form, .. }) => {
+            (Delta::ToolInput(more), ItemKind::Call { arguments, form, told, .. }) => {
                 arguments.push_str(more);
-                if is_function(form.as_ref()) {
-                    self.emit_delta("response.function_call_arguments.delta", at, None, more, "", out);
+                let (kind, more) = match form {
+                    None | Some(ToolForm::Member { .. }) => (ARGUMENTS_DELTA, Cow::Borrowed(more.as_str())),
+                    Some(ToolForm::Custom) => (CUSTOM_DELTA, Cow::Owned(custom_more(arguments, told))),
+                    Some(ToolForm::LocalShell | ToolForm::Shell | ToolForm::ApplyPatch) => return,
+                };
+                if !more.is_empty() {
+                    self.emit_delta(kind, at, None, &more, "", out);
                 }
             }
             (Delta::Logprobs(more), _) => self.logprobs.extend(more.iter().cloned()),
@@ -337,7 +341,8 @@ impl StreamWriter for Writer {
         let ending = Ending::of(stop, &self.items);
         for at in 0..self.items.len() {
             let last = at + 1 == self.items.len();
-            let Some(Item { id, kind: ItemKind::Call { arguments, form, name, .. }, .. }) = self.items.get_mut(at)
+            let Some(Item { id, kind: ItemKind::Call { arguments, form, name, told, .. }, .. }) =
+                self.items.get_mut(at)
             else {
                 continue;
             };
@@ -348,7 +353,9 @@ impl StreamWriter for Writer {
             match form {
                 Some(ToolForm::Custom) => {
                     let input = custom_input(arguments);
-                    self.emit_delta("response.custom_tool_call_input.delta", at, None, &input, "", out);
+                    if *told == 0 {
+                        self.emit_delta(CUSTOM_DELTA, at, None, &input, "", out);
+                    }
                     let done = with(place, json!({"input": input}));
                     self.emit("response.custom_tool_call_input.done", done, out);
                 }

@@ -48,7 +48,7 @@ fn result(id: &str, answer: &str) -> Block {
 
 fn tool(name: &str) -> Tool {
     let schema = json!({ "type": "object", "properties": {} });
-    Tool { name: name.to_owned(), description: None, schema, strict: None, cache: None }
+    Tool { name: name.to_owned(), description: None, schema, strict: None, cache: None, custom: None }
 }
 
 fn asking(messages: Vec<Message>) -> Request {
