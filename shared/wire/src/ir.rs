@@ -16,7 +16,7 @@ use serde_json::Value;
 
 pub use echo::{Echo, ToolForm};
 pub use fault::{Fault, FaultKind};
-pub use openai::{CustomTool, GRAMMAR_IS_ONLY_TOLD, ONLY_OPENAI_HAS_DETAIL, OpenAiSetting};
+pub use openai::{CustomTool, GRAMMAR_IS_ONLY_TOLD, NO_DETAIL, OpenAiSetting};
 pub use search::{Citation, WebSearch};
 pub use tier::Tier;
 

@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tollgate_wire::codec::{Dialect, decode_request};
 use tollgate_wire::error::WireError;
-use tollgate_wire::ir::{Block, CacheTtl, Message, OutputFormat, Request, Role, Source, ThinkingMode, ToolChoice};
+use tollgate_wire::ir::{
+    Block, CacheTtl, Message, OutputFormat, Request, Role, Source, ThinkingMode, Tier, ToolChoice,
+};
 
 fn decode(body: &Value) -> Result<Request, WireError> {
     decode_request(Dialect::Messages, body.to_string().as_bytes())
@@ -98,7 +100,7 @@ fn a_body_nested_too_deep_is_an_error_and_no_crash() {
 #[test]
 fn a_field_that_nobody_knows_is_reported_with_its_path() {
     let body = json!({
-        "model": "m", "max_tokens": 10, "mcp_servers": [{"type": "url"}], "speed": "fast", "service_tier": "auto",
+        "model": "m", "max_tokens": 10, "mcp_servers": [{"type": "url"}], "speed": "slow", "service_tier": "auto",
         "metadata": {"user_id": "u", "team": "t"},
         "messages": [{"role": "user", "mood": "good", "content": [{"type": "text", "text": "Hi", "color": "red"}]}]
     });
@@ -106,6 +108,21 @@ fn a_field_that_nobody_knows_is_reported_with_its_path() {
     let mut paths = unmapped(&request);
     paths.sort_unstable();
     assert_eq!(paths, ["mcp_servers", "messages[0].content[0].color", "messages[0].mood", "metadata.team", "speed"]);
+}
+
+/// <https://platform.claude.com/docs/en/build-with-claude/fast-mode>, <https://developers.openai.com/api/docs/guides/fast-mode>
+#[test]
+fn fast_mode_is_a_tier_unless_the_client_names_one() {
+    let tier = |more: Value| {
+        let mut body = json!({"model": "m", "max_tokens": 10, "messages": [{"role": "user", "content": "Hi"}]});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let request = decode(&body).unwrap();
+        (request.tier, unmapped(&request).join(","))
+    };
+    assert_eq!(tier(json!({"speed": "fast"})), (Some(Tier::Priority), String::new()));
+    assert_eq!(tier(json!({"speed": "standard"})), (None, String::new()));
+    let both = json!({"speed": "fast", "service_tier": "standard_only"});
+    assert_eq!(tier(both), (Some(Tier::Standard), "speed".to_owned()));
 }
 
 #[test]

@@ -27,5 +27,5 @@ pub struct CustomTool {
 pub const GRAMMAR_IS_ONLY_TOLD: &str =
     "this model is told of the grammar in the tool's description, and nothing enforces it";
 
-/// Why a picture's level of detail is lost at other upstreams. Encoders for OpenAI, who carry it, take it out of what is reported.
-pub const ONLY_OPENAI_HAS_DETAIL: &str = "only OpenAI has levels of detail";
+/// Why a picture's level of detail is lost at other upstreams. Encoders for OpenAI and for Gemini, who carry it, take it out of what is reported.
+pub const NO_DETAIL: &str = "this upstream has no levels of detail";

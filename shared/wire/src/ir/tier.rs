@@ -8,7 +8,7 @@ use super::Dropped;
 /// |---|---|---|---|---|
 /// | `Standard` | `default` | `standard_only`, `standard` | `default` | `standard` |
 /// | `Flex` | `flex` | - | `flex` | `flex` |
-/// | `Priority` | `priority` (`fast`) | `auto` where it is bought ahead, `priority` | `priority` | `priority` |
+/// | `Priority` | `priority` (`fast`) | `auto` where it is bought ahead, or `speed: fast`; `priority` | `priority` | `priority` |
 /// | `Reserved` | `scale` | - | `reserved` | - |
 /// | `Batch` | - | -, `batch` | - | - |
 ///

@@ -6,9 +6,7 @@ use serde_json::{Map, Value};
 
 use super::model::{Family, effort_of_budget, is_openais};
 use crate::error::WireError;
-use crate::ir::{
-    Block, Dropped, GRAMMAR_IS_ONLY_TOLD, ONLY_OPENAI_HAS_DETAIL, Request, Source, ThinkingMode, Tier, WebSearch,
-};
+use crate::ir::{Block, Dropped, GRAMMAR_IS_ONLY_TOLD, NO_DETAIL, Request, Source, ThinkingMode, Tier, WebSearch};
 use crate::names::ToolNames;
 
 /// `[a-zA-Z0-9_-]{1,64}`: <https://platform.openai.com/docs/api-reference/chat/create>,
@@ -133,7 +131,13 @@ pub(crate) fn settings(
             }
             continue;
         }
-        report.map(|at| dropped.remove(at));
+        match report.and_then(|at| dropped.get_mut(at)) {
+            Some(report) if setting.name == "moderation" => {
+                "what it blocks is blocked; what it finds has no place in a translated answer"
+                    .clone_into(&mut report.reason);
+            }
+            _ => drop(report.map(|at| dropped.remove(at))),
+        }
         carried.insert(setting.name.to_owned(), setting.value.clone());
     }
     if let Some(tier) = request.tier {
@@ -183,7 +187,7 @@ pub(crate) fn web_search(search: &WebSearch, nested: bool) -> Map<String, Value>
 /// keeps to them.
 pub(crate) fn losses(request: &Request, model: &str) -> Vec<Dropped> {
     let grammars = Family::of(model).has_custom_tools(model);
-    let lost = |reason: &str| reason != ONLY_OPENAI_HAS_DETAIL && !(grammars && reason == GRAMMAR_IS_ONLY_TOLD);
+    let lost = |reason: &str| reason != NO_DETAIL && !(grammars && reason == GRAMMAR_IS_ONLY_TOLD);
     request.unmapped.iter().filter(|dropped| lost(&dropped.reason)).cloned().collect()
 }
 

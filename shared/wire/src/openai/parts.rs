@@ -6,7 +6,7 @@ use super::cited::are_pages;
 use super::fields::{Path, object, string};
 use super::settings::unknown;
 use crate::error::WireError;
-use crate::ir::{Block, CacheTtl, Dropped, ONLY_OPENAI_HAS_DETAIL, Source};
+use crate::ir::{Block, CacheTtl, Dropped, NO_DETAIL, Source};
 
 /// Who says it, and so what it may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,7 @@ fn detail(kind: &str, fields: &mut Map<String, Value>, path: &Path<'_>, unmapped
     if level == "auto" {
         return None;
     }
-    unmapped.push(Dropped::new(path.key("detail").to_string(), ONLY_OPENAI_HAS_DETAIL));
+    unmapped.push(Dropped::new(path.key("detail").to_string(), NO_DETAIL));
     Some(level)
 }
 

@@ -24,7 +24,8 @@ pub(crate) fn fields_of(body: &[u8]) -> Result<Map<String, Value>, WireError> {
 
 /// Settings that both dialects have and nobody else, by chat completions' names, and why other upstreams do not get them (`None`: they do, in
 /// another form). Which models of OpenAI's get them: `encode::settings`.
-const SHARED: [(&str, Option<&str>); 8] = [
+const SHARED: [(&str, Option<&str>); 9] = [
+    ("moderation", Some("only OpenAI judges what it is asked and answers on the way")),
     ("metadata", Some("it is a label of what OpenAI keeps, and nothing is kept here")),
     ("prompt_cache_key", CACHES),
     ("prompt_cache_options", CACHES),
@@ -67,7 +68,7 @@ impl Settings {
             "service_tier" => {
                 request.tier = ir::Tier::wanted(&string(value, path)?, path.to_string(), &mut request.unmapped);
             }
-            "prompt_cache_key" | "prompt_cache_options" | "prompt_cache_retention" => {
+            "moderation" | "prompt_cache_key" | "prompt_cache_options" | "prompt_cache_retention" => {
                 self.shared(key, value, path);
             }
             "user" => self.user = Some(string(value, path)?),

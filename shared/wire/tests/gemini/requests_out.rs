@@ -154,6 +154,40 @@ fn json_beside_tools_is_enforced_only_by_new_models() {
     assert_eq!(reports(&encoded), ["output_format"]);
 }
 
+/// `VALIDATED` and `ANY` follow schemas: <https://ai.google.dev/gemini-api/docs/function-calling>.
+#[test]
+fn schemas_are_followed_where_every_function_is_strict() {
+    let strict = || Tool { strict: Some(true), ..tool("f", json!({"type": "object"})) };
+    let mode = |tools: Vec<Tool>, tool_choice: Option<ToolChoice>, model: &str| {
+        let (body, encoded) = encode(&Request { tools, tool_choice, ..hello() }, model);
+        (body["toolConfig"]["functionCallingConfig"]["mode"].clone(), reports(&encoded).join(","))
+    };
+    let new = "gemini-2.5-flash";
+    assert_eq!(mode(vec![strict()], None, new), (json!("VALIDATED"), String::new()));
+    assert_eq!(mode(vec![strict()], Some(ToolChoice::Auto), new), (json!("VALIDATED"), String::new()));
+    assert_eq!(mode(vec![strict()], Some(ToolChoice::Any), new), (json!("ANY"), String::new()));
+    assert_eq!(mode(vec![strict()], Some(ToolChoice::None), new), (json!("NONE"), String::new()));
+    let mixed = vec![tool("g", json!({"type": "object"})), strict()];
+    assert_eq!(mode(mixed.clone(), Some(ToolChoice::Auto), new), (json!("AUTO"), "tools[1].strict".to_owned()));
+    assert_eq!(mode(mixed, Some(ToolChoice::Any), new), (json!("ANY"), String::new()));
+    assert_eq!(mode(vec![strict()], None, "gemini-2.0-flash"), (Value::Null, "tools[0].strict".to_owned()));
+    assert_eq!(mode(vec![tool("g", json!({"type": "object"}))], None, new), (Value::Null, String::new()));
+}
+
+#[test]
+fn pictures_that_want_one_level_of_detail_get_it() {
+    let detail = |of, level: &str| Block::Detail { of, level: level.to_owned() };
+    let level = |blocks: Vec<Block>| {
+        let request = Request { messages: vec![user(blocks)], ..hello() };
+        encode(&request, "gemini-3-pro-preview").0["generationConfig"]["mediaResolution"].clone()
+    };
+    assert_eq!(level(vec![image(), image(), detail(0, "low"), detail(1, "low")]), "MEDIA_RESOLUTION_LOW");
+    assert_eq!(level(vec![image(), detail(0, "high")]), "MEDIA_RESOLUTION_HIGH");
+    assert_eq!(level(vec![image(), image(), detail(0, "low")]), Value::Null, "the other is looked at as usual");
+    assert_eq!(level(vec![image(), detail(0, "original")]), Value::Null);
+    assert_eq!(level(vec![text("Hi")]), Value::Null);
+}
+
 #[test]
 fn sampling_stays_within_what_gemini_takes() {
     let request = Request {

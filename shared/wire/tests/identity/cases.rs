@@ -207,6 +207,41 @@ fn blank_text_is_removed_before_bedrock_and_reported() {
     assert_eq!(started.dropped.len(), 1);
 }
 
+/// <https://platform.claude.com/docs/en/build-with-claude/prompt-caching#automatic-caching>; InvokeModel has no such field.
+#[test]
+fn a_mark_for_the_whole_request_is_put_on_its_last_block_before_bedrock() {
+    let model = "anthropic.claude-sonnet-4-20250514-v1:0";
+    let content = |messages: &str| {
+        let body = format!(
+            r#"{{"model":"c","max_tokens":5,"cache_control":{{"type":"ephemeral","ttl":"1h"}},"messages":{messages},"top_k":3}}"#
+        );
+        let started = start(Dialect::Messages, Carrier::Bedrock, &body, model, &[]);
+        assert_eq!(started.dropped, []);
+        let sent: serde_json::Value = serde_json::from_slice(&started.body).unwrap();
+        assert_eq!((sent.get("cache_control"), &sent["top_k"]), (None, &3.into()));
+        sent["messages"].as_array().unwrap().last().unwrap()["content"].to_string()
+    };
+    assert_eq!(
+        content(r#"[{"role":"user","content":"a"},{"role":"user","content":"hi"}]"#),
+        r#"[{"type":"text","text":"hi","cache_control":{"type":"ephemeral","ttl":"1h"}}]"#
+    );
+    let own = r#"[{"type":"text","text":"hi","cache_control":{"type":"ephemeral"}}]"#;
+    assert_eq!(content(&format!(r#"[{{"role":"user","content":{own}}}]"#)), own, "the client's own stays");
+    let thinking = content(
+        r#"[{"role":"assistant","content":[{"type":"text","text":"a"},{"type":"thinking","thinking":"b","signature":"c"}]}]"#,
+    );
+    assert!(thinking.starts_with(r#"[{"type":"text","text":"a","cache_control""#), "{thinking}");
+    assert_eq!(thinking.matches("cache_control").count(), 1, "{thinking}");
+}
+
+#[test]
+fn what_is_asked_of_anthropics_cache_alone_is_reported_before_bedrock() {
+    let body = r#"{"model":"c","max_tokens":5,"messages":[{}],"diagnostics":{"previous_message_id":"msg_1"}}"#;
+    let started = start(Dialect::Messages, Carrier::Bedrock, body, "anthropic.claude-opus-4-8", &[]);
+    assert!(!text(&started.body).contains("diagnostics"));
+    assert_eq!(started.dropped[0].path, "diagnostics");
+}
+
 #[test]
 fn strict_refuses_what_would_be_dropped() {
     let body = r#"{"model":"c","max_tokens":5,"messages":[{}],"speed":"fast"}"#;

@@ -154,7 +154,6 @@ fn rest(key: &str, value: &Value, path: &Path<'_>, unmapped: &mut Vec<Dropped>) 
         "logit_bias" => "token ids differ between models",
         "modalities" | "audio" => "a translated answer has text only",
         "prediction" => "only OpenAI has it, in chat completions",
-        "moderation" => "a translated answer has no place for what it finds",
         _ => "unknown field",
     };
     unmapped.push(Dropped::new(path.to_string(), reason));

@@ -9,7 +9,7 @@ use super::contents::{self, system_parts};
 use super::fields::Object;
 use super::schema::to_json_schema;
 use crate::error::WireError;
-use crate::ir::{self, Dropped, OutputFormat, ThinkingMode, Tool, ToolChoice, WebSearch};
+use crate::ir::{self, Block, Dropped, NO_DETAIL, OutputFormat, ThinkingMode, Tool, ToolChoice, WebSearch};
 use crate::json;
 
 const ONLY_GEMINI: &str = "only Gemini has it";
@@ -145,11 +145,31 @@ fn generation_config(mut config: Object, request: &mut ir::Request) -> Result<()
     if config.boolean("responseLogprobs")? == Some(true) {
         request.logprobs = Some(config.unsigned("logprobs")?.unwrap_or_default());
     }
+    let path = config.at("mediaResolution");
+    if let Some(word) = config.string("mediaResolution")? {
+        media_resolution(&word, path, request);
+    }
     if let Some(thinking) = config.object("thinkingConfig")? {
         thinking_config(thinking, request)?;
     }
     config.finish(ONLY_GEMINI, &mut request.unmapped);
     Ok(())
+}
+
+/// How closely pictures are looked at. What OpenAI has no word for is reported to everybody.
+fn media_resolution(word: &str, path: String, request: &mut ir::Request) {
+    let level = match word.to_ascii_uppercase().as_str() {
+        "MEDIA_RESOLUTION_UNSPECIFIED" => return,
+        "MEDIA_RESOLUTION_LOW" => "low",
+        "MEDIA_RESOLUTION_HIGH" => "high",
+        _ => return request.unmapped.push(Dropped::new(path, ONLY_GEMINI)),
+    };
+    for message in &mut request.messages {
+        let pictures = message.blocks.iter().enumerate().filter(|(_, block)| matches!(block, Block::Image(_)));
+        let details: Vec<Block> = pictures.map(|(of, _)| Block::Detail { of, level: level.to_owned() }).collect();
+        message.blocks.extend(details);
+    }
+    request.unmapped.push(Dropped::new(path, NO_DETAIL));
 }
 
 fn output_format(config: &mut Object, unmapped: &mut Vec<Dropped>) -> Result<Option<OutputFormat>, WireError> {

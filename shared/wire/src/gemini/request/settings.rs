@@ -13,7 +13,7 @@ use serde_json::{Map, Number, Value, json};
 
 use super::encode::Encoder;
 use crate::gemini::family::Family;
-use crate::ir::{OutputFormat, ThinkingMode};
+use crate::ir::{Block, NO_DETAIL, OutputFormat, ThinkingMode};
 
 /// "The API will stop at the first of up to 5 sequences": the page above.
 const MAX_STOPS: usize = 5;
@@ -25,6 +25,9 @@ impl Encoder<'_> {
     pub(super) fn generation_config(&mut self, system: &mut Vec<Value>) -> Map<String, Value> {
         let mut config = Map::new();
         self.sampling(&mut config);
+        if let Some(level) = self.detail() {
+            config.insert("mediaResolution".to_owned(), format!("MEDIA_RESOLUTION_{level}").into());
+        }
         self.output_format(&mut config, system);
         if let Some(thinking) = self.thinking() {
             config.insert("thinkingConfig".to_owned(), thinking);
@@ -60,6 +63,19 @@ impl Encoder<'_> {
             ("stopSequences", (!stops.is_empty()).then(|| json!(stops))),
         ];
         config.extend(settings.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    }
+
+    /// How closely pictures are looked at. Gemini has one level for all media, so it gets one where every picture wants the same, and there is nothing else to look
+    /// at: <https://ai.google.dev/gemini-api/docs/media-resolution>.
+    fn detail(&mut self) -> Option<&'static str> {
+        let blocks = || self.request.messages.iter().flat_map(|message| &message.blocks);
+        let count = |is: &dyn Fn(&Block) -> bool| blocks().filter(|block| is(block)).count();
+        let wants = |word: &'static str| count(&|block| matches!(block, Block::Detail { level, .. } if level == word));
+        let media = count(&|block| matches!(block, Block::Image(_) | Block::Document { .. } | Block::Audio { .. }));
+        let (_, level) =
+            [("low", "LOW"), ("high", "HIGH")].into_iter().find(|(word, _)| media > 0 && wants(word) == media)?;
+        self.dropped.retain(|dropped| dropped.reason != NO_DETAIL);
+        Some(level)
     }
 
     /// Before the third generation a model that has functions refuses to answer in JSON: it is told to instead.

@@ -2,10 +2,13 @@
 //!
 //! A function's schema goes as the client wrote it, in `parametersJsonSchema`: that field takes JSON Schema, while `parameters` takes a subset of
 //! OpenAPI's without `$ref`, `additionalProperties` and lists of types. A function without arguments has neither.
+//!
+//! Where every function is `strict`, the mode is `VALIDATED`, which follows their schemas; `ANY` does so anyway: <https://ai.google.dev/gemini-api/docs/function-calling>.
 
 use serde_json::{Map, Value, json};
 
 use super::encode::Encoder;
+use crate::gemini::family::Family;
 use crate::gemini::set;
 use crate::ir::{Tool, ToolChoice};
 use crate::json::object;
@@ -27,10 +30,17 @@ impl Encoder<'_> {
         }
         let declarations: Vec<Value> = request.tools.iter().map(|tool| self.declaration(tool)).collect();
         body.insert("tools".to_owned(), vec![object! { "functionDeclarations": declarations }].into());
-        if let Some(index) = request.tools.iter().position(|tool| tool.strict == Some(true)) {
-            self.report(format!("tools[{index}].strict"), "Gemini does not promise to follow a function's schema");
+        // It holds for all functions: those of a client that wants it for some may have schemas that Gemini cannot enforce.
+        let validated = self.family != Family::Plain && request.tools.iter().all(|tool| tool.strict == Some(true));
+        let forced = matches!(request.tool_choice, Some(ToolChoice::Any | ToolChoice::Tool(_)));
+        let some = request.tools.iter().position(|tool| tool.strict == Some(true)).filter(|_| !validated && !forced);
+        if let Some(index) = some {
+            let reason = "Gemini follows the schemas of all functions, or promises nothing: this model, or another function here, rules it out";
+            self.report(format!("tools[{index}].strict"), reason);
         }
-        let config = request.tool_choice.as_ref().map(|choice| match choice {
+        let choice = request.tool_choice.as_ref().or(validated.then_some(&ToolChoice::Auto));
+        let config = choice.map(|choice| match choice {
+            ToolChoice::Auto if validated => json!({ "mode": "VALIDATED" }),
             ToolChoice::Auto => json!({ "mode": "AUTO" }),
             ToolChoice::None => json!({ "mode": "NONE" }),
             ToolChoice::Any => json!({ "mode": "ANY" }),

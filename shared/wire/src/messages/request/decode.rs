@@ -52,6 +52,12 @@ pub fn decode_request(body: &[u8]) -> Result<ir::Request, WireError> {
     if let Some(word) = body.string("service_tier")? {
         request.tier = ir::Tier::wanted(&word, "service_tier".to_owned(), &mut unmapped);
     }
+    match body.string("speed")?.as_deref() {
+        // Anthropic's word for what the others have as a tier.
+        Some("fast") if request.tier.is_none() => request.tier = Some(ir::Tier::Priority),
+        Some(speed) if speed != "standard" => body.put_back("speed", speed.into()),
+        _ => {}
+    }
     ignore_defaults(&mut body);
     body.finish(&mut unmapped);
     request.unmapped = unmapped;
@@ -69,13 +75,10 @@ fn max_tokens(body: &mut Object) -> Result<u64, WireError> {
     }
 }
 
-/// Fields whose default says nothing.
+/// A field whose default says nothing.
 fn ignore_defaults(body: &mut Object) {
-    for (name, default) in [("speed", json!("standard")), ("mcp_servers", json!([]))] {
-        match body.take(name) {
-            Some(value) if value != default => body.put_back(name, value),
-            _ => {}
-        }
+    if let Some(value) = body.take("mcp_servers").filter(|value| *value != json!([])) {
+        body.put_back("mcp_servers", value);
     }
 }
 

@@ -182,7 +182,6 @@ fn rest(key: &str, value: &Value, path: &Path<'_>, unmapped: &mut Vec<Dropped>) 
         "truncation" if value == "disabled" => return Ok(()),
         "truncation" => "only OpenAI's Responses API shortens conversations; one that is too long is refused",
         "max_tool_calls" => "it counts calls of hosted tools, which this model does not have",
-        "moderation" => "a translated answer has no place for what it finds",
         "context_management" => "only OpenAI's Responses API has it",
         "client_metadata" => "it is for OpenAI's own statistics",
         _ => "unknown field",
