@@ -44,6 +44,11 @@ pub(super) fn encoded(tokens: &[Value]) -> Value {
     json!({ "chosenCandidates": chosen, "topCandidates": others.collect::<Vec<Value>>() })
 }
 
+/// Their sum, of which `avgLogprobs` is the mean.
+pub(super) fn sum(tokens: &[Value]) -> f64 {
+    tokens.iter().filter_map(|token| token.get("logprob")?.as_f64()).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -103,6 +103,7 @@ pub fn encode_response(response: &ir::Response, seed: &Seed) -> Bytes {
     };
     if !response.logprobs.is_empty() {
         set(&mut candidate, "logprobsResult", logprobs::encoded(&response.logprobs));
+        set(&mut candidate, "avgLogprobs", logprobs::sum(&response.logprobs) / response.logprobs.len() as f64);
     }
     if !sources.is_empty() {
         set(&mut candidate, "groundingMetadata", grounding::metadata(&sources, &all));

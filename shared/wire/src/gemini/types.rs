@@ -28,6 +28,7 @@ pub(super) struct Candidate {
     pub(super) index: Option<u64>,
     pub(super) logprobs_result: Value,
     pub(super) grounding_metadata: Value,
+    pub(super) citation_metadata: Value,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -92,9 +92,9 @@ impl<'a> Offered<'a> {
             return self.of_type("function", fields);
         };
         if let Some((syntax, definition)) = &custom.grammar {
-            let grammar = json!({ "syntax": syntax, "definition": definition });
-            let Value::Object(grammar) = grammar else { return Value::Null };
-            set("format", self.of_type("grammar", grammar));
+            let said = [("syntax", syntax), ("definition", definition)];
+            let grammar = said.map(|(key, text)| (key.to_owned(), text.as_str().into()));
+            set("format", self.of_type("grammar", Map::from_iter(grammar)));
         }
         self.of_type("custom", fields)
     }

@@ -56,6 +56,22 @@ rawPredict.
 | not kept | it does not come back; the request that leaves it out reports it |
 ";
 
+const MORE_OF_ANSWERS: &str = "
+### What else answers say
+
+Carried to clients of the same dialect, all of it. To the others:
+
+| what | where it goes |
+|---|---|
+| sources on the web: `url_citation` (OpenAI), `web_search_result_location` (Anthropic), `groundingMetadata` of pages (Gemini) | `url_citation`s, `groundingMetadata`. Not to clients that speak messages: Anthropic's form requires an `encrypted_index`, which only Anthropic can make and later checks |
+| `citationMetadata` (Gemini): pages that the model repeats from | like sources on the web, but for its licences |
+| `avgLogprobs` (Gemini) | nowhere; Gemini's clients get it of other models' log probabilities |
+| `safetyRatings`, `promptFeedback` (Gemini) | that it blocked is why the answer ends; nobody else tells degrees of harm |
+| steps of a search: `web_search_call` (OpenAI), `server_tool_use`, `web_search_tool_result` (Anthropic), `webSearchQueries`, `searchEntryPoint` (Gemini) | nowhere: what came of it is in the text and its sources |
+| `urlContextMetadata` (Gemini); `file_citation`, `container_file_citation`, `file_path` (OpenAI); places in documents (Anthropic) | nowhere: they come of what only clients of the same dialect can ask for |
+| `moderation` (OpenAI) | nowhere: its two dialects differ in its form |
+";
+
 const STOP_REASONS: &str = "
 ## Why an answer ends
 
@@ -185,7 +201,7 @@ fn answers() -> String {
         write!(out, "\n### From an upstream that speaks {}\n", upstream.title).unwrap();
         out += &table(&client_head("feature"), &rows);
     }
-    out
+    out + MORE_OF_ANSWERS
 }
 
 fn client_head(first: &'static str) -> Vec<&'static str> {

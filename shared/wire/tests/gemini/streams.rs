@@ -1,11 +1,13 @@
 //! Streams from Gemini and to its clients.
 
-use serde_json::Value;
-use tollgate_wire::codec::{Dialect, stream_writer};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tollgate_wire::codec::{Carrier, Dialect, Target, stream_writer};
 use tollgate_wire::error::WireError;
+use tollgate_wire::exchange::Inbound;
 use tollgate_wire::ir::{BlockKind, Delta, Event, Fault, FaultKind, Stop, StopReason, Usage};
 
-use super::{events, fixture, seed};
+use super::{events, fixture, seed, target};
 
 fn read(name: &str) -> Vec<Event> {
     events(&[fixture(name).as_bytes()]).unwrap()
@@ -160,4 +162,57 @@ fn thinking_that_is_cut_off_is_written_to_its_last_piece() {
         let text = String::from_utf8(out).unwrap();
         assert!(text.split("\n\n").next().unwrap().contains("Why"), "{text}");
     }
+}
+
+/// <https://ai.google.dev/api/generate-content#citationmetadata>
+#[test]
+fn a_page_that_the_model_repeats_from_is_told_once() {
+    let target = target("gemini-3-flash-preview");
+    let body = br#"{"model":"g","stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
+    let inbound = Inbound::decode(Dialect::Chat, Bytes::from_static(body), Vec::new()).unwrap();
+    let mut relay = inbound.start(&target, &seed(), false).unwrap().relay;
+    let cited = r#""citationMetadata":{"citations":[{"endIndex":7,"uri":"https://e.org/z","license":"mit"}]}"#;
+    let chunks = [
+        format!(r#"{{"candidates":[{{"content":{{"parts":[{{"text":"Zürich"}}]}},{cited}}}]}}"#),
+        format!(
+            r#"{{"candidates":[{{"content":{{"parts":[{{"text":" is fine."}}]}},"finishReason":"STOP",{cited}}}],"usageMetadata":{{}}}}"#
+        ),
+    ];
+    let stream: String = chunks.iter().map(|chunk| format!("data: {chunk}\r\n\r\n")).collect();
+    let mut out = Vec::new();
+    relay.chunk(stream.as_bytes(), &mut out).unwrap();
+    relay.finish(&mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert_eq!(text.matches(r#""annotations":[{"type":"url_citation""#).count(), 1, "{text}");
+    assert!(text.contains(r#""start_index":0,"end_index":6,"url":"https://e.org/z""#), "{text}");
+}
+
+#[test]
+fn the_mean_of_log_probabilities_is_told_whole_and_streamed() {
+    let target = Target { dialect: Dialect::Chat, carrier: Carrier::Direct, model: "gpt-4.1" };
+    let token = |text: &str, logprob: f64| json!({"token": text, "logprob": logprob, "bytes": [], "top_logprobs": []});
+    let start = |stream: bool| {
+        let body = json!({"contents": [{"parts": [{"text": "Hi"}]}], "generationConfig": {"responseLogprobs": true}});
+        let inbound = Inbound::by_path(Bytes::from(body.to_string()), "m".to_owned(), stream).unwrap();
+        inbound.start(&target, &seed(), false).unwrap().relay
+    };
+    let tokens = [token("A", -0.25), token("B", -0.75)];
+    let message = json!({"role": "assistant", "content": "AB"});
+    let whole =
+        json!({"id": "c", "choices": [{"message": message, "logprobs": {"content": tokens}, "finish_reason": "stop"}]});
+    let answer = start(false).response(Bytes::from(whole.to_string())).unwrap();
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(answer["candidates"][0]["avgLogprobs"], -0.5);
+    let chunk = |text: &str, token: &Value| json!({"id": "c", "choices": [{"delta": {"content": text}, "logprobs": {"content": [token]}}]});
+    let end = json!({"id": "c", "choices": [{"delta": {}, "finish_reason": "stop"}]});
+    let stream = format!(
+        "data: {}\n\ndata: {}\n\ndata: {end}\n\ndata: [DONE]\n\n",
+        chunk("A", &tokens[0]),
+        chunk("B", &tokens[1])
+    );
+    let (mut relay, mut out) = (start(true), Vec::new());
+    relay.chunk(stream.as_bytes(), &mut out).unwrap();
+    relay.finish(&mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert_eq!(text.matches(r#""avgLogprobs":-0.5"#).count(), 1, "{text}");
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::family::TopK;
+use super::super::family::{Family, TopK};
 use super::super::types::InferenceConfig;
 use super::Encoder;
 use super::reasoning::{Limits, Plan};
@@ -38,7 +38,10 @@ impl<'r> Encoder<'r> {
             ("user", request.user.is_some()),
         ];
         if let Some(search) = &request.web_search {
-            self.report(&search.path, "Converse has no search of the web");
+            // It needs a permission of its own (`bedrock:InvokeTool`) and is paid by the call: <https://docs.aws.amazon.com/nova/latest/nova2-userguide/web-grounding.html>.
+            let nova = matches!(self.family, Family::Nova | Family::Nova2);
+            let reason = if nova { "Nova's web grounding is not used" } else { "Converse has no search of the web" };
+            self.report(&search.path, reason);
         }
         if request.logprobs.is_some() {
             self.report("logprobs", "Converse tells no log probabilities");

@@ -10,9 +10,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde_json::{Value, json};
 
 use crate::gemini::signature::{Place, mark};
-use crate::gemini::types::{Answer, FunctionCall, Part, stop_of};
+use crate::gemini::types::{Answer, Candidate, FunctionCall, Part, stop_of};
 use crate::gemini::{grounding, logprobs};
-use crate::ir::{BlockKind, Delta, Event, Stop, StopReason, Usage};
+use crate::ir::{BlockKind, Citation, Delta, Event, Stop, StopReason, Usage};
 use crate::names::ToolNames;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(in crate::gemini) struct Assembler {
     /// All text so far, and where that of the open block begins.
     text: String,
     text_begins: usize,
+    /// What was told of which block.
+    cited: Vec<(usize, Citation)>,
     usage: Usage,
     stop: Option<StopReason>,
     ended: bool,
@@ -48,12 +50,12 @@ impl Assembler {
             out.push(Event::Start { id: answer.response_id, model: answer.model_version });
         }
         let candidates = answer.candidates.into_iter().flatten();
-        for candidate in candidates.filter(|candidate| candidate.index.unwrap_or_default() == 0) {
+        for mut candidate in candidates.filter(|candidate| candidate.index.unwrap_or_default() == 0) {
             self.logprobs.extend(logprobs::decoded(&candidate.logprobs_result));
-            for part in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
+            for part in candidate.content.take().and_then(|content| content.parts).into_iter().flatten() {
                 self.part(part, bytes, names, out);
             }
-            self.sources(&candidate.grounding_metadata, out);
+            self.sources(&candidate, out);
             if let Some(finish) = candidate.finish_reason.filter(|finish| !finish.is_empty()) {
                 self.stop = Some(stop_of(&finish, self.calls > 0));
             }
@@ -172,11 +174,17 @@ impl Assembler {
         }
     }
 
-    /// They come when the text is there.
-    fn sources(&mut self, metadata: &Value, out: &mut Vec<Event>) {
+    /// They come when the text is there; a later chunk may say them again.
+    fn sources(&mut self, candidate: &Candidate, out: &mut Vec<Event>) {
         let Some((index, Open::Text)) = self.open else { return };
-        let sources = grounding::citations(metadata, &self.text, self.text_begins);
-        out.extend(sources.into_iter().map(|source| Event::Delta { index, delta: Delta::Citation(source) }));
+        let mut sources = grounding::citations(&candidate.grounding_metadata, &self.text, self.text_begins);
+        sources.extend(grounding::recited(&candidate.citation_metadata, &self.text, self.text_begins));
+        for source in sources {
+            if !self.cited.contains(&(index, source.clone())) {
+                self.cited.push((index, source.clone()));
+                out.push(Event::Delta { index, delta: Delta::Citation(source) });
+            }
+        }
     }
 
     fn begin(&mut self, kind: BlockKind, out: &mut Vec<Event>) -> usize {

@@ -27,6 +27,8 @@ pub struct Writer {
     of_call: Option<String>,
     /// Go with the text that comes next.
     logprobs: Vec<Value>,
+    /// The sum of those that went, and how many.
+    scored: (f64, usize),
     /// All text so far: sources are places in it.
     text: String,
     sources: Vec<(usize, Citation)>,
@@ -63,6 +65,7 @@ impl Writer {
             blocks: Vec::new(),
             of_call: None,
             logprobs: Vec::new(),
+            scored: (0.0, 0),
             text: String::new(),
             sources: Vec::new(),
             usage: Usage::default(),
@@ -110,7 +113,9 @@ impl Writer {
         }
         let content = json!({ "parts": [{ "text": text }], "role": "model" });
         let mut candidate = json!({ "content": content, "index": 0 });
-        set(&mut candidate, "logprobsResult", logprobs::encoded(&std::mem::take(&mut self.logprobs)));
+        let logprobs = std::mem::take(&mut self.logprobs);
+        self.scored = (self.scored.0 + logprobs::sum(&logprobs), self.scored.1 + logprobs.len());
+        set(&mut candidate, "logprobsResult", logprobs::encoded(&logprobs));
         self.candidate(candidate, out);
     }
 
@@ -213,6 +218,9 @@ impl StreamWriter for Writer {
         });
         if !self.sources.is_empty() {
             set(&mut candidate, "groundingMetadata", grounding::metadata(&self.sources, &self.text));
+        }
+        if self.scored.1 > 0 {
+            set(&mut candidate, "avgLogprobs", self.scored.0 / self.scored.1 as f64);
         }
         let mut chunk = json!({ "candidates": [candidate] });
         if self.usage.is_reported() {
