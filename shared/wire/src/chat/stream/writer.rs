@@ -14,11 +14,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::chat::error::encode_error;
 use crate::chat::response::{answer_id, finish_reason, logprobs_of};
-use crate::chat::types::{CallFunctionOut, CallOut, ChoiceOut, DeltaOut, ExtraContent, ThinkingOut, UsageOut};
+use crate::chat::types::{CallOut, ChoiceOut, DeltaOut, ExtraContent, ThinkingOut, UsageOut};
 use crate::codec::{Seed, StreamWriter};
 use crate::ir::{BlockKind, Delta, Echo, Fault, Stop, Tier, Usage};
 use crate::openai::cited::annotation;
