@@ -258,7 +258,16 @@ fn a_long_tool_name_stays_at_anthropic_and_is_mapped_on_bedrock() {
 
 #[test]
 fn the_output_cap_has_a_default_and_a_ceiling() {
-    assert_eq!(encode(&hi(), BUDGET_MODEL).0["max_tokens"], 4096);
+    let cap_of = |request: &Request, carrier, model| -> Value {
+        serde_json::from_slice::<Value>(&encoded(request, carrier, model).unwrap().body).unwrap()["max_tokens"].clone()
+    };
+    let cap = |carrier, model| cap_of(&hi(), carrier, model);
+    assert_eq!(cap(Carrier::Direct, "claude-opus-4-1"), 32_000);
+    assert_eq!(cap(Carrier::Vertex, "claude-sonnet-4-5@20250929"), 64_000);
+    assert_eq!(cap(Carrier::Bedrock, "anthropic.claude-opus-4-1-20250805-v1:0"), 4_096);
+    assert_eq!(cap(Carrier::Direct, "some-other-model"), 4_096);
+    let thinks = Request { thinking: Some(ThinkingMode::Budget(2_000)), ..hi() };
+    assert_eq!(cap_of(&thinks, Carrier::Bedrock, "anthropic.claude-opus-4-1-20250805-v1:0"), 6_096);
     let request = Request { max_output_tokens: Some(999_999_999), ..hi() };
     let (body, dropped) = encode(&request, "claude-3-haiku-20240307");
     assert_eq!((&body["max_tokens"], dropped), (&json!(4096), vec!["max_tokens".to_owned()]));
@@ -329,7 +338,7 @@ fn a_budget_fits_below_the_output_cap() {
         let (body, dropped) = encode(&request, BUDGET_MODEL);
         (body["thinking"]["budget_tokens"].as_u64(), body["max_tokens"].as_u64(), dropped.len())
     };
-    assert_eq!(ask(2000, None), (Some(2000), Some(6096), 0));
+    assert_eq!(ask(2000, None), (Some(2000), Some(64_000), 0));
     assert_eq!(ask(8000, Some(4000)), (Some(2000), Some(4000), 1));
     assert_eq!(ask(8000, Some(1500)), (Some(1024), Some(1500), 1));
     assert_eq!(ask(100, Some(4000)), (Some(1024), Some(4000), 1));

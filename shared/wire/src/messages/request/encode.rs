@@ -32,7 +32,7 @@ fn name_limit(carrier: Carrier) -> usize {
 pub fn encode_request(request: &ir::Request, target: &Target<'_>) -> Result<Encoded, WireError> {
     let model = Model::named(target.model);
     let mut dropped = request.unmapped.clone();
-    let plan = Plan::new(request, model, &mut dropped);
+    let plan = Plan::new(request, model, target.carrier, &mut dropped);
     let format = Format::of(request, model, target.carrier, &plan, &mut dropped);
     let mut names = ToolNames::new(name_limit(target.carrier));
     let mut tools = tools(request, model, target.carrier, &format, &mut names, &mut dropped);

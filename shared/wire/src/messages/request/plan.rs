@@ -14,11 +14,16 @@
 use serde_json::{Value, json};
 
 use super::turns::lost_thinking_in_tool_loop;
+use crate::codec::Carrier;
 use crate::ir::{self, Dropped, ThinkingMode, ToolChoice};
 use crate::messages::models::{Model, Off, Sampling, Thinks};
 
-/// The output cap where the client gives none: the API requires one. Thinking that the client asks for comes on top.
-pub(super) const DEFAULT_MAX_TOKENS: u64 = 4_096;
+/// The output cap where the client gives none, which the API requires, of a model whose ceiling nobody knows, and on Bedrock. Thinking that the client asks for
+/// comes on top. Elsewhere it is the ceiling: who names no cap expects a whole answer, as OpenAI gives it, and Anthropic's rate limits do not count it
+/// (<https://platform.claude.com/docs/en/api/rate-limits>). Bedrock takes it from the quota of tokens when a call begins
+/// (<https://docs.aws.amazon.com/bedrock/latest/userguide/quotas-token-burndown.html>), so that some calls with the ceiling would use up a minute; its own
+/// Converse writes 4,096 tokens to who names no cap (litellm 41529).
+const DEFAULT_MAX_TOKENS: u64 = 4_096;
 
 /// The least budget of thinking that the API takes.
 const MIN_BUDGET: u64 = 1_024;
@@ -53,13 +58,13 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Decides all of them; what cannot be sent is reported.
-    pub(super) fn new(request: &ir::Request, model: Model, dropped: &mut Vec<Dropped>) -> Self {
+    pub(super) fn new(request: &ir::Request, model: Model, carrier: Carrier, dropped: &mut Vec<Dropped>) -> Self {
         let tool_choice = tool_choice(request, model, dropped);
         let (thinking, effort) = thinking(request, model, dropped);
         let mut plan =
             Self { thinking, effort, max_tokens: 0, temperature: None, top_p: None, top_k: request.top_k, tool_choice };
         plan.give_up_thinking(request, dropped);
-        plan.cap(request, model, dropped);
+        plan.cap(request, model, carrier, dropped);
         plan.sample(request, model, dropped);
         plan
     }
@@ -99,14 +104,19 @@ impl Plan {
     }
 
     /// The output cap, and a budget that fits below it.
-    fn cap(&mut self, request: &ir::Request, model: Model, dropped: &mut Vec<Dropped>) {
-        let ceiling = model.max_output_tokens().unwrap_or(u64::MAX);
+    fn cap(&mut self, request: &ir::Request, model: Model, carrier: Carrier, dropped: &mut Vec<Dropped>) {
+        let known = model.max_output_tokens();
+        let ceiling = known.unwrap_or(u64::MAX);
         let allowance = match self.thinking {
             Thinking::Budget(tokens) => tokens,
             Thinking::Adaptive => budget_of(self.effort.unwrap_or("high")),
             Thinking::Unset | Thinking::Off(_) => 0,
         };
-        let asked = request.max_output_tokens.unwrap_or_else(|| DEFAULT_MAX_TOKENS.saturating_add(allowance));
+        let default = match known {
+            Some(ceiling) if carrier != Carrier::Bedrock => ceiling,
+            _ => DEFAULT_MAX_TOKENS.saturating_add(allowance),
+        };
+        let asked = request.max_output_tokens.unwrap_or(default);
         self.max_tokens = asked.min(ceiling);
         if request.max_output_tokens.is_some() && asked > ceiling {
             dropped.push(Dropped::new("max_tokens", format!("this model writes at most {ceiling}; lowered to it")));
