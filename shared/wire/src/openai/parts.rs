@@ -6,7 +6,7 @@ use super::cited::are_pages;
 use super::fields::{Path, object, string};
 use super::settings::unknown;
 use crate::error::WireError;
-use crate::ir::{Block, CacheTtl, Dropped, NO_DETAIL, Source};
+use crate::ir::{Block, CacheTtl, Dropped, Message, NO_DETAIL, Request, Role, Source};
 
 /// Who says it, and so what it may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +122,15 @@ pub(crate) fn cache_control(value: Value, path: &Path<'_>, unmapped: &mut Vec<Dr
     Ok(ttl)
 }
 
+/// OpenAI answers instructions alone; others want a turn of the user's.
+pub(crate) fn instructions_alone(request: &mut Request, path: &Path<'_>) {
+    if request.messages.is_empty() && !request.system.is_empty() {
+        let reason = "instructions without a conversation: sent as the user's text";
+        request.unmapped.push(Dropped::new(path.index(0).key("role").to_string(), reason));
+        request.messages.push(Message { role: Role::User, blocks: std::mem::take(&mut request.system) });
+    }
+}
+
 /// Sound.
 pub(crate) fn audio(value: Value, path: &Path<'_>, unmapped: &mut Vec<Dropped>) -> Result<Block, WireError> {
     let (mut data, mut format) = (None, None);
@@ -129,7 +138,7 @@ pub(crate) fn audio(value: Value, path: &Path<'_>, unmapped: &mut Vec<Dropped>) 
         let path = path.key(&key);
         match key.as_str() {
             _ if value.is_null() => {}
-            "data" => data = Some(string(value, &path)?),
+            "data" => data = Some(in_one_line(string(value, &path)?)),
             "format" => format = Some(string(value, &path)?),
             _ => unmapped.push(unknown(&path)),
         }
@@ -159,7 +168,9 @@ pub(crate) fn file(
     let source = match (data, id, url) {
         (Some(data), None, None) if is_data_url(&data) => source(data, &path.key("file_data"))?,
         // Bare base64. OpenAI reads PDF there, whatever the name says.
-        (Some(data), None, None) => Source::Base64 { media_type: "application/pdf".to_owned(), data },
+        (Some(data), None, None) => {
+            Source::Base64 { media_type: "application/pdf".to_owned(), data: in_one_line(data) }
+        }
         // LiteLLM's clients put a document's URL here.
         (None, Some(id), None) if is_url(&id) => Source::Url(id),
         (None, Some(id), None) => Source::File(id),
@@ -212,5 +223,18 @@ pub(crate) fn source(mut url: String, path: &Path<'_>) -> Result<Source, WireErr
     if !media_type.contains('/') {
         return Err(path.invalid("the data URL names no media type"));
     }
-    Ok(Source::Base64 { media_type: media_type.trim().to_ascii_lowercase(), data })
+    let media_type = match media_type.trim().to_ascii_lowercase() {
+        // No type that is registered, and a common one: Anthropic, Google and Converse know the other.
+        jpeg if jpeg == "image/jpg" => "image/jpeg".to_owned(),
+        other => other,
+    };
+    Ok(Source::Base64 { media_type, data: in_one_line(data) })
+}
+
+/// Base64 as MIME writes it has line breaks, which OpenAI reads over and others do not.
+fn in_one_line(mut data: String) -> String {
+    if data.contains('\n') {
+        data.retain(|c| !c.is_ascii_whitespace());
+    }
+    data
 }

@@ -5,7 +5,7 @@ use tollgate_wire::codec::{Dialect, decode_request};
 use tollgate_wire::error::WireError;
 use tollgate_wire::ir::{Block, CacheTtl, OutputFormat, Request, Role, Source, ThinkingMode, ToolChoice};
 
-use super::{fixture, text};
+use super::{fixture, message, text};
 
 fn decode(body: &Value) -> Result<Request, WireError> {
     decode_request(Dialect::Chat, body.to_string().as_bytes())
@@ -310,4 +310,29 @@ fn thinking_and_effort_are_read() {
     assert_eq!(with(json!({"reasoning_effort": "low"})).unwrap().effort.as_deref(), Some("low"));
     let format = with(json!({"response_format": {"type": "json_object"}})).unwrap().output_format;
     assert_eq!(format, Some(OutputFormat::JsonObject));
+}
+
+#[test]
+fn a_picture_may_be_called_jpg_and_its_bytes_may_have_line_breaks() {
+    let url = "data:image/JPG;base64,aGVs\r\nbG8=\n";
+    let content = json!([{"type": "image_url", "image_url": {"url": url}}, {"type": "file", "file": {"file_data": "JVBE\nRi0="}}]);
+    let request = decode(&json!({"model": "m", "messages": [{"role": "user", "content": content}]})).unwrap();
+    let sources = request.messages[0].blocks.iter().filter_map(|block| match block {
+        Block::Image(Source::Base64 { media_type, data })
+        | Block::Document { source: Source::Base64 { media_type, data }, .. } => {
+            Some((media_type.as_str(), data.as_str()))
+        }
+        _ => None,
+    });
+    assert_eq!(sources.collect::<Vec<_>>(), [("image/jpeg", "aGVsbG8="), ("application/pdf", "JVBERi0=")]);
+}
+
+#[test]
+fn instructions_alone_are_the_users_turn() {
+    let system =
+        json!([{"role": "system", "content": "Write a haiku."}, {"role": "developer", "content": "About rain."}]);
+    let request = decode(&json!({"model": "m", "messages": system})).unwrap();
+    assert_eq!(request.system, []);
+    assert_eq!(request.messages, [message(Role::User, vec![text("Write a haiku."), text("About rain.")])]);
+    assert_eq!(unmapped(&request), ["messages[0].role"]);
 }

@@ -13,7 +13,7 @@ use crate::error::WireError;
 use crate::ir::{Block, CacheTtl, Dropped, Message, Request, Role};
 use crate::openai::cited::are_pages;
 use crate::openai::fields::{Path, array, object, string};
-use crate::openai::parts::{Said, cache_control};
+use crate::openai::parts::{Said, cache_control, instructions_alone};
 use crate::openai::read::input_of;
 use crate::openai::settings::{report_unknown, unknown};
 use crate::openai::tools::name_of;
@@ -58,6 +58,7 @@ pub(super) fn decode(items: Vec<Value>, path: &Path<'_>, request: &mut Request) 
             request.messages.push(Message { role, blocks });
         }
     }
+    instructions_alone(request, path);
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use super::tools::member_name;
 use crate::error::WireError;
 use crate::ir::{Block, Dropped, Message, Request, Role};
 use crate::openai::fields::{Path, array, object, string};
-use crate::openai::parts::Said;
+use crate::openai::parts::{Said, instructions_alone};
 use crate::openai::read::input_of;
 use crate::openai::settings::unknown;
 use crate::responses::reasoning::{Opened, open};
@@ -33,6 +33,7 @@ pub(super) fn decode(input: Value, path: &Path<'_>, request: &mut Request) -> Re
         let path = path.index(index);
         turns.item(object(item, &path)?, &path)?;
     }
+    instructions_alone(request, path);
     Ok(())
 }
 
