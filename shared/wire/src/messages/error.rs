@@ -1,5 +1,7 @@
 //! Errors: an upstream's to a fault, a fault to a client. <https://platform.claude.com/docs/en/api/errors>.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value, json};
@@ -114,11 +116,22 @@ pub fn no_compaction() -> WireError {
     WireError::unsupported("compaction", message)
 }
 
+/// Anthropic has no type for a prompt that does not fit. Clients know it by its words, as Claude Code does, which then compacts the conversation; so another
+/// provider's words are put behind them (claude-code-router 1799).
+fn message(fault: &Fault) -> Cow<'_, str> {
+    const WORDS: [&str; 3] = ["prompt is too long", "exceed context limit", "input is too long for requested model"];
+    let said = fault.message.to_ascii_lowercase();
+    if fault.kind == FaultKind::ContextLength && !WORDS.iter().any(|words| said.contains(words)) {
+        return format!("{}: {}", WORDS[0], fault.message).into();
+    }
+    fault.message.as_str().into()
+}
+
 /// Writes an error body for a client; in a stream it is the data of an `error` event.
 pub fn encode_error(fault: &Fault, request_id: &str) -> Bytes {
     let mut error = Map::from_iter([
         ("type".to_owned(), type_of(fault.kind).into()),
-        ("message".to_owned(), fault.message.as_str().into()),
+        ("message".to_owned(), message(fault).into()),
     ]);
     // By this the SDK's tool runner knows to go on without a thread: `ThreadUnsupportedRequestError`, `_thread_state.py` of anthropic-sdk-python 2.12.
     if (fault.param.as_deref(), fault.code.as_deref()) == (Some("thread"), Some("unsupported_by_upstream")) {
@@ -142,6 +155,24 @@ mod tests {
     fn anthropic(status: u16, kind: &str, message: &str) -> Fault {
         let body = json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"});
         decode(status, None, &body.to_string())
+    }
+
+    #[test]
+    fn a_prompt_that_does_not_fit_is_said_in_the_words_that_clients_look_for() {
+        let said = |kind, message: &str| {
+            let body: Value = serde_json::from_slice(&encode_error(&Fault::new(kind, message), "r")).unwrap();
+            body["error"]["message"].as_str().unwrap().to_owned()
+        };
+        let openais = "This model's maximum context length is 8192 tokens.";
+        assert_eq!(said(FaultKind::ContextLength, openais), format!("prompt is too long: {openais}"));
+        for own in [
+            "prompt is too long: 210000 tokens > 200000 maximum",
+            "input length and `max_tokens` exceed context limit: 184915 + 20000 > 204648, decrease input length",
+            "Input is too long for requested model.",
+        ] {
+            assert_eq!(said(FaultKind::ContextLength, own), own);
+        }
+        assert_eq!(said(FaultKind::InvalidRequest, "no"), "no");
     }
 
     #[test]
