@@ -318,3 +318,23 @@ proptest! {
         let _ = decode_request(Dialect::Messages, &bytes);
     }
 }
+
+#[test]
+fn a_found_tool_and_a_summary_are_text() {
+    let found = json!([{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "tool_reference", "tool_name": "get_weather"}]}]);
+    let request = decode(&said(&found)).unwrap();
+    let result = |blocks: &[Block]| match &blocks[0] {
+        Block::ToolResult { content, .. } => content.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(result(&request.messages[0].blocks), [Block::Text("get_weather".to_owned())]);
+    assert_eq!(unmapped(&request), ["messages[0].content[0].content[0]"]);
+
+    let summary =
+        json!([{"type": "compaction", "content": "They spoke of rain.", "cache_control": {"type": "ephemeral"}}]);
+    let turns = json!([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": summary}, {"role": "user", "content": "Go on"}]);
+    let request = decode(&with(&json!({"messages": turns}))).unwrap();
+    let expected = [Block::Text("They spoke of rain.".to_owned()), Block::CacheMark(CacheTtl::FiveMinutes)];
+    assert_eq!(request.messages[1].blocks, expected);
+    assert_eq!(unmapped(&request), ["messages[1].content[0]"]);
+}

@@ -6,7 +6,8 @@
 //! | `document` | a document; of source `content`, its parts |
 //! | `search_result` | text, reported |
 //! | `server_tool_use`, `*_tool_result`, another unknown one that a model said | left out, reported: the answer that followed is still there |
-//! | `container_upload`, `compaction`, another unknown one that a user said | an error: the model would answer without knowing it |
+//! | `tool_reference`, `compaction` | text: the tool's name, the summary; reported |
+//! | `container_upload`, another unknown one that a user said | an error: the model would answer without knowing it |
 
 use serde_json::Value;
 
@@ -102,7 +103,11 @@ fn decode_block(
             out.push(Block::Thinking { text: fields.required_string("thinking")?, signature });
         }
         "redacted_thinking" => out.push(Block::RedactedThinking(fields.required_string("data")?)),
-        _ if role == Role::Assistant && kind != "compaction" && kind != "container_upload" => {
+        // What a client's own search of tools found: all tools are told to others from the beginning.
+        "tool_reference" => as_text(fields.required_string("tool_name")?, fields, out, unmapped),
+        // The turns that it sums up stand before it.
+        "compaction" => as_text(fields.string("content")?.unwrap_or_default(), fields, out, unmapped),
+        _ if role == Role::Assistant && kind != "container_upload" => {
             fields.clear();
             let reason = format!("`{kind}` is Anthropic's own block, which this upstream does not have; left out");
             unmapped.push(Dropped::new(fields.path(), reason));
@@ -113,6 +118,13 @@ fn decode_block(
         }
     }
     Ok(())
+}
+
+fn as_text(text: String, fields: &Object, out: &mut Vec<Block>, unmapped: &mut Vec<Dropped>) {
+    unmapped.push(Dropped::new(fields.path(), "only Anthropic's models know it as such; sent as text"));
+    if !text.is_empty() {
+        out.push(Block::Text(text));
+    }
 }
 
 fn decode_text(fields: &mut Object, out: &mut Vec<Block>) -> Result<(), WireError> {
