@@ -12,9 +12,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 use tollgate_auth::AuthError;
-use tollgate_config::{Config, RouteType, UnguardedRoute};
+use tollgate_config::{Config, RouteType, UnguardedRoute, below_azure};
 use tollgate_upstream::within;
+use tollgate_wire::amend::Amendments;
 use tollgate_wire::codec::Dialect;
+use tollgate_wire::error::WireError;
 use tollgate_wire::ir::{Fault, FaultKind};
 use tollgate_wire::rerank::Version;
 
@@ -109,7 +111,8 @@ impl<'a> Route<'a> {
             None if path.contains(KEPT) => Self::kept(path).unwrap_or(Self::Unknown),
             None => {
                 let model = path.split_once("/v1/models/").or_else(|| path.split_once("/v1beta/models/"));
-                model.map_or(Self::Unknown, |(_, id)| Self::Model(id))
+                let model = model.map(|(_, id)| id).or_else(|| below_azure(path).1.strip_prefix("/models/"));
+                model.map_or(Self::Unknown, Self::Model)
             }
         }
     }
@@ -229,6 +232,14 @@ impl Generate {
             Fault::new(FaultKind::NotFound, message).with_param("model").with_code("unknown_path")
         })
     }
+}
+
+/// The body of a request to one of Azure's deployments, which is the model whatever the body says.
+pub fn for_deployment(path: &str, body: Bytes) -> Result<Bytes, Fault> {
+    let Some(deployment) = below_azure(path).0 else { return Ok(body) };
+    let model = percent_encoding::percent_decode_str(deployment).decode_utf8_lossy().into_owned();
+    let named = Amendments { overrides: vec![("model".to_owned(), model.into())], ..Amendments::default() };
+    named.apply(Dialect::Chat, &body).map_err(WireError::into_fault)
 }
 
 /// The client's request id if it is a sensible one, else a new one.
@@ -352,6 +363,13 @@ mod tests {
             ("/v1/chat/completions", Route::Conversation(Dialect::Chat)),
             ("/prod/v1/messages", Route::Conversation(Dialect::Messages)),
             ("/v1/models", Route::Models),
+            ("/chat/completions", Route::Conversation(Dialect::Chat)),
+            ("/models/gpt-4.1", Route::Model("gpt-4.1")),
+            ("/openai/responses", Route::Conversation(Dialect::Responses)),
+            ("/openai/deployments/gpt-4.1/chat/completions", Route::Conversation(Dialect::Chat)),
+            ("/openai/deployments/a%2Fb/embeddings", Route::Embeddings),
+            ("/team/chat/completions", Route::Unknown),
+            ("/openai/deployments/chat/completions", Route::Unknown),
             (
                 "/v1/models/us.anthropic.claude-sonnet-4-20250514-v1:0",
                 Route::Model("us.anthropic.claude-sonnet-4-20250514-v1:0"),
@@ -394,6 +412,15 @@ mod tests {
         for uri in ["/v1beta/models/:generateContent", "/gen:generateContent", "/v1beta/models/%ff:generateContent"] {
             assert_eq!(generate(uri).unwrap_err().kind, FaultKind::NotFound, "{uri}");
         }
+    }
+
+    #[test]
+    fn a_deployment_of_azures_is_the_model_whatever_the_body_says() {
+        let body = |path: &str, body: &'static str| for_deployment(path, Bytes::from_static(body.as_bytes())).unwrap();
+        let path = "/openai/deployments/meta%2Fllama/chat/completions";
+        assert_eq!(body(path, r#"{"model":"x","n":1}"#), r#"{"model":"meta/llama","n":1}"#);
+        assert_eq!(body(path, r#"{"n":1}"#), r#"{"n":1,"model":"meta/llama"}"#);
+        assert_eq!(body("/chat/completions", r#"{"model":"x"}"#), r#"{"model":"x"}"#);
     }
 
     #[test]

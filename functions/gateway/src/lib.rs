@@ -20,6 +20,7 @@ pub mod accept;
 pub mod app;
 pub mod books;
 pub mod cli;
+mod cors;
 pub mod error;
 pub mod export;
 pub mod guard;

@@ -46,7 +46,7 @@ use crate::kept::{self, Continued, Keeping};
 use crate::meter::{self, Denied};
 use crate::passthrough::{self, Asked};
 use crate::relay::{Collected, Form};
-use crate::{error, models, realtime, relay, unary};
+use crate::{cors, error, models, realtime, relay, unary};
 
 const X_ATTEMPTS: HeaderName = HeaderName::from_static("x-tollgate-attempts");
 const X_PROVIDER: HeaderName = HeaderName::from_static("x-tollgate-provider");
@@ -70,12 +70,21 @@ pub async fn entry(State(app): State<App>, request: Request<Body>) -> Response {
     let path = parts.uri.path();
     let route = Route::of(&app.config, path);
     let client = route.dialect(&parts.headers);
-    // Pinned here: it is large, and would be copied into what catches its panics.
-    let answer = pin!(respond(&app, &parts, body, route, client, &request_id));
-    // A bug costs one request, not the connection and what else runs on it.
-    let answer = AssertUnwindSafe(answer).catch_unwind().await;
-    let mut response = answer.unwrap_or_else(|_| internal_error(client, &request_id));
+    let page = cors::origin(&app.config.cors, &parts);
+    let mut response = match page.and_then(|_| cors::preflight(&parts)) {
+        Some(response) => response,
+        None => {
+            // Pinned here: it is large, and would be copied into what catches its panics.
+            let answer = pin!(respond(&app, &parts, body, route, client, &request_id));
+            // A bug costs one request, not the connection and what else runs on it.
+            let answer = AssertUnwindSafe(answer).catch_unwind().await;
+            answer.unwrap_or_else(|_| internal_error(client, &request_id))
+        }
+    };
     finish(&mut response, client, &request_id);
+    if let Some(origin) = page {
+        cors::open(&mut response, origin);
+    }
     response
 }
 
@@ -266,6 +275,7 @@ async fn resolved(
 
 /// The request, and how its stream is to be written.
 fn inbound(app: &App, parts: &Parts, client: Dialect, body: Bytes) -> Result<(Inbound, Form), Fault> {
+    let body = accept::for_deployment(parts.uri.path(), body)?;
     let amended = app.chains.amendments().map(|amendments| amendments.apply(client, &body));
     let body = amended.transpose().map_err(WireError::into_fault)?.unwrap_or(body);
     let (inbound, form) = match client {

@@ -98,7 +98,7 @@ async fn decode(asked: &Asked<'_>, body: Body, books: &mut Books, deadline: Inst
         }
         Route::CountTokens(dialect) => count::Request::decode(dialect, body, accept::betas(&asked.parts.headers))
             .map(|count| Unary::Count(Box::new(count))),
-        _ => embed::Request::decode(body).map(Unary::Embed),
+        _ => embed::Request::decode(accept::for_deployment(asked.parts.uri.path(), body)?).map(Unary::Embed),
     };
     // Counted is what would be sent.
     let unary = match (unary, asked.app.chains.amendments()) {

@@ -5,14 +5,15 @@ use http::{HeaderMap, HeaderName};
 
 use crate::error::AuthError;
 
-/// Where SDKs put what they take for their provider's key: Anthropic's, Google's.
-const API_KEYS: [(HeaderName, &str); 2] = [
+/// Where SDKs put what they take for their provider's key: Anthropic's, Google's, Azure's.
+const API_KEYS: [(HeaderName, &str); 3] = [
     (HeaderName::from_static("x-api-key"), "x-api-key"),
     (HeaderName::from_static("x-goog-api-key"), "x-goog-api-key"),
+    (HeaderName::from_static("api-key"), "api-key"),
 ];
 
 /// Finds the token: `Authorization: Bearer TOKEN` (the scheme in any case), or `x-api-key: TOKEN` as Anthropic's SDK
-/// sends it, or `x-goog-api-key: TOKEN` as Google's does.
+/// sends it, or `x-goog-api-key: TOKEN` as Google's does, or `api-key: TOKEN` as OpenAI's for Azure does.
 ///
 /// `Authorization` wins when both are there, equal or not: SDKs are often started with a placeholder as their API key
 /// and the real token as a header. An `Authorization` of another scheme, or without a token, is passed over.
@@ -68,12 +69,13 @@ mod tests {
 
     #[test]
     fn a_token_is_found_in_either_header() {
-        let table: [(Pairs<'_>, &str); 10] = [
+        let table: [(Pairs<'_>, &str); 11] = [
             (&[("authorization", b"Bearer a.b.c")], "a.b.c"),
             (&[("authorization", b"bearer a.b.c")], "a.b.c"),
             (&[("authorization", b"BEARER   a.b.c ")], "a.b.c"),
             (&[("x-api-key", b"a.b.c")], "a.b.c"),
             (&[("x-goog-api-key", b"a.b.c")], "a.b.c"),
+            (&[("api-key", b"a.b.c")], "a.b.c"),
             (&[("x-goog-api-key", b"placeholder"), ("authorization", b"Bearer a.b.c")], "a.b.c"),
             (&[("x-api-key", b"placeholder"), ("authorization", b"Bearer a.b.c")], "a.b.c"),
             (&[("x-api-key", b"a.b.c"), ("authorization", b"Basic dXNlcjpwYXNz")], "a.b.c"),

@@ -9,6 +9,7 @@
 
 mod address;
 mod auth;
+mod cors;
 mod de;
 mod defaults;
 mod explain;
@@ -34,6 +35,7 @@ mod webhooks;
 mod words;
 
 pub use auth::*;
+pub use cors::Cors;
 pub use guard::*;
 pub use limits::*;
 pub use load::{load, parse};
@@ -42,7 +44,7 @@ pub use presets::{Preset, PresetFacts};
 pub use problem::{ConfigError, Problem};
 pub use prompts::*;
 pub use providers::*;
-pub use resolve::ModelName;
+pub use resolve::{ModelName, below_azure};
 pub use responses::Responses;
 pub use telemetry::*;
 pub use template::{Piece, Place, Template};

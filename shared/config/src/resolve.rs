@@ -28,6 +28,15 @@ const ROUTES: &[(&str, RouteType)] = &[
     ("/v1/rerank", RouteType::Rerank),
 ];
 
+/// Whole paths of clients whose base URL has no `/v1`, as LiteLLM's users write it, or which believe that they talk to Azure: [`below_azure`].
+const UNVERSIONED: &[(&str, RouteType)] = &[
+    ("/chat/completions", RouteType::Completions),
+    ("/responses", RouteType::Responses),
+    ("/embeddings", RouteType::Embeddings),
+    ("/models", RouteType::Models),
+    ("/rerank", RouteType::Rerank),
+];
+
 /// A model that `/v1/models` lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ModelName<'a> {
@@ -68,7 +77,10 @@ impl Config {
                 found = Some((length, kind));
             }
         }
-        found.map(|(_, kind)| kind)
+        found.map(|(_, kind)| kind).or_else(|| {
+            let (_, path) = below_azure(path);
+            UNVERSIONED.iter().find(|(known, _)| *known == path).map(|(_, kind)| *kind)
+        })
     }
 
     /// Whether the file says what a path is for, and not the built-in table.
@@ -161,6 +173,16 @@ fn alias_in<'a>(aliases: &'a BTreeMap<String, String>, model: &str) -> Option<&'
         return Some(target);
     }
     pattern::best(aliases.iter().map(|(pattern, target)| (pattern.as_str(), target.as_str())), model)
+}
+
+/// Azure's `/openai/deployments/{deployment}/..` and `/openai/..`
+/// (<https://learn.microsoft.com/en-us/azure/ai-foundry/openai/reference>): the deployment, as it is escaped there, and the rest of the path, which is the whole
+/// path of others.
+#[must_use]
+pub fn below_azure(path: &str) -> (Option<&str>, &str) {
+    let path = path.strip_prefix("/openai").unwrap_or(path);
+    let deployment = path.strip_prefix("/deployments/").and_then(|rest| Some(rest.split_at(rest.find('/')?)));
+    deployment.map_or((None, path), |(deployment, rest)| (Some(deployment), rest))
 }
 
 /// `*` covers everything, `/v1/files/*` what is below `/v1/files`, anything else what ends in it.

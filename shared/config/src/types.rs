@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::auth::Auth;
+use crate::cors::Cors;
 use crate::guard::PromptGuard;
 use crate::limits::Limits;
 use crate::presets::Preset;
@@ -31,6 +32,8 @@ pub struct Config {
     pub auth: Auth,
     /// Providers, chains and model names.
     pub ai: Ai,
+    /// Which pages may call from a browser.
+    pub cors: Cors,
     /// Bounds on one request.
     pub request: RequestBounds,
     /// Rate limits and budgets. Left out: there are none.

@@ -10,7 +10,7 @@ mod webhooks;
 
 use crate::fold::Folded;
 use crate::tree::{Node, Path, Step};
-use crate::{Config, ConfigError, Problem, RequestBounds, Responses};
+use crate::{Config, ConfigError, Cors, Problem, RequestBounds, Responses};
 
 /// An hour: longer than any answer, and than Lambda allows.
 const MAX_TIMEOUT_MS: u64 = 3_600_000;
@@ -32,6 +32,7 @@ pub(crate) fn check(config: &Config, folded: &Folded, tree: &Node) -> Vec<Proble
         guard::check(guard, &Path::of(place), &mut report);
         guard::check_routes(guard, &config.ai.routes, &mut report);
     }
+    check_cors(&config.cors, &mut report);
     check_request(&config.request, &mut report);
     report.in_range(&Path::of("maxConnections"), config.max_connections.map(u64::from), MAX_CONNECTIONS);
     report.in_range(&Path::of("reload.everySeconds"), config.reload.every_seconds, MAX_RELOAD_S);
@@ -57,6 +58,18 @@ impl Config {
         }
         provider::check_keys(self, &mut report);
         if report.problems.is_empty() { Ok(()) } else { Err(ConfigError::new("", report.problems)) }
+    }
+}
+
+/// An origin is what a browser sends of a page's address: <https://www.rfc-editor.org/rfc/rfc6454#section-6.1>.
+fn check_cors(cors: &Cors, report: &mut Report<'_>) {
+    for (index, origin) in cors.allow_origins.iter().enumerate() {
+        let host = origin.split_once("://").map_or("", |(_, host)| host);
+        if origin != "*" && (host.is_empty() || host.contains('/')) {
+            let message = format!("`{origin}` is no origin");
+            let remedy = "scheme, host and port, as in https://app.example.com, or `*` for every page";
+            report.add(&Path::of("cors.allowOrigins").index(index), message, remedy);
+        }
     }
 }
 

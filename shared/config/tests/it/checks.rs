@@ -412,3 +412,17 @@ fn a_complete_configuration_has_an_issuer_a_provider_and_keys() {
     assert_eq!(provider("provider: {anthropic: {}}, policies: {backendAuth: {key: $K}}"), [""; 0]);
     assert_eq!(provider("provider: {bedrock: {}}"), [""; 0]);
 }
+
+#[test]
+fn an_origin_is_a_scheme_and_a_host() {
+    refused(&[
+        ("cors: {allowOrigins: [app.example]}", "cors.allowOrigins[0]: `app.example` is no origin"),
+        (
+            "cors: {allowOrigins: ['*', 'https://app.example/']}",
+            "cors.allowOrigins[1]: `https://app.example/` is no origin",
+        ),
+    ]);
+    accepted(&[
+        "cors: {allowOrigins: ['*', 'https://*.example:8443', 'http://localhost:5173', 'chrome-extension://*']}",
+    ]);
+}
