@@ -223,6 +223,13 @@ class TestCounts:
         sent = world.bedrock.requests("count-tokens")[-1]
         assert re.sub("%3[aA]", ":", sent["path"]) == "/model/anthropic.claude-sonnet-4-20250514-v1:0/count-tokens"
 
+    def test_openais_sdk_counts_too(self, openai_client):
+        raw = openai_client.responses.input_tokens.with_raw_response.count(model="via-bedrock-claude", input=f"{nonce()} How is the weather in Paris?")
+        assert "x-tollgate-token-count" not in raw.headers
+        assert (raw.parse().object, raw.parse().input_tokens) == ("response.input_tokens", 7 + 7)
+        raw = openai_client.responses.input_tokens.with_raw_response.count(model="custom-server", input="How is the weather in Paris?")
+        assert raw.headers["x-tollgate-token-count"] == "estimate"
+
     @pytest.mark.parametrize("kind", COUNTED)
     def test_what_is_sent_is_what_boto3_sends(self, anthropic_client, bedrock, world, kind):
         """AWS's own client takes our input for valid, and writes the same bytes of it."""

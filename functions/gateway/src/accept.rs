@@ -112,14 +112,19 @@ impl<'a> Route<'a> {
             None => {
                 let model = path.split_once("/v1/models/").or_else(|| path.split_once("/v1beta/models/"));
                 let model = model.map(|(_, id)| id).or_else(|| below_azure(path).1.strip_prefix("/models/"));
+                // A method of Google's that is not served, `:batchEmbedContents`, is no model to be looked at.
+                let model = model.filter(|id| !id.ends_with("Content") && !id.ends_with("Contents"));
                 model.map_or(Self::Unknown, Self::Model)
             }
         }
     }
 
-    /// `/v1/responses/{id}`, `/cancel` and `/input_items` below it: <https://platform.openai.com/docs/api-reference/responses>.
+    /// `/v1/responses/{id}`, `/cancel` and `/input_items` below it, and `/v1/responses/input_tokens`: <https://platform.openai.com/docs/api-reference/responses>.
     fn kept(path: &str) -> Option<Self> {
         let (_, rest) = path.split_once(KEPT)?;
+        if rest == "input_tokens" {
+            return Some(Self::CountTokens(Dialect::Responses));
+        }
         let (id, below) = rest.split_once('/').unwrap_or((rest, ""));
         let odd = |c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-');
         if !id.starts_with("resp") || id.contains(odd) {
@@ -145,6 +150,7 @@ impl<'a> Route<'a> {
             Self::Embeddings => "embeddings",
             Self::Rerank(_) => "rerank",
             Self::CountTokens(Dialect::GenerateContent) => "geminiCountTokens",
+            Self::CountTokens(Dialect::Responses) => "responsesTokenCount",
             Self::CountTokens(_) => "anthropicTokenCount",
             Self::Realtime => "realtime",
             Self::Forwarded { detect: false } => "passthrough",
@@ -377,10 +383,12 @@ mod tests {
             ("/v1beta/models/gemini-2.5-pro:generateContent", Route::Conversation(Dialect::GenerateContent)),
             ("/v1beta/models/gemini-2.5-pro:countTokens", Route::CountTokens(Dialect::GenerateContent)),
             ("/v1beta/models/gemini-2.5-pro", Route::Model("gemini-2.5-pro")),
+            ("/v1beta/models/gemini-embedding-001:batchEmbedContents", Route::Unknown),
             ("/v1beta/models", Route::Models),
             ("/v1/responses", Route::Conversation(Dialect::Responses)),
             ("/v1/embeddings", Route::Embeddings),
             ("/v1/messages/count_tokens", Route::CountTokens(Dialect::Messages)),
+            ("/v1/responses/input_tokens", Route::CountTokens(Dialect::Responses)),
             ("/prod/v2/rerank", Route::Rerank(Version::V2)),
             ("/v1/rerank", Route::Rerank(Version::V1)),
             ("/prod/v1/responses/resp_1", Route::Kept("GET, DELETE")),

@@ -332,7 +332,7 @@ fn operation(route: &str) -> Option<&'static str> {
         "embeddings" => Some("embeddings"),
         // The registry has no word for these: the routes' own.
         "rerank" => Some("rerank"),
-        "anthropicTokenCount" | "geminiCountTokens" => Some("count_tokens"),
+        "anthropicTokenCount" | "geminiCountTokens" | "responsesTokenCount" => Some("count_tokens"),
         "generateContent" => Some("generate_content"),
         _ => None,
     }

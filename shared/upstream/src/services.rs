@@ -43,13 +43,15 @@ fn is_all_there_is(entry: &ProviderEntry) -> bool {
 fn ways(entry: &ProviderEntry) -> Vec<(Way, Dialect, Path)> {
     use tollgate_config::Provider;
     match &entry.provider {
-        Provider::OpenAi(_) => vec![embeddings("/v1", "")],
+        Provider::OpenAi(_) => vec![embeddings("/v1", ""), openai_count("/v1", "")],
         Provider::Anthropic(_) => vec![count("/v1")],
         Provider::Gemini(_) => gemini("/v1beta"),
         Provider::Azure(azure) => {
             let (root, query) = endpoints::azure_root(azure);
             let claude = (azure.resource_type == AzureResourceType::Foundry).then(|| count("/anthropic/v1"));
-            std::iter::once(embeddings(&root, &query)).chain(claude).collect()
+            // A dated version has no Responses.
+            let own = (!root.contains('{')).then(|| openai_count(&root, &query));
+            std::iter::once(embeddings(&root, &query)).chain(own).chain(claude).collect()
         }
         Provider::Custom(custom) => {
             let ways = custom.services().map(|kind| {
@@ -133,6 +135,12 @@ fn count(root: &str) -> (Way, Dialect, Path) {
     (Way::Count, Dialect::Messages, Path::unary(Dialect::Messages, root, "/messages/count_tokens"))
 }
 
+/// <https://platform.openai.com/docs/api-reference/responses/input-tokens>.
+fn openai_count(root: &str, query: &str) -> (Way, Dialect, Path) {
+    let path = Path::unary(Dialect::Responses, root, &format!("/responses/input_tokens{query}"));
+    (Way::Count, Dialect::Responses, path)
+}
+
 /// <https://ai.google.dev/api/embeddings>, <https://ai.google.dev/api/tokens>.
 fn gemini(root: &str) -> Vec<(Way, Dialect, Path)> {
     let dialect = Dialect::GenerateContent;
@@ -197,7 +205,13 @@ mod tests {
     fn every_kind_of_provider_has_its_endpoints() {
         let all = |list: &[(Way, &str)]| list.iter().map(|(way, url)| (*way, (*url).to_owned())).collect::<Vec<_>>();
         for (yaml, expected) in [
-            ("provider: {openAI: {}}", all(&[(Way::OpenAiEmbeddings, "https://api.openai.com/v1/embeddings")])),
+            (
+                "provider: {openAI: {}}",
+                all(&[
+                    (Way::OpenAiEmbeddings, "https://api.openai.com/v1/embeddings"),
+                    (Way::Count, "https://api.openai.com/v1/responses/input_tokens"),
+                ]),
+            ),
             (
                 "provider: {anthropic: {}}, baseUrl: 'http://h:1/v1'",
                 all(&[(Way::Count, "http://h:1/v1/messages/count_tokens")]),
@@ -220,6 +234,7 @@ mod tests {
                 "provider: {azure: {resourceName: r, resourceType: foundry}}",
                 all(&[
                     (Way::OpenAiEmbeddings, "https://r.services.ai.azure.com/openai/v1/embeddings"),
+                    (Way::Count, "https://r.services.ai.azure.com/openai/v1/responses/input_tokens"),
                     (Way::Count, "https://r.services.ai.azure.com/anthropic/v1/messages/count_tokens"),
                 ]),
             ),

@@ -65,6 +65,7 @@ impl Reader {
     fn written(&self, tokens: u64) -> Bytes {
         let body = match self.client {
             Dialect::GenerateContent => json!({"totalTokens": tokens}),
+            Dialect::Responses => json!({"object": "response.input_tokens", "input_tokens": tokens}),
             _ => json!({"input_tokens": tokens}),
         };
         body.to_string().into()

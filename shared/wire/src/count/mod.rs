@@ -1,11 +1,12 @@
 //! Token counts: what a conversation would use as a prompt, without an answer to it.
 //!
-//! Anthropic's shape (`/v1/messages/count_tokens`) and Gemini's (`:countTokens`) from clients. The conversation is translated as if it were to be answered,
+//! Anthropic's shape (`/v1/messages/count_tokens`), Gemini's (`:countTokens`) and OpenAI's (`/v1/responses/input_tokens`) from clients. The conversation is translated as if it were to be answered,
 //! and what comes of that is what the upstream counts:
 //!
 //! | upstream | its endpoint | the body |
 //! |---|---|---|
 //! | Anthropic | `/v1/messages/count_tokens` | a Messages body |
+//! | OpenAI, a model that is asked by Responses | `/v1/responses/input_tokens` | a Responses body |
 //! | Claude on Vertex | `count-tokens:rawPredict` | the same, with Vertex's name of the model |
 //! | Claude on Bedrock | CountTokens | `input.invokeModel.body`: the InvokeModel body in base64 |
 //! | other models of Bedrock | CountTokens | `input.converse`: messages, system, tools |

@@ -15,6 +15,9 @@ use crate::unary::{Service, Way};
 /// All that Anthropic's count takes; another field is refused.
 pub(super) const MESSAGES: [&str; 8] =
     ["cache_control", "messages", "model", "output_config", "system", "thinking", "tool_choice", "tools"];
+/// All that OpenAI's count takes that a translation writes: <https://platform.openai.com/docs/api-reference/responses/input-tokens>.
+const RESPONSES: [&str; 8] =
+    ["input", "instructions", "model", "parallel_tool_calls", "reasoning", "text", "tool_choice", "tools"];
 /// All that CountTokens takes of a Converse body:
 /// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseTokensRequest.html>.
 const CONVERSE: [&str; 4] = ["additionalModelRequestFields", "messages", "system", "toolConfig"];
@@ -27,7 +30,8 @@ const VERTEX: [&str; 6] =
 pub(super) fn body(service: &Service<'_>, body: Bytes, own: bool) -> Result<Bytes, WireError> {
     let target = &service.target;
     match (target.dialect, target.carrier) {
-        (Dialect::Messages, Carrier::Direct) if own => Ok(body),
+        (Dialect::Messages | Dialect::Responses, Carrier::Direct) if own => Ok(body),
+        (Dialect::Responses, Carrier::Direct) => json::kept(&body, "", &|key| RESPONSES.contains(&key)),
         (Dialect::Messages, Carrier::Direct) => json::kept(&body, "", &|key| MESSAGES.contains(&key)),
         (Dialect::Messages, Carrier::Vertex) => {
             // One endpoint for all models: here the name stands in the body

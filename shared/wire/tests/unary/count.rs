@@ -34,7 +34,8 @@ fn at(dialect: Dialect, carrier: Carrier, model: &str, way: Way) -> Service<'_> 
 }
 
 /// Every endpoint that counts.
-const COUNTING: [(Dialect, Carrier, &str, Way); 6] = [
+const COUNTING: [(Dialect, Carrier, &str, Way); 7] = [
+    (Dialect::Responses, Carrier::Direct, "gpt-5.1-codex", Way::Count),
     (Dialect::Messages, Carrier::Direct, "claude-sonnet-4-5", Way::Count),
     (Dialect::Messages, Carrier::Vertex, "claude-sonnet-4-5-20250929", Way::Count),
     (Dialect::Messages, Carrier::Bedrock, "us.anthropic.claude-sonnet-4-20250514-v1:0", Way::Count),
@@ -106,6 +107,23 @@ fn a_gemini_client_reads_what_google_says_and_a_total_of_others() {
     let plan = plan(&gemini(GEMINI[0]).unwrap(), &at(Dialect::Chat, Carrier::Direct, "gpt-4o", Way::Estimate));
     let value: Value = serde_json::from_slice(&plan.reader.finish().unwrap().body).unwrap();
     assert!((30..60).contains(&value["totalTokens"].as_u64().unwrap()), "{value}");
+}
+
+#[test]
+fn a_responses_client_counts_at_openai_as_it_asks_and_elsewhere_in_its_own_shape() {
+    let body = r#"{"model": "m", "input": "How is the weather in Paris?", "previous_response_id": "resp_1", "x": 1}"#;
+    let openai = at(Dialect::Responses, Carrier::Direct, "gpt-5.1", Way::Count);
+    let own = plan(&request(Dialect::Responses, body), &openai);
+    assert_eq!(own.calls, [body.replace("\"m\"", "\"gpt-5.1\"")]);
+    let said = r#"{"object": "response.input_tokens", "input_tokens": 11}"#;
+    assert_eq!(answer(own, &[(said, &[])]).unwrap().body, said);
+
+    let unary =
+        request(Dialect::Responses, r#"{"model":"m","instructions":"Be brief.","input":"How is the weather?"}"#);
+    let claude = at(Dialect::Messages, Carrier::Direct, "claude-sonnet-4-5", Way::Count);
+    let body = answer(plan(&unary, &claude), &[(r#"{"input_tokens":41}"#, &[])]).unwrap().body;
+    let value: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(value, json!({"object": "response.input_tokens", "input_tokens": 41}));
 }
 
 #[test]
