@@ -427,7 +427,7 @@ mod tests {
         let body = |path: &str, body: &'static str| for_deployment(path, Bytes::from_static(body.as_bytes())).unwrap();
         let path = "/openai/deployments/meta%2Fllama/chat/completions";
         assert_eq!(body(path, r#"{"model":"x","n":1}"#), r#"{"model":"meta/llama","n":1}"#);
-        assert_eq!(body(path, r#"{"n":1}"#), r#"{"n":1,"model":"meta/llama"}"#);
+        assert_eq!(body(path, r#"{"n":1}"#), r#"{"model":"meta/llama","n":1}"#);
         assert_eq!(body("/chat/completions", r#"{"model":"x"}"#), r#"{"model":"x"}"#);
     }
 
