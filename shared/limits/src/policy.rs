@@ -102,9 +102,11 @@ fn matching<'a>(
     budgets: &'a BTreeMap<String, Budget>,
     models: &'a [&'a str],
 ) -> impl Iterator<Item = (&'a str, &'a Budget)> {
+    // Some providers take a name in any case.
+    let models: Vec<String> = models.iter().map(|model| model.to_lowercase()).collect();
     budgets
         .iter()
-        .filter(|(name, _)| models.iter().any(|model| pattern::matches(name, model)))
+        .filter(move |(name, _)| models.iter().any(|model| pattern::matches(&name.to_lowercase(), model)))
         .map(|(name, budget)| (name.as_str(), budget))
 }
 
@@ -175,6 +177,7 @@ mod tests {
         let found = scopes(&limits, None, subject("a", "standard", &["gpt-4o"]), at(0));
         let keys: Vec<&str> = found.iter().map(|scope| scope.key.as_str()).collect();
         assert_eq!(keys, ["team#a", "user#u1", "model#gpt-4*", "gateway"]);
+        assert_eq!(scopes(&limits, None, subject("a", "standard", &["GPT-4o"]), at(0)), found, "in any case");
         assert_eq!(found[0].counters.last(), Some(&(Counter::ModelMoney("gpt*".to_owned()), Some(6_000_000_000))));
     }
 }

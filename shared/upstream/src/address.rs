@@ -55,10 +55,18 @@ impl Naming {
     fn of(self, model: &str) -> Cow<'_, str> {
         match self {
             Self::Plain | Self::Mantle => model.into(),
-            Self::Bare => model.rsplit('/').next().unwrap_or(model).into(),
+            Self::Bare => bare(model).into(),
             Self::Dated => vertex::model_name(model),
         }
     }
+}
+
+/// A model of Google's without what names its publisher. Nothing else is cut off: of `gemini-2.5-flash/gemini-3-pro` rules, prices and budgets would see the one model, and Google the
+/// other.
+pub(crate) fn bare(model: &str) -> &str {
+    const BEFORE: [&str; 5] =
+        ["publishers/google/models/", "publishers/anthropic/models/", "models/", "google/", "anthropic/"];
+    BEFORE.iter().find_map(|before| model.strip_prefix(before)).unwrap_or(model)
 }
 
 /// What stands before the model, and after it.
@@ -184,6 +192,10 @@ mod tests {
             (Naming::Dated, "claude-haiku-4-5-2025abcd", "claude-haiku-4-5-2025abcd"),
         ] {
             assert_eq!(naming.of(model), name, "{model}");
+        }
+        for model in ["gemini-2.5-flash/gemini-3-pro", "flash/models/gemini-3-pro", "models/a/b"] {
+            let url = gemini().of(model, false).unwrap();
+            assert!(url.path().contains("%2F"), "one name stays one name: {url}");
         }
         assert!(gemini().of("google/..", false).is_err());
     }

@@ -13,6 +13,7 @@ use tollgate_wire::exchange::{Inbound, Started};
 use tollgate_wire::messages::no_threads;
 use tollgate_wire::unary::{Operation, Service};
 
+use crate::address;
 use crate::bedrock::BedrockTransport;
 use crate::body::Reply;
 use crate::error::TransportError;
@@ -99,8 +100,13 @@ impl Provider {
     }
 
     /// The model to send: the pinned one, else its own alias of the client's, else the client's.
+    /// Google's models have one name here, however the client writes it: rules, prices and budgets go by it.
     pub fn model_for<'a>(&'a self, model: &'a str) -> &'a str {
-        self.entry.model_for(model)
+        let model = self.entry.model_for(model);
+        match self.entry.provider {
+            tollgate_config::Provider::Gemini(_) | tollgate_config::Provider::Vertex(_) => address::bare(model),
+            _ => model,
+        }
     }
 
     /// What it wants to be sent for a client of this dialect.

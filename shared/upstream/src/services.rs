@@ -219,8 +219,8 @@ mod tests {
             (
                 "provider: {gemini: {}}, baseUrl: 'http://h:1'",
                 all(&[
-                    (Way::GeminiEmbeddings, "http://h:1/v1beta/models/1:batchEmbedContents"),
-                    (Way::Count, "http://h:1/v1beta/models/1:countTokens"),
+                    (Way::GeminiEmbeddings, "http://h:1/v1beta/models/m%2F1:batchEmbedContents"),
+                    (Way::Count, "http://h:1/v1beta/models/m%2F1:countTokens"),
                 ]),
             ),
             (
@@ -273,9 +273,9 @@ mod tests {
         assert_eq!(
             of(", region: us-central1"),
             [
-                (Way::VertexPredict, format!("{models}/google/models/1:predict")),
-                (Way::VertexEmbedContent, format!("{models}/google/models/1:embedContent")),
-                (Way::VertexCount, format!("{models}/google/models/1:countTokens")),
+                (Way::VertexPredict, format!("{models}/google/models/m%2F1:predict")),
+                (Way::VertexEmbedContent, format!("{models}/google/models/m%2F1:embedContent")),
+                (Way::VertexCount, format!("{models}/google/models/m%2F1:countTokens")),
                 (Way::Count, format!("{models}/anthropic/models/count-tokens:rawPredict")),
                 (Way::VertexRank, format!("{ranking}/default_ranking_config:rank")),
             ]

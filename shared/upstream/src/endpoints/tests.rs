@@ -80,19 +80,19 @@ fn a_custom_format_has_a_path_of_its_own_in_which_the_model_may_stand() {
 
 #[test]
 fn gemini_has_the_model_in_its_path_and_streams_elsewhere() {
-    let host = "https://generativelanguage.googleapis.com/v1beta/models/1";
+    let host = "https://generativelanguage.googleapis.com/v1beta/models/m%2F1";
     let whole = (Dialect::GenerateContent, format!("{host}:generateContent"));
     let stream = format!("{host}:streamGenerateContent?alt=sse");
     assert_eq!(urls("provider: {gemini: {}}"), [(whole.0, whole.1, stream)]);
     is_at(
         "provider: {gemini: {}}, baseUrl: 'http://h:1/v1beta'",
         Dialect::GenerateContent,
-        "http://h:1/v1beta/models/1:generateContent",
+        "http://h:1/v1beta/models/m%2F1:generateContent",
     );
     is_at(
         "provider: {gemini: {}}, baseUrl: 'http://h:1', pathPrefix: /v1",
         Dialect::GenerateContent,
-        "http://h:1/v1/models/1:generateContent",
+        "http://h:1/v1/models/m%2F1:generateContent",
     );
 }
 
@@ -153,13 +153,13 @@ fn vertex_is_found_by_project_and_region_and_publisher() {
         let expected = [
             (
                 Dialect::GenerateContent,
-                format!("{below}/google/models/1:generateContent"),
-                format!("{below}/google/models/1:streamGenerateContent?alt=sse"),
+                format!("{below}/google/models/m%2F1:generateContent"),
+                format!("{below}/google/models/m%2F1:streamGenerateContent?alt=sse"),
             ),
             (
                 Dialect::Messages,
-                format!("{below}/anthropic/models/1:rawPredict"),
-                format!("{below}/anthropic/models/1:streamRawPredict"),
+                format!("{below}/anthropic/models/m%2F1:rawPredict"),
+                format!("{below}/anthropic/models/m%2F1:streamRawPredict"),
             ),
         ];
         assert_eq!(urls(&yaml), expected);
@@ -167,7 +167,7 @@ fn vertex_is_found_by_project_and_region_and_publisher() {
     is_at(
         "provider: {vertex: {projectId: p}}, baseUrl: 'http://h:1'",
         Dialect::Messages,
-        "http://h:1/v1/projects/p/locations/global/publishers/anthropic/models/1:rawPredict",
+        "http://h:1/v1/projects/p/locations/global/publishers/anthropic/models/m%2F1:rawPredict",
     );
 }
 

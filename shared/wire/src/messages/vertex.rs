@@ -20,7 +20,8 @@ pub(crate) fn edit_request(body: &Bytes) -> Result<Bytes, WireError> {
 /// What Vertex AI calls a model: without what names its publisher, and with a date behind `@` (`claude-sonnet-4-20250514` is `claude-sonnet-4@20250514`):
 /// <https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/use-claude>.
 pub fn model_name(model: &str) -> Cow<'_, str> {
-    let bare = model.rsplit('/').next().unwrap_or(model);
+    let before = ["publishers/anthropic/models/", "models/", "anthropic/"];
+    let bare = before.iter().find_map(|before| model.strip_prefix(before)).unwrap_or(model);
     match bare.rsplit_once('-') {
         Some((name, date)) if date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()) => {
             format!("{name}@{date}").into()
