@@ -206,7 +206,7 @@ def test_what_is_of_one_connection_or_of_an_identity_is_not_forwarded(world, thr
     identity = {
         "x-api-key": through.token, "api-key": "k", "x-goog-api-key": "k", "cookie": "session=1", "proxy-authorization": "Basic eDp5",
         "forwarded": "for=10.1.2.3", "x-forwarded-for": "10.1.2.3", "x-forwarded-client-cert": "c", "x-real-ip": "10.1.2.3", "via": "1.1 someone",
-        "x-amzn-oidc-data": "jwt", "x-amzn-oidc-identity": "me", "x-amz-security-token": "s", "openai-organization": "org-1", "openai-project": "proj-1",
+        "x-amzn-oidc-data": "jwt", "x-amzn-oidc-identity": "me", "x-amz-security-token": "s", "openai-organization": "org-1", "openai-project": "proj-1", "anthropic-workspace-id": "w-1", "x-goog-user-project": "p-1",
         "x-tollgate-strict": "true",
     }  # fmt: skip
     hops = {"connection": "keep-alive, x-hop", "x-hop": "1", "keep-alive": "timeout=5", "te": "trailers", "proxy-connection": "keep-alive", "trailer": "x-sum"}

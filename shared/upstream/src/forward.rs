@@ -27,7 +27,7 @@ use crate::failover::FaultClass;
 use crate::provider::Provider;
 
 /// Headers of one connection (RFC 9110, section 7.6.1), and those that only the gateway may set towards a provider.
-const NOT_FORWARDED: [&str; 30] = [
+const NOT_FORWARDED: [&str; 32] = [
     "connection",
     "keep-alive",
     "proxy-authenticate",
@@ -58,6 +58,8 @@ const NOT_FORWARDED: [&str; 30] = [
     "sec-websocket-extensions",
     "openai-organization",
     "openai-project",
+    "anthropic-workspace-id",
+    "x-goog-user-project",
 ];
 /// Families of such headers: what front doors and this gateway add.
 const NOT_FORWARDED_PREFIXES: [&str; 4] = ["x-forwarded-", "x-amzn-", "x-amz-", "x-tollgate-"];

@@ -50,7 +50,8 @@ impl Reader {
             version: request.version,
             model: request.model().to_owned(),
             request_id: seed.request_id.clone(),
-            counted_units: request.counted_units(),
+            // Bedrock bills pieces of 512 tokens as Cohere does, and tells nothing of it: https://aws.amazon.com/bedrock/pricing/
+            counted_units: if shape == Shape::Vertex { request.counted_units() } else { request.search_units() },
             wanted: usize::try_from(request.wanted()).unwrap_or(usize::MAX),
             documents: documents.collect(),
             count: request.documents.len(),
