@@ -255,6 +255,9 @@ impl Sniffer {
         if let Some(usage) = find("usage") {
             self.take_usage(usage);
         }
+        if self.dialect == Dialect::Responses {
+            self.usage.web_searches = openai::usage::web_searches(body);
+        }
         Ok(())
     }
 
@@ -389,6 +392,7 @@ impl Sniffer {
             self.usage.update(&counts.to_ir());
             self.done |= self.unfinished == 0;
         }
+        self.usage.web_searches = self.usage.web_searches.max(sniffed.web_searches());
         let is_answer = sniffed.is_answer();
         self.model = self.model.take().or(sniffed.model_version);
         Ok(is_answer)

@@ -341,7 +341,9 @@ pub enum StopReason {
 /// | `audio_output` (part of `output`) | `completion_tokens_details.audio_tokens` | - | - | `candidatesTokensDetails[AUDIO]` |
 ///
 /// `searches`: the search units of a rerank (`meta.billed_units.search_units`), which no conversation has. `seconds`: of sound that was transcribed by a model that is
-/// paid by its length (`usage.type: duration`), a part of a second counted as one. `tier`: how the call was served, which decides the price of all of these.
+/// paid by its length (`usage.type: duration`), a part of a second counted as one. `web_searches`: what the provider itself has looked up on the web, which costs
+/// beside the tokens (Anthropic's `server_tool_use.web_search_requests`; OpenAI's items `web_search_call`; Gemini's `groundingMetadata.webSearchQueries`). `tier`, `fast`
+/// and `in_region` (Anthropic's `speed` and `inference_geo`): how the call was served, which decides the price of all of these.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the table above says it")]
 pub struct Usage {
@@ -355,7 +357,10 @@ pub struct Usage {
     pub audio_output: Option<u64>,
     pub searches: Option<u64>,
     pub seconds: Option<u64>,
+    pub web_searches: Option<u64>,
     pub tier: Option<Tier>,
+    pub fast: Option<bool>,
+    pub in_region: Option<bool>,
 }
 
 impl Usage {
@@ -373,13 +378,21 @@ impl Usage {
             (&mut self.audio_output, later.audio_output),
             (&mut self.searches, later.searches),
             (&mut self.seconds, later.seconds),
+            (&mut self.web_searches, later.web_searches),
         ];
         for (ours, theirs) in pairs {
             if theirs.is_some() {
                 *ours = theirs;
             }
         }
+        self.served_as(later);
+    }
+
+    /// Takes over how a later report says that the call was served.
+    pub(crate) fn served_as(&mut self, later: &Usage) {
         self.tier = later.tier.or(self.tier);
+        self.fast = later.fast.or(self.fast);
+        self.in_region = later.in_region.or(self.in_region);
     }
 
     /// Of sound of this length, as a provider reports it.
@@ -396,7 +409,7 @@ impl Usage {
 
     /// Has the upstream reported anything?
     pub fn is_reported(&self) -> bool {
-        *self != Usage { tier: self.tier, ..Usage::default() }
+        *self != Usage { tier: self.tier, fast: self.fast, in_region: self.in_region, ..Usage::default() }
     }
 }
 

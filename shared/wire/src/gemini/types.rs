@@ -144,6 +144,14 @@ impl UsageMetadata {
     }
 }
 
+/// Searches that an answer rests on. Models before Gemini 3 are paid by the prompt that is grounded, and not by its queries:
+/// <https://ai.google.dev/gemini-api/docs/google-search#pricing>
+pub(super) fn searches_of(grounding: &Value, model: Option<&str>) -> Option<u64> {
+    let queries = grounding.get("webSearchQueries")?.as_array()?.len() as u64;
+    let by_prompt = model.is_some_and(|model| ["gemini-1", "gemini-2"].iter().any(|older| model.starts_with(older)));
+    Some(if by_prompt { queries.min(1) } else { queries })
+}
+
 fn audio(details: Option<&[ModalityCount]>) -> Option<u64> {
     let sounds = details?.iter().filter(|detail| detail.is_audio);
     sounds.filter_map(|detail| detail.token_count).reduce(u64::saturating_add)
@@ -242,6 +250,7 @@ struct SniffedCandidate<'a> {
     #[serde(borrow)]
     content: Option<&'a RawValue>,
     finish_reason: Option<String>,
+    grounding_metadata: Value,
 }
 
 impl Sniffed<'_> {
@@ -261,6 +270,16 @@ impl Sniffed<'_> {
         let ended = |candidate: &&SniffedCandidate<'_>| candidate.finish_reason.as_ref().is_some_and(|r| !r.is_empty());
         let count = self.candidates.iter().flatten().filter(ended).count() as u64;
         if count == 0 && self.is_blocked() { u64::MAX } else { count }
+    }
+
+    /// The searches of all candidates.
+    pub(crate) fn web_searches(&self) -> Option<u64> {
+        let model = self.model_version.as_deref();
+        self.candidates
+            .iter()
+            .flatten()
+            .filter_map(|one| searches_of(&one.grounding_metadata, model))
+            .reduce(u64::saturating_add)
     }
 
     fn is_blocked(&self) -> bool {

@@ -7,6 +7,7 @@ use super::Sniffer;
 use crate::error::WireError;
 use crate::ir::Fault;
 use crate::json;
+use crate::openai::usage::web_searches;
 use crate::responses::fault_of_event;
 use crate::sse::SseEvent;
 
@@ -59,6 +60,7 @@ impl Sniffer {
                 return Err(fault_of_event(data));
             }
             "response.completed" | "response.incomplete" => {
+                self.usage.web_searches = web_searches(data);
                 self.content = true;
                 self.done = true;
             }

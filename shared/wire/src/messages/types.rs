@@ -117,6 +117,42 @@ pub(super) struct Usage {
     output_tokens_details: Option<OutputDetails>,
     #[serde(deserialize_with = "tier", skip_serializing)]
     service_tier: Option<Tier>,
+    #[serde(deserialize_with = "iterations", skip_serializing)]
+    iterations: Iterations,
+    #[serde(skip_serializing)]
+    server_tool_use: Option<ServerToolUse>,
+    #[serde(deserialize_with = "fast", skip_serializing)]
+    speed: Option<bool>,
+    #[serde(deserialize_with = "in_region", skip_serializing)]
+    inference_geo: Option<bool>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+struct ServerToolUse {
+    #[serde(deserialize_with = "count")]
+    web_search_requests: Option<u64>,
+}
+
+/// What the steps of a call come to, in the order of [`COUNTS`]. A call that compacts its conversation, or asks an advisor, has used more than the figures at its top:
+/// <https://platform.claude.com/docs/en/build-with-claude/compaction>, <https://platform.claude.com/docs/en/agents-and-tools/tool-use/advisor-tool>
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Iterations {
+    /// Of steps that the figures at the top leave out (`compaction`, `advisor_message`).
+    beside: [u64; 4],
+    /// Of the others.
+    within: [u64; 4],
+}
+
+const COUNTS: [&str; 4] = ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens"];
+
+impl Iterations {
+    /// What the figure at the top has with what it leaves out.
+    fn with(&self, at: usize, top: Option<u64>) -> Option<u64> {
+        let of = |counts: &[u64; 4]| counts.get(at).copied().unwrap_or_default();
+        let all = top.unwrap_or_default().max(of(&self.within)).saturating_add(of(&self.beside));
+        if all > 0 { Some(all) } else { top }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize, Serialize, PartialEq, Eq)]
@@ -153,6 +189,27 @@ fn tier<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Tier
     Ok(borrowed(deserializer)?.as_deref().and_then(Tier::named))
 }
 
+fn iterations<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Iterations, D::Error> {
+    let mut sums = Iterations::default();
+    for step in Value::deserialize(deserializer)?.as_array().into_iter().flatten() {
+        let beside = matches!(step.get("type").and_then(Value::as_str), Some("compaction" | "advisor_message"));
+        let sums = if beside { &mut sums.beside } else { &mut sums.within };
+        for (sum, key) in sums.iter_mut().zip(COUNTS) {
+            *sum = sum.saturating_add(step.get(key).and_then(Value::as_u64).unwrap_or_default());
+        }
+    }
+    Ok(sums)
+}
+
+fn fast<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    Ok(borrowed(deserializer)?.map(|speed| speed == "fast"))
+}
+
+/// A model that cannot be held to a region says `not_available`: <https://platform.claude.com/docs/en/build-with-claude/data-residency>
+fn in_region<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    Ok(borrowed(deserializer)?.map(|region| !matches!(region.as_ref(), "global" | "not_available")))
+}
+
 impl Usage {
     pub(super) fn to_ir(self) -> ir::Usage {
         let parts = self.cache_creation.unwrap_or_default();
@@ -161,13 +218,16 @@ impl Usage {
             (short, long) => Some(short.unwrap_or(0).saturating_add(long.unwrap_or(0))),
         };
         ir::Usage {
-            input: self.input_tokens,
-            cache_read: self.cache_read_input_tokens,
-            cache_write: self.cache_creation_input_tokens.or(written),
+            input: self.iterations.with(0, self.input_tokens),
+            cache_write: self.iterations.with(1, self.cache_creation_input_tokens.or(written)),
+            cache_read: self.iterations.with(2, self.cache_read_input_tokens),
             cache_write_1h: parts.ephemeral_1h_input_tokens,
-            output: self.output_tokens,
+            output: self.iterations.with(3, self.output_tokens),
             reasoning: self.output_tokens_details.and_then(|details| details.thinking_tokens),
+            web_searches: self.server_tool_use.and_then(|used| used.web_search_requests),
             tier: self.service_tier,
+            fast: self.speed,
+            in_region: self.inference_geo,
             ..ir::Usage::default()
         }
     }
@@ -194,7 +254,8 @@ pub(super) fn merge_usage(ours: &mut ir::Usage, later: &ir::Usage) {
     ours.cache_write_1h = ours.cache_write_1h.max(later.cache_write_1h);
     ours.output = ours.output.max(later.output);
     ours.reasoning = ours.reasoning.max(later.reasoning);
-    ours.tier = later.tier.or(ours.tier);
+    ours.web_searches = ours.web_searches.max(later.web_searches);
+    ours.served_as(later);
 }
 
 /// Usage for a client. `input_tokens` and `output_tokens` are required there; the others are left out where nothing is known.

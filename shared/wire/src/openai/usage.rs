@@ -2,11 +2,14 @@
 //!
 //! <https://platform.openai.com/docs/api-reference/chat/object>, <https://platform.openai.com/docs/api-reference/responses/object>
 
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::read::nullable;
 use crate::ir::{Tier, Usage};
+use crate::json;
 use crate::scalar::count;
 
 /// Read without a tree: every answer has it. A count of another type counts as not reported.
@@ -50,7 +53,24 @@ struct Details {
     audio_tokens: Option<u64>,
 }
 
-/// The same with the tier, which stands beside it.
+/// Searches of the web in a response of the Responses API, or in the event that has it: the tool also opens pages, which costs nothing beside the tokens.
+/// <https://platform.openai.com/docs/guides/tools-web-search>
+pub(crate) fn web_searches(answer: &[u8]) -> Option<u64> {
+    memmem::find(answer, b"\"web_search_call\"")?;
+    let within =
+        |object: &[u8], key: &str| json::member(object, key).and_then(|span| object.get(span)).map(<[u8]>::to_vec);
+    let response = within(answer, "response");
+    let items = within(response.as_deref().unwrap_or(answer), "output")?;
+    let items: Vec<&RawValue> = json::read(&items).ok()?;
+    let is = |object: &[u8], kind: &[u8]| within(object, "type").is_some_and(|found| found == kind);
+    let searches = items.into_iter().map(|item| item.get().as_bytes()).filter(|item| {
+        let other = within(item, "action").is_some_and(|action| action != b"null" && !is(&action, b"\"search\""));
+        is(item, b"\"web_search_call\"") && !other
+    });
+    u64::try_from(searches.count()).ok()
+}
+
+/// Usage with the tier, which stands beside it.
 pub(crate) fn usage_and_tier(usage: &Value, tier: Option<&str>) -> Usage {
     Usage { tier: tier.and_then(Tier::named), ..usage_of(usage) }
 }

@@ -16,7 +16,7 @@ use crate::names::ToolNames;
 use crate::openai::cited::{annotation, citation_of};
 use crate::openai::custom::arguments_of;
 use crate::openai::read::{input_of, items};
-use crate::openai::usage::usage_and_tier;
+use crate::openai::usage::{usage_and_tier, web_searches};
 
 /// Reads an upstream's answer.
 pub(super) fn decode(body: &[u8], names: &ToolNames) -> Result<ir::Response, WireError> {
@@ -27,6 +27,7 @@ pub(super) fn decode(body: &[u8], names: &ToolNames) -> Result<ir::Response, Wir
     }
     let stop = stop_of(&answer);
     let usage = usage_and_tier(&answer.usage, answer.service_tier.as_deref());
+    let usage = Usage { web_searches: web_searches(body), ..usage };
     let output = answer.output.ok_or_else(|| WireError::BadAnswer("it has no output".to_owned()))?;
     let (mut blocks, mut logprobs) = (Vec::new(), Vec::new());
     for item in output {

@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde_json::{Value, json};
 
 use crate::gemini::signature::{Place, mark};
-use crate::gemini::types::{Answer, Candidate, FunctionCall, Part, stop_of};
+use crate::gemini::types::{Answer, Candidate, FunctionCall, Part, searches_of, stop_of};
 use crate::gemini::{grounding, logprobs};
 use crate::ir::{BlockKind, Citation, Delta, Event, Stop, StopReason, Usage};
 use crate::names::ToolNames;
@@ -45,6 +45,9 @@ impl Assembler {
         if self.ended {
             return;
         }
+        let model = answer.model_version.as_deref();
+        let grounded = answer.candidates.iter().flatten().filter_map(|one| searches_of(&one.grounding_metadata, model));
+        let searches = grounded.reduce(u64::saturating_add);
         if !self.started {
             self.started = true;
             out.push(Event::Start { id: answer.response_id, model: answer.model_version });
@@ -66,6 +69,7 @@ impl Assembler {
         let counted = answer.usage_metadata.is_some();
         let before = self.usage;
         self.usage.update(&answer.usage_metadata.unwrap_or_default().to_ir());
+        self.usage.web_searches = self.usage.web_searches.max(searches);
         if self.usage != before {
             out.push(Event::Usage(self.usage));
         }

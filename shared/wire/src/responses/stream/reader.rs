@@ -14,7 +14,7 @@ use crate::names::ToolNames;
 use crate::openai::cited::citation_of;
 use crate::openai::custom;
 use crate::openai::read::items;
-use crate::openai::usage::usage_and_tier;
+use crate::openai::usage::{usage_and_tier, web_searches};
 use crate::reading::{Blocks, EventReader};
 use crate::responses::error::fault_of_event;
 use crate::responses::response::{decode, signature_of, stop_of};
@@ -80,7 +80,7 @@ impl EventReader for Reader {
         match event.kind.as_deref().unwrap_or_default() {
             "error" | "response.failed" => {
                 if let Some(response) = &event.response {
-                    report_usage(response, out);
+                    report_usage(response, data, out);
                 }
                 out.push(Event::Fault(fault_of_event(data)));
                 self.ended = true;
@@ -88,7 +88,7 @@ impl EventReader for Reader {
             "response.completed" | "response.incomplete" => {
                 let response = event.response.unwrap_or_default();
                 self.start(Some(&response), out);
-                self.complete(&response, out);
+                self.complete(&response, data, out);
             }
             "response.created" | "response.in_progress" | "response.queued" => {
                 self.start(event.response.as_ref(), out);
@@ -289,13 +289,13 @@ impl Reader {
         out.push(Event::Delta { index, delta: Delta::ToolInput(more) });
     }
 
-    fn complete(&mut self, response: &AnswerIn, out: &mut Vec<Event>) {
+    fn complete(&mut self, response: &AnswerIn, data: &[u8], out: &mut Vec<Event>) {
         self.ended = true;
         self.blocks.close(out);
         for seen in self.seen.iter().filter(|seen| seen.is_custom) {
             out.push(Event::Delta { index: seen.block, delta: Delta::ToolInput(custom::END.to_owned()) });
         }
-        report_usage(response, out);
+        report_usage(response, data, out);
         let mut stop = stop_of(response);
         if stop.reason == StopReason::EndTurn {
             if self.seen.iter().any(|seen| matches!(seen.source, Source::Call { .. })) {
@@ -308,8 +308,9 @@ impl Reader {
     }
 }
 
-fn report_usage(response: &AnswerIn, out: &mut Vec<Event>) {
+fn report_usage(response: &AnswerIn, data: &[u8], out: &mut Vec<Event>) {
     let usage = usage_and_tier(&response.usage, response.service_tier.as_deref());
+    let usage = Usage { web_searches: web_searches(data), ..usage };
     if usage != Usage::default() {
         out.push(Event::Usage(usage));
     }
