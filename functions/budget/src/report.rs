@@ -106,6 +106,7 @@ async fn one(app: &App, limiter: &Limiter, report: &Report, now: SystemTime) -> 
         max_output_tokens: None,
         choices: 1,
         service: None,
+        extras: None,
         deadline: now,
         what: What::Spend,
         external_id: Some(&report.request_id),

@@ -47,6 +47,7 @@ pub mod record;
 pub mod relay;
 pub mod reload;
 pub mod router;
+mod spend;
 pub mod start;
 mod stepped;
 pub mod unary;

@@ -11,13 +11,16 @@ use tollgate_auth::Identity;
 use tollgate_limits::{
     Ask, Bill, Call, Counter, Limiter, Owner, Prompt, Refusal, Reservation, Spent, Standing, Verdict, What, timestamp,
 };
-use tollgate_upstream::{Attempt, Work};
+use tollgate_upstream::{Provider, Work};
 use tollgate_wire::codec::Dialect;
 use tollgate_wire::exchange::State;
-use tollgate_wire::ir::{Fault, FaultKind, Tier, Usage};
+use tollgate_wire::extras::Extras;
+use tollgate_wire::ir::{Fault, FaultKind, Tier};
 use tollgate_wire::unary::Unary;
 
 use crate::app::App;
+use crate::spend::Most;
+pub use crate::spend::{Use, Watched};
 
 /// A request's place in the ledger, from its admission to its settlement.
 #[derive(Debug)]
@@ -26,8 +29,12 @@ pub struct Meter {
     team: String,
     reservation: Option<Reservation>,
     prompt: Prompt,
-    /// The output cap of an answer that goes on without the client.
-    background: Option<u64>,
+    /// Whose answer it may be that nobody here sees the end of.
+    watched: Watched,
+    /// Its output cap, and how many answers it wants.
+    cap: (Option<u64>, u64),
+    /// Searches of the web that no answer of chat completions counts.
+    web_searches: u64,
     free: bool,
     /// The ledger did not say.
     pub degraded: bool,
@@ -42,36 +49,6 @@ pub enum Denied {
     Limited(Refusal),
     /// It cannot be admitted for another reason.
     Fault(Fault),
-}
-
-/// One upstream call, as far as it is known.
-#[derive(Debug, Clone)]
-pub struct Use {
-    kind: String,
-    model: String,
-    usage: Usage,
-    fate: Fate,
-}
-
-/// What became of an upstream call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Failed,
-    Running,
-    Served,
-}
-
-impl Use {
-    /// Of an attempt.
-    pub fn of(attempt: &Attempt) -> Self {
-        let fate = match attempt.class {
-            Some(_) => Fate::Failed,
-            None if attempt.duration == Duration::ZERO => Fate::Running,
-            None => Fate::Served,
-        };
-        let (kind, model) = (attempt.provider.kind().to_owned(), attempt.model.clone());
-        Self { kind, model, usage: attempt.usage, fate }
-    }
 }
 
 /// What there is to reserve for.
@@ -91,8 +68,12 @@ pub struct Request {
     pub deadline: Instant,
     /// The service tier that it asks for.
     pub service: Option<Tier>,
-    /// It is answered in the background.
-    pub background: bool,
+    /// What else it may cost.
+    pub extras: Extras,
+    /// Searches of the web by chat completions, whose answers do not count them.
+    pub chat_searches: u64,
+    /// How much of its answer is seen.
+    pub watched: Watched,
     /// What of it is limited.
     pub what: What,
     /// It costs nothing, whoever serves it.
@@ -110,7 +91,9 @@ impl Request {
             choices: 1,
             deadline,
             service: None,
-            background: false,
+            extras: Extras::default(),
+            chat_searches: 0,
+            watched: Watched::Streamed,
             what: What::All,
             free: false,
         }
@@ -123,14 +106,22 @@ impl Request {
             Work::Conversation(inbound) => {
                 let envelope = inbound.envelope();
                 let (max_output_tokens, choices) = (envelope.max_output_tokens, envelope.choices);
-                let background = envelope.background.is_some();
+                let watched = match (envelope.background.is_some(), envelope.stream) {
+                    (true, _) => Watched::Unseen,
+                    (_, true) => Watched::Streamed,
+                    (_, false) => Watched::Whole,
+                };
                 let service = envelope.tier;
+                let extras = inbound.extras();
+                let chat_searches = if inbound.dialect() == Dialect::Chat { extras.web_searches } else { 0 };
                 Self {
-                    prompt: limiter.prompt(inbound.body()),
+                    prompt: limiter.prompt(inbound.body()).with(&extras),
                     max_output_tokens,
                     choices,
                     service,
-                    background,
+                    extras,
+                    chat_searches,
+                    watched,
                     ..request
                 }
             }
@@ -159,7 +150,15 @@ pub async fn admit(
     {
         return Err(Denied::Fault(unbounded(field)));
     }
-    let request = Request::of(limiter, work, identity, model, deadline);
+    let mut request = Request::of(limiter, work, identity, model, deadline);
+    if let (Work::Conversation(inbound), Some(_)) = (work, &request.extras.unpriced) {
+        // Where everybody is asked in other words, a tool of the client's dialect is left out.
+        let own = inbound.dialect();
+        let same = |provider: &Provider| provider.target(own, provider.model_for(model)).dialect == own;
+        if !app.chains.of(model).is_some_and(|chain| chain.providers().any(|provider| same(provider))) {
+            request.extras.unpriced = None;
+        }
+    }
     reserved(app, request).await
 }
 
@@ -186,16 +185,20 @@ async fn reserve(app: App, request: Request) -> Result<Option<Meter>, Denied> {
         max_output_tokens: request.max_output_tokens,
         choices: request.choices,
         service: request.service,
+        extras: Some(&request.extras),
         deadline: now + request.deadline.saturating_duration_since(Instant::now()),
         what: request.what,
         external_id: None,
     };
+    let more = Some(request.extras.output_tokens).filter(|tokens| *tokens > 0);
     let meter = |reservation, standings, degraded| Meter {
         app: app.clone(),
         team: request.identity.team.clone(),
         reservation: Some(reservation),
         prompt: ask.prompt,
-        background: request.max_output_tokens.filter(|_| request.background),
+        watched: request.watched,
+        cap: (request.max_output_tokens.max(more), request.choices.max(1)),
+        web_searches: request.chat_searches,
         free: request.free,
         degraded,
         standings,
@@ -206,6 +209,7 @@ async fn reserve(app: App, request: Request) -> Result<Option<Meter>, Denied> {
         Verdict::Refused(refusal) => Err(Denied::Limited(refusal)),
         Verdict::Closed => Err(Denied::Fault(unavailable())),
         Verdict::Unpriced(model) => Err(Denied::Fault(unpriced(&model))),
+        Verdict::UnpricedTool(tool) => Err(Denied::Fault(unpriced_tool(&tool))),
     }
 }
 
@@ -222,6 +226,14 @@ fn unpriced(model: &str) -> Fault {
          to add it to limits.prices"
     );
     Fault::new(FaultKind::InvalidRequest, text).with_param("model").with_code("model_not_priced")
+}
+
+fn unpriced_tool(tool: &str) -> Fault {
+    let text = format!(
+        "a budget applies to this request, and no answer tells what `{tool}` costs beside the tokens. Leave it out, or ask whoever runs the gateway to set \
+         limits.unpricedTools: allow"
+    );
+    Fault::new(FaultKind::InvalidRequest, text).with_param("tools").with_code("tool_not_priced")
 }
 
 /// Nothing will say what an answer in the background has used: it is charged with the most that it can come to.
@@ -246,8 +258,21 @@ impl Meter {
             return Bill::default();
         }
         let Some(limiter) = &self.app.limiter else { return Bill::default() };
-        let unseen = |one: &Use| self.background.map_or(0, |cap| limiter.most_output(&one.kind, &one.model, Some(cap)));
-        limiter.bill(uses.iter().filter_map(|one| spent(one, last, self.prompt, unseen(one))).collect())
+        let most = |one: &Use| {
+            let output = limiter.most_output(&one.kind, &one.model, self.cap.0).saturating_mul(self.cap.1);
+            let context = self.prompt.elsewhere.then(|| limiter.most_input(&one.kind, &one.model));
+            let (input, seconds) = (context.unwrap_or(self.prompt.tokens), self.prompt.seconds);
+            Most { input, seconds, output: one.unseen(self.watched, output) }
+        };
+        let mut spent: Vec<Spent> = uses.iter().filter_map(|one| one.spent(last, most(one))).collect();
+        // A request that is forwarded may name no model: its answer does, if it is one of a model's.
+        for nameless in spent.iter_mut().filter(|one| one.model.is_empty()) {
+            nameless.model = last.and_then(|state| state.model.clone()).unwrap_or_default();
+        }
+        if let Some(served) = spent.last_mut().filter(|served| matches!(served.kind.as_str(), "openAI" | "azure")) {
+            served.usage.web_searches = served.usage.web_searches.or(Some(self.web_searches).filter(|some| *some > 0));
+        }
+        limiter.bill(spent)
     }
 
     /// Settles in a task of its own: a client that goes away now does not stop it. Wait for it where the process may freeze afterwards. `None`: there is no
@@ -280,35 +305,6 @@ impl Drop for Meter {
             }));
         }
     }
-}
-
-/// A failed call has used what it reported. An answer that was cut off, or whose upstream counts nothing, is estimated from what was relayed. `unseen`:
-/// output tokens that it may come to although nobody sees them.
-fn spent(one: &Use, last: Option<&State>, prompt: Prompt, unseen: u64) -> Option<Spent> {
-    let (mut usage, mut estimated) = (one.usage, false);
-    match (one.fate, last) {
-        (Fate::Failed, _) if !usage.is_reported() => return None,
-        (Fate::Failed, _) => {}
-        // The client went away before anything came: the provider had the prompt.
-        (Fate::Running, _) | (Fate::Served, None) => {
-            usage.input = usage.input.or(Some(prompt.tokens));
-            usage.output = usage.output.or((unseen > 0).then_some(unseen));
-            estimated = true;
-        }
-        (Fate::Served, Some(state)) => {
-            usage = state.usage;
-            if usage.input.is_none() && usage.cache_read.is_none() && usage.searches.or(usage.seconds).is_none() {
-                usage.input = Some(prompt.tokens);
-                estimated = true;
-            }
-            if usage.output.is_none() || !state.done {
-                let relayed = state.relayed.tokens().max(unseen);
-                estimated |= relayed > usage.output.unwrap_or_default() || usage.output.is_none();
-                usage.output = Some(usage.output.unwrap_or_default().max(relayed));
-            }
-        }
-    }
-    Some(Spent { kind: one.kind.clone(), model: one.model.clone(), usage, estimated })
 }
 
 /// What is left of the team's limits, in the words of the client's provider: OpenAI's
@@ -359,52 +355,6 @@ fn openai_duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn usage(input: Option<u64>, output: Option<u64>) -> Usage {
-        Usage { input, output, ..Usage::default() }
-    }
-
-    fn of(fate: Fate, reported: Usage, last: Option<&State>) -> Option<(Option<u64>, Option<u64>, bool)> {
-        charged(fate, reported, last, 0)
-    }
-
-    fn charged(
-        fate: Fate,
-        reported: Usage,
-        last: Option<&State>,
-        unseen: u64,
-    ) -> Option<(Option<u64>, Option<u64>, bool)> {
-        let one = Use { kind: "custom".into(), model: "m".into(), usage: reported, fate };
-        spent(&one, last, Prompt::counted(7), unseen)
-            .map(|spent| (spent.usage.input, spent.usage.output, spent.estimated))
-    }
-
-    #[test]
-    fn what_a_call_used_is_what_its_provider_said() {
-        let done = State { usage: usage(Some(3), Some(0)), done: true, ..State::default() };
-        assert_eq!(of(Fate::Served, Usage::default(), Some(&done)), Some((Some(3), Some(0), false)), "zero is zero");
-        assert_eq!(of(Fate::Failed, Usage::default(), None), None, "a failure without a report is free");
-        assert_eq!(of(Fate::Failed, usage(Some(3), Some(1)), None), Some((Some(3), Some(1), false)));
-    }
-
-    #[test]
-    fn what_no_provider_said_is_estimated() {
-        let silent = State { done: true, ..State::default() };
-        assert_eq!(of(Fate::Served, Usage::default(), Some(&silent)), Some((Some(7), Some(0), true)));
-        let cut = State { usage: usage(Some(3), None), ..State::default() };
-        assert_eq!(of(Fate::Served, Usage::default(), Some(&cut)), Some((Some(3), Some(0), true)));
-        assert_eq!(of(Fate::Running, Usage::default(), None), Some((Some(7), None, true)), "it had the prompt");
-    }
-
-    #[test]
-    fn what_goes_on_unseen_is_charged_with_all_that_it_may_come_to() {
-        let queued = State { done: true, ..State::default() };
-        assert_eq!(charged(Fate::Served, Usage::default(), Some(&queued), 500), Some((Some(7), Some(500), true)));
-        assert_eq!(charged(Fate::Running, Usage::default(), None, 500), Some((Some(7), Some(500), true)));
-        let watched = State { usage: usage(Some(3), Some(20)), done: true, ..State::default() };
-        assert_eq!(charged(Fate::Served, Usage::default(), Some(&watched), 500), Some((Some(3), Some(20), false)));
-        assert_eq!(charged(Fate::Failed, Usage::default(), None, 500), None, "it never began");
-    }
 
     #[test]
     fn a_reset_is_written_as_openai_writes_it() {

@@ -2,7 +2,8 @@
 //!
 //! 1. the body is read, and looked at for the model that it names: JSON or a form
 //! 2. route: alias -> chain; a request without a model takes the default chain, one for a response that a provider keeps asks them all
-//! 3. reserve: `detect` reserves what a conversation would; `passthrough` one request, since nothing of its tokens will be known
+//! 3. reserve: `detect` reserves what a conversation would, and takes nothing of which it cannot tell the model; `passthrough` one request, since nothing of its tokens
+//!    will be known
 //! 4. forward: provider after provider until one answers; the gateway's credentials replace the client's
 //! 5. relay: status, headers and body as they come; `detect` looks for usage on the way
 //! 6. close the books
@@ -17,9 +18,9 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::time::Instant;
 use tollgate_auth::Identity;
 use tollgate_limits::{Limiter, Prompt, What};
@@ -31,6 +32,7 @@ use tollgate_wire::opaque::{self, Detector, Named};
 
 use crate::app::App;
 use crate::books::Books;
+use crate::meter::Watched;
 use crate::pipeline::{self, HostDeadline, refuse, with};
 use crate::stepped::{self, Stepped, Steps};
 use crate::{accept, meter};
@@ -65,6 +67,9 @@ pub async fn respond(app: &App, asked: Asked<'_>, body: Body, mut books: Books, 
         Ok(body) => body,
         Err(refusal) => return fault(books, refusal).await,
     };
+    if let Err(refusal) = is_clear(app, asked, &body) {
+        return fault(books, refusal).await;
+    }
     let named = named(asked.parts, &body);
     let model = named.model.as_str();
     if !model.is_empty() {
@@ -118,6 +123,22 @@ fn may_leave(app: &App, asked: Asked<'_>) -> Result<(), Fault> {
     Err(Fault::new(FaultKind::Permission, message).with_code("route_not_allowed"))
 }
 
+/// What is charged by its model has to say which it is, in a way that everybody reads alike.
+fn is_clear(app: &App, asked: Asked<'_>, body: &[u8]) -> Result<(), Fault> {
+    if !asked.detect || app.limiter.is_none() {
+        return Ok(());
+    }
+    let headers = &asked.parts.headers;
+    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(Fault::new(FaultKind::UnsupportedMedia, "send the body uncompressed: limits apply to it"));
+    }
+    if opaque::is_clear(text(headers, &CONTENT_TYPE), body) {
+        return Ok(());
+    }
+    let message = "limits apply to this request, and its body does not say clearly which model it is for: it is no whole JSON object or form, or names one twice";
+    Err(Fault::new(FaultKind::InvalidRequest, message).with_param("model").with_code("unclear_model"))
+}
+
 fn reservation(
     app: &App,
     asked: Asked<'_>,
@@ -129,8 +150,14 @@ fn reservation(
     let is_form = text(&asked.parts.headers, &CONTENT_TYPE).is_some_and(|kind| kind.starts_with("multipart/"));
     let estimate = |limiter: &Limiter| if is_form { Prompt::of_form(body) } else { limiter.prompt(body) };
     let prompt = app.limiter.as_deref().filter(|_| asked.detect).map(estimate);
+    let makes = asked.detect && asked.parts.method == Method::POST && !model.is_empty();
+    let caps = opaque::Caps::of(if asked.detect { body } else { b"" });
     meter::Request {
         prompt: prompt.unwrap_or(Prompt::counted(0)),
+        max_output_tokens: if makes { caps.output_tokens } else { Some(0) },
+        choices: caps.choices,
+        service: caps.tier,
+        watched: if makes { Watched::Unseen } else { Watched::Streamed },
         // A request that names no model costs nothing that could be priced before it is answered.
         what: if asked.detect && !model.is_empty() { What::All } else { What::Request },
         ..meter::Request::new(identity, model, deadline)
@@ -178,6 +205,7 @@ pub(crate) async fn relayed(mut answer: Forwarded, asked: Asked<'_>, books: Book
         answer,
         books: Some(books),
         detector: asked.detect.then(|| Detector::new(content_type.as_deref())),
+        makes: asked.detect && asked.parts.method == Method::POST && status.is_success(),
         events: events.then_some(asked.client),
         request_id: asked.request_id.to_owned(),
         deadline,
@@ -226,6 +254,8 @@ struct Flow {
     answer: Forwarded,
     books: Option<Books>,
     detector: Option<Detector>,
+    /// It was made for this request: one that does not say what it used has used something.
+    makes: bool,
     /// It consists of events: a fault becomes one of them, in this dialect.
     events: Option<Dialect>,
     request_id: String,
@@ -245,7 +275,11 @@ impl Flow {
     fn books(&mut self) -> Option<Books> {
         let mut books = self.books.take()?;
         let (usage, model) = self.detector.take().map(Detector::finish).unwrap_or_default();
-        books.used_as_said(&State { usage, model, content: true, done: true, ..State::default() });
+        let state = State { usage, model, content: true, done: true, ..State::default() };
+        match self.makes && !usage.is_reported() {
+            true => books.used(&state),
+            false => books.used_as_said(&state),
+        }
         Some(books)
     }
 

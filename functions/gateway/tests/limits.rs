@@ -1,6 +1,9 @@
 //! Limits over the whole gateway: an embedded DynamoDB, scripted upstreams over HTTP, and the router.
 
 #[cfg(test)]
+#[path = "limits/attacks.rs"]
+mod attacks;
+#[cfg(test)]
 #[path = "limits/batches.rs"]
 mod batches;
 #[cfg(test)]

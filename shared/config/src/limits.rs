@@ -32,6 +32,8 @@ pub struct Limits {
     pub warn_at: Option<Vec<u32>>,
     /// What a model without a price costs. Left out: requests for it are refused where a budget applies.
     pub unknown_model_price: Option<PriceEntry>,
+    /// Whether a request under a budget may use tools that cost money which no answer tells. Default `refuse`.
+    pub unpriced_tools: UnpricedTools,
     /// Limits by tier. The tiers `sandbox`, `standard`, `premium` and `enterprise` are there already.
     pub tiers: BTreeMap<String, LimitSet>,
     /// Limits of single teams, instead of their tier's: only what stands here is replaced.
@@ -68,6 +70,18 @@ pub enum FailureMode {
     Open,
     /// Requests are refused: 503.
     Closed,
+}
+
+/// Tools that a provider runs and bills beside the tokens, without its answer saying so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum UnpricedTools {
+    /// A request for one is refused where a budget applies.
+    #[default]
+    Refuse,
+    /// It passes; what the tool costs is in no budget.
+    Allow,
 }
 
 /// A DynamoDB table. `docs/limits.md` and `docs/responses.md` have its keys; `infra/` makes it.
@@ -209,12 +223,21 @@ pub struct PriceEntry {
     /// A second of sound that is transcribed, at models that are paid by its length. As all prices, for a million of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second: Option<UsdPerMillion>,
+    /// A search of the web that the provider makes for a conversation. As all prices, for a million of them. Left out: what is usual at the kind of provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web_search: Option<UsdPerMillion>,
     /// How many times all of this costs in the priority tier. Left out: what is usual at the kind of provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<Times>,
     /// The same for the flex tier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flex: Option<Times>,
+    /// How many times all of this costs in Anthropic's fast mode. Left out: 6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fast: Option<Times>,
+    /// The most input tokens that the model takes: what is reserved for a request whose input is not all in it. Left out: 1,050,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_input_tokens: Option<u64>,
     /// The most output tokens that the model gives: bounds what a request reserves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,

@@ -70,6 +70,7 @@ impl App {
             max_output_tokens: question.max_tokens,
             choices: 1,
             service: None,
+            extras: None,
             deadline: now + self.config.request.timeout(),
             what: self.what,
             external_id: question.request_id.as_deref(),
@@ -84,7 +85,7 @@ impl App {
             Verdict::Closed => {
                 Decision::from(Denied::new(StatusCode::SERVICE_UNAVAILABLE, "the ledger does not answer right now"))
             }
-            Verdict::Unpriced(name) => Decision::from(self.unpriced(question, &name)),
+            Verdict::Unpriced(name) | Verdict::UnpricedTool(name) => Decision::from(self.unpriced(question, &name)),
         };
         tracing::info!(
             tollgate.team = %who.team, tollgate.tier = %who.tier, gen_ai.request.model = model,

@@ -53,6 +53,7 @@ mod item;
 mod kept;
 mod ledger;
 mod limiter;
+mod media;
 mod overrides;
 mod policy;
 pub mod prices;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
-use tollgate_config::{FailureMode, Limits, PriceEntry, Quota};
+use tollgate_config::{FailureMode, Limits, PriceEntry, Quota, UnpricedTools};
 use tollgate_telemetry::metric;
+use tollgate_wire::extras::Extras;
 use tollgate_wire::ir::{Tier, Usage};
 
 use crate::estimate::Prompt;
@@ -13,7 +14,7 @@ use crate::history::Record;
 use crate::ledger::{Admission, Ledger, Order, Reservation};
 use crate::overrides::Overrides;
 use crate::policy::{self, Subject};
-use crate::prices::{Price, PriceBook};
+use crate::prices::{Price, PriceBook, Service};
 use crate::refusal::{Refusal, Standing};
 use crate::scope::{Amount, Counter, Scope};
 use crate::sweep::Swept;
@@ -22,6 +23,8 @@ use crate::warning::Warning;
 
 /// The output ceiling of a model that the prices do not know.
 const MAX_OUTPUT_TOKENS: u64 = 131_072;
+/// What is reserved of a model whose context the prices do not know: the largest that is usual.
+const MAX_INPUT_TOKENS: u64 = 1_050_000;
 /// A reservation outlives its request by so much.
 const MARGIN: Duration = Duration::from_secs(60);
 
@@ -67,6 +70,8 @@ pub struct Ask<'a> {
     pub choices: u64,
     /// The service tier that it asks for.
     pub service: Option<Tier>,
+    /// What else it may cost, if its body was looked at for that.
+    pub extras: Option<&'a Extras>,
     /// When it is over at the latest.
     pub deadline: SystemTime,
     /// What is to be reserved.
@@ -88,6 +93,8 @@ pub enum Verdict {
     Closed,
     /// No: a budget applies, and this model (`kind/model`) has no price.
     Unpriced(String),
+    /// No: a budget applies, and what this tool costs no answer tells.
+    UnpricedTool(String),
 }
 
 /// What one upstream call has used.
@@ -177,10 +184,13 @@ impl Limiter {
             let spends = ask.what != What::Request;
             let costs = self.costs(&book, ask);
             let is_money = |(counter, max): &(Counter, Option<u64>)| counter.is_money() && max.is_some();
-            if let Some(model) =
-                costs.unpriced.filter(|_| scopes.iter().any(|scope| scope.counters.iter().any(is_money)))
-            {
+            let has_budget = scopes.iter().any(|scope| scope.counters.iter().any(is_money));
+            if let Some(model) = costs.unpriced.filter(|_| has_budget) {
                 return Verdict::Unpriced(model);
+            }
+            let tool = ask.extras.and_then(|extras| extras.unpriced.clone());
+            if let Some(tool) = tool.filter(|_| has_budget && self.limits.unpriced_tools == UnpricedTools::Refuse) {
+                return Verdict::UnpricedTool(tool);
             }
             let order = Order {
                 team: ask.team.to_owned(),
@@ -235,18 +245,24 @@ impl Limiter {
         // Nobody knows who will serve: no pattern of a price means that.
         let nobody = [Call { kind: "", model: "" }];
         let calls = if ask.calls.is_empty() { &nobody } else { ask.calls };
+        let none = Extras::default();
+        let extras = ask.extras.unwrap_or(&none);
+        let asked = ask.max_output_tokens.max(Some(extras.output_tokens).filter(|tokens| *tokens > 0));
         for call in calls {
             let known = if call.model.is_empty() { None } else { book.find(call.kind, call.model) };
             let price = known.or(self.unknown_price.as_ref());
-            let output = self.output_cap(price, ask.max_output_tokens).saturating_mul(ask.choices.max(1));
+            let output = self.output_cap(price, asked).saturating_mul(ask.choices.max(1));
             costs.tokens = costs.tokens.max(ask.prompt.tokens.saturating_add(output));
             match price {
                 Some(price) => {
                     let beside = price.beside_tokens_nano_usd(ask.prompt.searches, ask.prompt.seconds);
-                    let bound =
-                        price.bound_nano_usd((call.kind, ask.service), ask.prompt.bound, output).saturating_add(beside);
-                    let prompt =
-                        price.bound_nano_usd((call.kind, ask.service), ask.prompt.tokens, 0).saturating_add(beside);
+                    let (fast, in_region) = (extras.fast, extras.in_region);
+                    let service = Service { kind: call.kind, tier: ask.service, fast, in_region };
+                    let context = price.max_input_tokens.unwrap_or(MAX_INPUT_TOKENS);
+                    let input = if ask.prompt.elsewhere { ask.prompt.bound.max(context) } else { ask.prompt.bound };
+                    let bound = price.bound_nano_usd(service, input, output).saturating_add(beside);
+                    let bound = bound.saturating_add(price.web_searches_nano_usd(call.kind, extras.web_searches));
+                    let prompt = price.bound_nano_usd(service, ask.prompt.tokens, 0).saturating_add(beside);
                     costs.nano_usd = costs.nano_usd.max(bound);
                     costs.prompt_nano_usd = costs.prompt_nano_usd.max(prompt);
                 }
@@ -267,12 +283,23 @@ impl Limiter {
         self.output_cap(book.find(kind, model).or(self.unknown_price.as_ref()), asked)
     }
 
+    /// The most input tokens that a model takes, as far as anybody knows.
+    pub fn most_input(&self, kind: &str, model: &str) -> u64 {
+        let book = self.overrides.current_prices();
+        let price = book.find(kind, model).or(self.unknown_price.as_ref());
+        price.and_then(|price| price.max_input_tokens).unwrap_or(MAX_INPUT_TOKENS)
+    }
+
     /// What calls came to, at the prices of now.
     pub fn bill(&self, spent: Vec<Spent>) -> Bill {
         let book = self.overrides.current_prices();
         let mut bill = Bill::default();
-        for call in spent {
+        for mut call in spent {
             let price = book.find(&call.kind, &call.model).or(self.unknown_price.as_ref());
+            if call.estimated && price.is_some_and(|price| !price.covers(&call.usage)) {
+                // Its tokens are estimated beside them.
+                call.usage.seconds = None;
+            }
             let price = price.filter(|price| price.covers(&call.usage));
             let nano_usd = price.map_or(0, |price| price.cost_nano_usd(&call.kind, &call.usage));
             let tokens = call.usage.total_input().saturating_add(call.usage.output.unwrap_or_default());

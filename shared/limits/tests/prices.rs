@@ -8,11 +8,13 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tollgate_config::PriceEntry;
-use tollgate_limits::prices::{Origin, Price, PriceBook};
+use tollgate_limits::prices::{Origin, Price, PriceBook, Service};
 use tollgate_wire::ir::{Tier, Usage};
 
 #[path = "prices/import.rs"]
 mod import;
+#[path = "prices/served.rs"]
+mod served;
 
 const DOLLAR: u64 = 1_000_000_000;
 
@@ -42,37 +44,6 @@ fn builtin(kind: &str, model: &str) -> Option<String> {
 
 mod cost {
     use super::*;
-
-    #[test]
-    fn a_service_tier_costs_as_many_times() {
-        let usual = price(json!({"input": 1, "output": 10, "cacheRead": 0.1}));
-        let own = price(json!({"input": 1, "output": 10, "priority": 1.75, "flex": "0.25"}));
-        let cost = |price: &Price, kind: &str, tier| {
-            let million = Some(1_000_000);
-            price.cost_nano_usd(kind, &Usage { input: million, output: million, tier, ..Usage::default() })
-        };
-        for (kind, tier, tenths) in [
-            ("openAI", None, 110),
-            ("openAI", Some(Tier::Standard), 110),
-            ("openAI", Some(Tier::Priority), 275),
-            ("azure", Some(Tier::Priority), 275),
-            ("bedrock", Some(Tier::Priority), 220),
-            ("gemini", Some(Tier::Priority), 220),
-            ("anthropic", Some(Tier::Priority), 110),
-            ("custom", Some(Tier::Priority), 110),
-            ("openAI", Some(Tier::Flex), 55),
-            ("bedrock", Some(Tier::Flex), 110),
-            ("bedrock", Some(Tier::Reserved), 110),
-        ] {
-            assert_eq!(cost(&usual, kind, tier), tenths * DOLLAR / 10, "{kind} {tier:?}");
-        }
-        assert_eq!(cost(&own, "custom", Some(Tier::Priority)), 1_925 * DOLLAR / 100);
-        assert_eq!(cost(&own, "custom", Some(Tier::Flex)), 275 * DOLLAR / 100);
-        // What is asked for as cheap may be served as usual.
-        let bound = |tier| own.bound_nano_usd(("custom", tier), 1_000_000, 1_000_000);
-        assert_eq!(bound(Some(Tier::Flex)), bound(None));
-        assert_eq!(bound(Some(Tier::Priority)), 1_925 * DOLLAR / 100);
-    }
 
     #[test]
     fn each_part_is_priced_once_at_its_own_rate() {
@@ -181,7 +152,10 @@ mod cost {
         let price = price(json!({"input": 10000, "output": 10000}));
         let usage = Usage { input: Some(u64::MAX), output: Some(u64::MAX), ..Usage::default() };
         assert_eq!(price.cost_nano_usd("custom", &usage), u64::MAX);
-        assert_eq!(price.bound_nano_usd(("custom", None), u64::MAX, u64::MAX), u64::MAX);
+        assert_eq!(
+            price.bound_nano_usd(Service { kind: "custom", ..Service::default() }, u64::MAX, u64::MAX),
+            u64::MAX
+        );
     }
 }
 
@@ -218,17 +192,23 @@ mod tiers {
 
     #[test]
     fn a_bound_takes_the_dearest_tier_that_the_prompt_can_reach() {
-        assert_eq!(tiered().bound_nano_usd(("custom", None), 200_000, 1_000_000), 400_000_000 + 10 * DOLLAR);
-        assert_eq!(tiered().bound_nano_usd(("custom", None), 200_001, 1_000_000), 800_004_000 + 15 * DOLLAR);
+        assert_eq!(
+            tiered().bound_nano_usd(Service { kind: "custom", ..Service::default() }, 200_000, 1_000_000),
+            400_000_000 + 10 * DOLLAR
+        );
+        assert_eq!(
+            tiered().bound_nano_usd(Service { kind: "custom", ..Service::default() }, 200_001, 1_000_000),
+            800_004_000 + 15 * DOLLAR
+        );
         // A tier may be cheaper than the one below it.
         let falling = price(json!({"input": 9, "output": 9, "above": [{"tokens": 100, "input": 1, "output": 1}]}));
-        assert_eq!(falling.bound_nano_usd(("custom", None), 200, 1), 201 * 9_000);
+        assert_eq!(falling.bound_nano_usd(Service { kind: "custom", ..Service::default() }, 200, 1), 201 * 9_000);
     }
 
     #[test]
     fn a_bound_expects_the_dearest_kind_of_input() {
         let price = price(json!({"input": 3, "output": 15, "cacheRead": 0.3, "cacheWrite": 3.75, "cacheWrite1h": 6}));
-        assert_eq!(price.bound_nano_usd(("custom", None), 1_000_000, 0), 6 * DOLLAR);
+        assert_eq!(price.bound_nano_usd(Service { kind: "custom", ..Service::default() }, 1_000_000, 0), 6 * DOLLAR);
     }
 }
 
@@ -317,7 +297,13 @@ mod matching {
     #[test]
     fn claude_in_one_region_costs_a_tenth_more_than_anywhere() {
         let book = PriceBook::builtin();
-        let cost = |model: &str| book.find("bedrock", model).unwrap().bound_nano_usd(("custom", None), 0, 1_000_000);
+        let cost = |model: &str| {
+            book.find("bedrock", model).unwrap().bound_nano_usd(
+                Service { kind: "custom", ..Service::default() },
+                0,
+                1_000_000,
+            )
+        };
         for model in ["anthropic.claude-opus-5-5", "anthropic.claude-haiku-4-5", "anthropic.claude-sonnet-5"] {
             let everywhere = cost(&format!("global.{model}"));
             for prefix in ["", "us.", "eu.", "jp.", "au.", "apac."] {
@@ -334,8 +320,9 @@ mod overlays {
     fn an_overlay_wins_over_the_table_and_a_later_one_over_an_earlier_one() {
         let first = book(json!({"gpt-4o": {"input": 1, "output": 1}, "gpt-4o-mini": {"input": 1, "output": 1}}));
         let second = PriceBook::with(&first, &entries(json!({"gpt-*": {"input": 7, "output": 7}})));
-        let input =
-            |book: &PriceBook, model: &str| book.find("openAI", model).unwrap().bound_nano_usd(("custom", None), 1, 0);
+        let input = |book: &PriceBook, model: &str| {
+            book.find("openAI", model).unwrap().bound_nano_usd(Service { kind: "custom", ..Service::default() }, 1, 0)
+        };
         assert_eq!(input(&PriceBook::builtin(), "gpt-4o"), 2_500);
         assert_eq!(input(&first, "gpt-4o"), 1_000);
         assert_eq!(input(&second, "gpt-4o"), 7_000);
@@ -377,7 +364,14 @@ mod overlays {
     #[test]
     fn a_price_of_zero_is_a_price() {
         let book = book(json!({"custom/*": {"input": 0, "output": 0}}));
-        assert_eq!(book.find("custom", "my-llama").unwrap().bound_nano_usd(("custom", None), 1_000, 1_000), 0);
+        assert_eq!(
+            book.find("custom", "my-llama").unwrap().bound_nano_usd(
+                Service { kind: "custom", ..Service::default() },
+                1_000,
+                1_000
+            ),
+            0
+        );
     }
 }
 
@@ -402,13 +396,13 @@ mod bounds {
             price(json!({
                 "input": dollars(base.0), "output": dollars(base.1), "cacheRead": part(0), "cacheWrite": part(1),
                 "cacheWrite1h": part(2), "reasoning": part(3), "audioInput": part(4), "audioOutput": part(5),
-                "imageInput": part(6), "imageOutput": part(7), "search": part(8), "second": part(9), "above": above,
+                "imageInput": part(6), "imageOutput": part(7), "search": part(8), "second": part(9), "webSearch": part(9), "above": above,
             }))
         }
     }
 
     prop_compose! {
-        fn any_usage()(parts in proptest::collection::vec(proptest::option::of(0..1_000u64), 10)) -> Usage {
+        fn any_usage()(parts in proptest::collection::vec(proptest::option::of(0..1_000u64), 11)) -> Usage {
             Usage {
                 tier: None,
                 input: parts[0],
@@ -421,6 +415,9 @@ mod bounds {
                 audio_output: parts[7],
                 searches: parts[8],
                 seconds: parts[9],
+                web_searches: parts[10].map(|number| number % 4),
+                fast: parts[10].map(|number| number % 2 == 0),
+                in_region: parts[9].map(|number| number % 2 == 0),
             }
         }
     }
@@ -431,7 +428,9 @@ mod bounds {
             let prompt = usage.total_input() + more.0;
             let output = usage.output.unwrap_or(0) + more.1;
             let beside = price.beside_tokens_nano_usd(usage.searches.unwrap_or(0), usage.seconds.unwrap_or(0));
-            prop_assert!(price.cost_nano_usd("custom", &usage) <= price.bound_nano_usd(("custom", None), prompt, output) + beside);
+            let service = Service { kind: "custom", fast: true, in_region: true, ..Service::default() };
+            let bound = price.bound_nano_usd(service, prompt, output) + beside + price.web_searches_nano_usd("custom", 3);
+            prop_assert!(price.cost_nano_usd("custom", &usage) <= bound);
         }
 
         #[test]

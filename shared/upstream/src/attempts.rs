@@ -93,6 +93,7 @@ impl<'a> Attempts<'a> {
             record.class = failure.map(|failure| failure.class);
             record.duration = turn.begun.elapsed().max(Duration::from_nanos(1));
             record.usage = usage;
+            record.worked = failure.is_some_and(|failure| failure.worked);
         }
         let Some(failure) = failure else {
             turn.provider.health.succeeded(turn.model, turn.begun);
@@ -128,6 +129,7 @@ impl Turn<'_> {
             begun: self.begun,
             duration: Duration::ZERO,
             usage: Usage::default(),
+            worked: false,
         });
     }
 }
@@ -149,6 +151,8 @@ pub struct Attempt {
     pub duration: Duration,
     /// What it reported to have used, also when it failed.
     pub usage: Usage,
+    /// It failed after its provider had the request, and no answer says that nothing was done: it may be billed.
+    pub worked: bool,
 }
 
 /// A failed attempt.
@@ -161,20 +165,22 @@ pub(crate) struct Failure {
     pub(crate) stale: bool,
     /// The next provider may know better, whatever the group says.
     pub(crate) elsewhere: bool,
+    /// The provider had the request, and may have worked on it.
+    pub(crate) worked: bool,
 }
 
 impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {
         let stale = matches!(error, TransportError::Stale(_));
         let (class, fault, cause) = (error.class(), error.fault(), error.cause().to_owned());
-        Self { class, fault, cause, stale, elsewhere: false }
+        Self { class, fault, cause, stale, elsewhere: false, worked: error.has_worked() }
     }
 }
 
 impl Failure {
     /// A provider's answer that is none, or a fault inside one.
     pub(crate) fn answered(class: FaultClass, fault: Fault, cause: String) -> Self {
-        Self { class, fault, cause, stale: false, elsewhere: false }
+        Self { class, fault, cause, stale: false, elsewhere: false, worked: false }
     }
 
     /// A provider's answer with this status.

@@ -305,5 +305,7 @@ pub(crate) fn stream_failure(fault: Fault) -> Failure {
         class => class,
     };
     let cause = fault.code.clone().unwrap_or_else(|| fault.kind.name().to_owned());
-    Failure::answered(class, fault, cause)
+    // An error that it tells is one that it does not bill.
+    let worked = cause == "bad_upstream_answer";
+    Failure { worked, ..Failure::answered(class, fault, cause) }
 }

@@ -85,6 +85,19 @@ impl TransportError {
         }
     }
 
+    /// Did the provider have the request, so that it may bill it?
+    pub(crate) fn has_worked(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::ConnectTimeout(_) | Self::Stale(_) | Self::Credentials(_) => false,
+            Self::FirstByteTimeout(_)
+            | Self::IdleTimeout(_)
+            | Self::Deadline
+            | Self::Broken(_)
+            | Self::TooLarge(_)
+            | Self::Encoding(_) => true,
+        }
+    }
+
     /// For the client.
     pub(crate) fn fault(&self) -> Fault {
         let (kind, code) = match self {

@@ -54,17 +54,18 @@ impl Envelope {
         let contents =
             find("contents").ok_or_else(|| WireError::invalid("contents", "required: an array of contents"))?;
         filled(contents, "content")?;
-        let config = match find("generationConfig").or_else(|| find("generation_config")) {
+        let config = match either(find, "generationConfig", "generation_config")? {
             Some(member) => gemini::Caps::read(member.value, &member.key)?,
             None => gemini::Caps::default(),
         };
+        let service = either(find, "serviceTier", "service_tier")?;
         Ok(Self {
             model: checked_name(model)?,
             stream,
             include_usage: true,
             max_output_tokens: config.max_output_tokens,
             choices: config.candidates.max(1),
-            tier: find("serviceTier").or_else(|| find("service_tier")).and_then(tier),
+            tier: service.and_then(tier),
             background: None,
             thread: false,
             model_span: 0..0,
@@ -126,6 +127,18 @@ impl Envelope {
             stream_options_span: stream_options.map(|m| m.value_span.clone()),
             samples_twice: dialect == Dialect::Messages && find("top_p").and(find("temperature")).is_some(),
         })
+    }
+}
+
+/// Google reads a field under both names. Which of two it would take, nobody says: one of them would have been looked at here, and the other obeyed there.
+fn either<'a>(
+    find: impl Fn(&str) -> Option<&'a Member<'a>>,
+    name: &str,
+    other: &str,
+) -> Result<Option<&'a Member<'a>>, WireError> {
+    match (find(name), find(other)) {
+        (Some(_), Some(_)) => Err(WireError::invalid(other, format!("the request has {name}, too; send one of them"))),
+        (one, another) => Ok(one.or(another)),
     }
 }
 
@@ -305,6 +318,21 @@ mod tests {
         let text = r#"{"model":"m","input":"i","background":"yes"}"#;
         let error = Envelope::decode(Dialect::Responses, text.as_bytes()).unwrap_err().to_string();
         assert_eq!(error, "background: expected true or false, got a string");
+    }
+
+    #[test]
+    fn two_spellings_of_one_field_are_refused() {
+        for (fields, other) in [
+            (
+                r#""generationConfig":{"maxOutputTokens":1},"generation_config":{"maxOutputTokens":65536}"#,
+                "generation_config",
+            ),
+            (r#""serviceTier":"flex","service_tier":"priority""#, "service_tier"),
+        ] {
+            let body = format!(r#"{{"contents":[{{}}],{fields}}}"#);
+            let error = Envelope::by_path(body.as_bytes(), "m".to_owned(), false).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{other}: ")), "{error}");
+        }
     }
 
     #[test]

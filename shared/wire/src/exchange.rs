@@ -9,6 +9,7 @@ use crate::caching::Caching;
 use crate::codec::{self, Carrier, Dialect, ResponseReader, Seed, StreamWriter, Target};
 use crate::envelope::Envelope;
 use crate::error::WireError;
+use crate::extras::Extras;
 use crate::identity::{self, Sniffer};
 use crate::ir::{self, BlockKind, Delta, Dropped, Event, Fault, Tier, Usage};
 use crate::messages;
@@ -67,6 +68,16 @@ impl Inbound {
             kept: OnceLock::new(),
             tree: OnceLock::new(),
         })
+    }
+
+    /// What it may cost beside its own tokens.
+    pub fn extras(&self) -> Extras {
+        Extras::of(self.dialect, &self.body)
+    }
+
+    /// Its client's dialect.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// The body as the client sent it.

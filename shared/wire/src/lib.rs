@@ -22,6 +22,7 @@ pub mod embed;
 pub mod envelope;
 pub mod error;
 pub mod exchange;
+pub mod extras;
 pub mod fault;
 mod frames;
 pub mod gemini;

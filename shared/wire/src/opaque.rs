@@ -7,7 +7,7 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::ir::Usage;
+use crate::ir::{Tier, Usage};
 use crate::json;
 use crate::sse::SseParser;
 use crate::{messages, openai};
@@ -35,6 +35,62 @@ pub fn model_of(content_type: Option<&str>, body: &[u8]) -> Option<Named> {
         Some(boundary) => in_form(boundary, body),
         None => in_json(body, 0, true),
     }
+}
+
+/// What a body of an API that is not known lets it cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Caps {
+    /// Output tokens.
+    pub output_tokens: Option<u64>,
+    /// Answers.
+    pub choices: u64,
+    /// The service tier.
+    pub tier: Option<Tier>,
+}
+
+impl Caps {
+    /// Of a body of JSON; a form has none.
+    pub fn of(body: &[u8]) -> Self {
+        let members = json::members(body).unwrap_or_default();
+        let find = |key: &str| members.iter().find(|member| member.key == key);
+        let most = |keys: &[&str]| keys.iter().filter_map(|key| find(key)?.value.parse::<u64>().ok()).max();
+        Self {
+            output_tokens: most(&["max_tokens", "max_completion_tokens", "max_output_tokens"]),
+            choices: most(&["n", "best_of"]).unwrap_or(1).max(1),
+            tier: find("service_tier").and_then(|tier| Tier::named(&json::string(tier.value)?)),
+        }
+    }
+}
+
+/// Can it be told which model a body names? Not where JSON has a key twice, or a form two parts for it: who reads the body next may take the other one.
+pub fn is_clear(content_type: Option<&str>, body: &[u8]) -> bool {
+    if let Some(boundary) = boundary(content_type.unwrap_or_default()) {
+        let Some(parts) = parts(boundary, body) else { return false };
+        let names = parts.iter().map(|(head, _)| part_name(head));
+        let odd = parts.iter().any(|(head, _)| memmem::find(&head.to_ascii_lowercase(), b"name*").is_some());
+        return !odd && names.filter(|name| matches!(name, Some("model" | "session"))).count() <= 1;
+    }
+    let text = body.trim_ascii_start();
+    text.first().is_none_or(|byte| !matches!(byte, b'{' | 0xef)) || json::members(body).is_ok()
+}
+
+/// The heads and places of a form's parts; `None`: it is none, or has no end.
+fn parts<'a>(boundary: &str, body: &'a [u8]) -> Option<Vec<(&'a [u8], Range<usize>)>> {
+    let (delimiter, last) = (format!("--{boundary}\r\n"), format!("--{boundary}--"));
+    let mut at = memmem::find(body, delimiter.as_bytes())?;
+    let mut parts = Vec::new();
+    while !body.get(at..)?.starts_with(last.as_bytes()) {
+        if !body.get(at..)?.starts_with(delimiter.as_bytes()) {
+            return None;
+        }
+        let head_start = at + delimiter.len();
+        let head_end = head_start + memmem::find(body.get(head_start..)?, b"\r\n\r\n")?;
+        let start = head_end + 4;
+        let end = start + memmem::find(body.get(start..)?, format!("\r\n--{boundary}").as_bytes())?;
+        parts.push((body.get(head_start..head_end)?, start..end));
+        at = end + 2;
+    }
+    Some(parts)
 }
 
 /// In an object that begins at `offset`, and in its `session` if it has one with a model.
@@ -67,31 +123,22 @@ fn boundary(content_type: &str) -> Option<&str> {
 }
 
 fn in_form(boundary: &str, body: &[u8]) -> Option<Named> {
-    let delimiter = format!("--{boundary}\r\n");
-    let mut at = memmem::find(body, delimiter.as_bytes())?;
-    loop {
-        let head_start = at + delimiter.len();
-        let head_end = head_start + memmem::find(body.get(head_start..)?, b"\r\n\r\n")?;
-        let start = head_end + 4;
-        let end = start + memmem::find(body.get(start..)?, format!("\r\n--{boundary}").as_bytes())?;
-        let part = body.get(start..end)?;
-        match part_name(body.get(head_start..head_end)?) {
+    for (head, span) in parts(boundary, body)? {
+        let part = body.get(span.clone())?;
+        match part_name(head) {
             Some("model") if part.len() <= MAX_MODEL_BYTES => {
                 let model = std::str::from_utf8(part).ok()?.to_owned();
-                return Some(Named { model, span: start..end, is_form: true });
+                return Some(Named { model, span, is_form: true });
             }
             Some("session") => {
-                if let Some(named) = in_json(part, start, false) {
+                if let Some(named) = in_json(part, span.start, false) {
                     return Some(named);
                 }
             }
             _ => {}
         }
-        at = end + 2;
-        if !body.get(at..)?.starts_with(delimiter.as_bytes()) {
-            return None;
-        }
     }
+    None
 }
 
 /// The name of the part with these headers.
@@ -293,6 +340,36 @@ mod tests {
                 "{session}"
             );
         }
+    }
+
+    #[test]
+    fn a_body_that_two_readers_may_read_differently_is_not_clear() {
+        let model = ("name=\"model\"", "cheap");
+        for body in [
+            form(&[model, ("name=\"model\"", "dear")]),
+            form(&[("name*=utf-8\'\'model", "dear")]),
+            form(&[model])[..30].to_vec(),
+        ] {
+            assert!(!is_clear(Some(FORM), &body), "{}", String::from_utf8_lossy(&body));
+        }
+        assert!(is_clear(Some(FORM), &form(&[("name=\"file\"; filename=\"model\"", "x"), model])));
+        for (body, clear) in [
+            (&br#"{"model":"cheap","model":"dear"}"#[..], false),
+            (b"\xef\xbb\xbf{\"model\":\"dear\"}", false),
+            (br#"{"model":"dear","input":[}"#, false),
+            (br#"{"input":"x"}"#, true),
+            (b"", true),
+            (b"ID3 sound", true),
+        ] {
+            assert_eq!(is_clear(Some("application/json"), body), clear, "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn what_a_body_may_cost_is_read_where_the_known_apis_have_it() {
+        let caps = Caps::of(br#"{"model":"m","max_tokens":7,"n":2,"best_of":5,"service_tier":"priority"}"#);
+        assert_eq!(caps, Caps { output_tokens: Some(7), choices: 5, tier: Some(Tier::Priority) });
+        assert_eq!(Caps::of(b"--x").choices, 1);
     }
 
     #[test]

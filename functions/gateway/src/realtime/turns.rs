@@ -235,6 +235,7 @@ impl Turns {
             max_output_tokens: None,
             choices: 1,
             service: None,
+            extras: None,
             deadline: SystemTime::now() + RESPONSE,
             what: What::Spend,
             external_id: Some(id),

@@ -34,6 +34,12 @@ pub(crate) struct World {
 impl World {
     /// `chain`: the upstreams' behaviours, one group each. `limits`: more of that block.
     pub(crate) async fn new(chain: &[&str], limits: &str) -> Self {
+        let prices = "  prices: {m0: {input: 1, output: 10, search: 2000, second: 100}, m1: {input: 2, output: 20}}\n";
+        Self::with_prices(chain, &format!("{prices}{limits}")).await
+    }
+
+    /// `limits` has the prices, too.
+    pub(crate) async fn with_prices(chain: &[&str], limits: &str) -> Self {
         let upstream = serve(Router::new().fallback(behave)).await;
         let (endpoint, ledger) = ledger().await;
         let groups: String = chain
@@ -51,17 +57,20 @@ impl World {
             })
             .collect();
         let yaml = format!(
-            "ai:\n  routes: {{/v1/audio/transcriptions: detect}}\n  groups:\n{groups}limits:\n  timeoutMs: 60000\n  ledger: {{endpoint: '{endpoint}'}}\n  prices: {{m0: {{input: 1, output: 10, search: 2000, second: 100}}, m1: {{input: 2, output: \
-             20}}}}\n  tiers: {{standard: {{requestsPerMinute: 1000, tokensPerDay: 1000000, usdPerMonth: 1}}}}\n{limits}"
+            "ai:\n  routes: {{/v1/audio/transcriptions: detect, /v1/completions: detect}}\n  groups:\n{groups}limits:\n  timeoutMs: 60000\n  ledger: {{endpoint: '{endpoint}'}}\n  tiers: {{standard: {{requestsPerMinute: 1000, tokensPerDay: 1000000, usdPerMonth: 1}}}}\n{limits}"
         );
         Self { router: gateway(&yaml), ledger }
     }
 
     pub(crate) async fn ask(&self, path: &str, body: &Value) -> Answer {
+        self.send(path, body.to_string()).await
+    }
+
+    pub(crate) async fn send(&self, path: &str, body: String) -> Answer {
         let request = http::Request::post(path)
             .header("authorization", format!("Bearer {}", token()))
             .header("content-type", "application/json")
-            .body(Body::from(body.to_string()))
+            .body(Body::from(body))
             .unwrap();
         let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
         Answer { status: parts.status.as_u16(), headers: parts.headers, body }
@@ -142,6 +151,11 @@ pub(crate) async fn serve(router: Router) -> std::net::SocketAddr {
 async fn behave(request: Request) -> Response {
     let behaviour = request.uri().path().split('/').nth(1).unwrap().to_owned();
     let asked = request.uri().path().rsplit('/').next().unwrap().to_owned();
+    if asked == "transcriptions" && behaviour == "plain" {
+        let mut response = Response::new(Body::from("hello"));
+        response.headers_mut().insert("content-type", "text/plain".parse().unwrap());
+        return response;
+    }
     if asked == "transcriptions" {
         return json_answer(200, json!({"text": "hello", "usage": {"type": "duration", "seconds": 90}}));
     }
@@ -167,8 +181,21 @@ async fn behave(request: Request) -> Response {
             "message": {"role": "assistant", "content": "one two"}, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output}}),
         ),
+        "messages-compacts" => json_answer(
+            200,
+            json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": "Hi"}], "stop_reason": "end_turn",
+            "stop_sequence": null, "usage": {"input_tokens": 23, "output_tokens": 10, "iterations": [
+                {"type": "compaction", "input_tokens": 180, "output_tokens": 35}, {"type": "message", "input_tokens": 23, "output_tokens": 10}]}}),
+        ),
         "responses-queue" if body["stream"] == true => events(queued_events(), End::Whole),
         "responses-queue" => json_answer(200, response("queued")),
+        "responses-hangs-in-text" => {
+            let text =
+                json!({"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "Hi"});
+            let mut begun = queued_events();
+            begun.insert(2, format!("event: response.output_text.delta\ndata: {text}\n\n"));
+            events(begun, End::Hangs)
+        }
         "responses-hangs" => events(queued_events(), End::Hangs),
         "silent" => events(chat_events(false), End::Whole),
         "hangs-before" => std::future::pending().await,

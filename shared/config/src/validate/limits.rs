@@ -118,6 +118,7 @@ fn is_day(text: &str) -> bool {
 }
 
 fn check_price(price: &PriceEntry, path: &Path, report: &mut Report<'_>) {
+    report.in_range(&path.key("maxInputTokens"), price.max_input_tokens, MAX_TOKENS);
     report.in_range(&path.key("maxOutputTokens"), price.max_output_tokens, MAX_TOKENS);
     for (i, above) in price.above.iter().enumerate() {
         if above.tokens == 0 || price.above.iter().take(i).any(|earlier| earlier.tokens >= above.tokens) {

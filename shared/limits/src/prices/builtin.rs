@@ -27,7 +27,10 @@ struct Row {
     image_output: Option<UsdPerMillion>,
     search: Option<UsdPerMillion>,
     second: Option<UsdPerMillion>,
+    web_search: Option<UsdPerMillion>,
     priority: Option<Times>,
+    fast: Option<Times>,
+    max_input_tokens: Option<u64>,
     max_output_tokens: Option<u64>,
     #[serde(default)]
     above: Vec<PriceAbove>,
@@ -104,8 +107,11 @@ impl From<Row> for Priced {
             image_output: row.image_output,
             search: row.search,
             second: row.second,
+            web_search: row.web_search,
             priority: row.priority,
             flex: None,
+            fast: row.fast,
+            max_input_tokens: row.max_input_tokens,
             max_output_tokens: row.max_output_tokens,
             above: row.above,
         };

@@ -135,6 +135,13 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The price of one search: up to a thousand times what a token may cost.
+    fn query(&self, key: &str) -> Result<Option<UsdPerMillion>, ImportError> {
+        Fields { scale: self.scale - 3, ..*self }
+            .price(key)
+            .map(|price| price.map(|price| UsdPerMillion(price.0 * 1_000)))
+    }
+
     /// A price, if there is one.
     fn price(&self, key: &str) -> Result<Option<UsdPerMillion>, ImportError> {
         let number = match self.fields.get(key) {

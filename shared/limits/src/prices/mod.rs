@@ -21,7 +21,7 @@ pub mod import;
 mod name;
 mod price;
 
-pub use price::Price;
+pub use price::{Price, Service};
 
 use builtin::Builtin;
 

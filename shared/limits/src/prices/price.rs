@@ -18,10 +18,28 @@ pub struct Price {
     search: u64,
     /// Pico-dollars per second of sound; none: the model is not paid by them.
     second: Option<u64>,
+    /// Pico-dollars per search of the web that the provider makes; none: what is usual at the kind of provider.
+    web_search: Option<u64>,
     priority: Option<Times>,
     flex: Option<Times>,
+    fast: Option<Times>,
+    /// The most input tokens that the model takes, where that is known.
+    pub max_input_tokens: Option<u64>,
     /// The most output tokens that the model gives, where that is known.
     pub max_output_tokens: Option<u64>,
+}
+
+/// How a call is, or may be, served: what its price depends on beside its tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Service<'a> {
+    /// The kind of its provider.
+    pub kind: &'a str,
+    /// The service tier.
+    pub tier: Option<ir::Tier>,
+    /// Anthropic's `speed: fast`.
+    pub fast: bool,
+    /// Held to a region (Anthropic's `inference_geo`).
+    pub in_region: bool,
 }
 
 /// Pico-dollars per token. Every part has its rate: what was left out has taken that of its kind.
@@ -64,20 +82,41 @@ impl Price {
             (output, rates.output.max(self.image_output.unwrap_or(0))),
             (reasoning, self.reasoning.unwrap_or(rates.output)),
             (audio_output, self.audio_output.unwrap_or(rates.output)),
-            (tokens(usage.searches), self.search),
-            (tokens(usage.seconds), self.second.unwrap_or(0)),
         ];
-        nano(parts, self.times(kind, usage.tier))
+        let service = Service {
+            kind,
+            tier: usage.tier,
+            fast: usage.fast == Some(true),
+            in_region: usage.in_region == Some(true),
+        };
+        let beside = self.beside_tokens_nano_usd(tokens(usage.searches), tokens(usage.seconds));
+        let beside = beside.saturating_add(self.web_searches_nano_usd(kind, tokens(usage.web_searches)));
+        nano(parts, self.times(service)).saturating_add(beside)
     }
 
-    /// How many times the price a call costs in a service tier. Where the price does not say, priority is taken for the dearest that the kind of provider is known for,
+    /// What searches of the web cost, which no service tier makes cheaper or dearer, in nano-dollars. Where the price does not say, it is the dearest that the kind of provider is
+    /// known for: <https://platform.claude.com/docs/en/about-claude/pricing>, <https://platform.openai.com/docs/pricing> ($25 for 1,000 before GPT-5),
+    /// <https://ai.google.dev/gemini-api/docs/pricing> ($35 before Gemini 3).
+    #[must_use]
+    pub fn web_searches_nano_usd(&self, kind: &str, searches: u64) -> u64 {
+        let usual = match kind.to_ascii_lowercase().as_str() {
+            "anthropic" => 10_000_000_000,
+            "openai" | "azure" => 25_000_000_000,
+            "gemini" | "vertex" => 35_000_000_000,
+            _ => 0,
+        };
+        nano([(searches, self.web_search.unwrap_or(usual))], ONCE)
+    }
+
+    /// How many times the price a call costs, as it is served. Where the price does not say, priority is taken for the dearest that the kind of provider is known for,
     /// and flex for half where that is published: <https://openai.com/api-priority-processing/> (1.75 to 2.5 times),
     /// <https://platform.openai.com/docs/guides/flex-processing>, <https://ai.google.dev/gemini-api/docs/optimization> (75 % to 100 % more, half),
     /// <https://aws.amazon.com/bedrock/service-tiers> (a premium and a discount without figures: twice, and nothing off). Anthropic's priority and everybody's
-    /// reserved capacity are bought ahead, and their tokens cost nothing more.
-    fn times(&self, kind: &str, tier: Option<ir::Tier>) -> Times {
-        let is = |kinds: &[&str]| kinds.iter().any(|known| known.eq_ignore_ascii_case(kind));
-        match tier {
+    /// reserved capacity are bought ahead, and their tokens cost nothing more. Its fast mode costs 2 to 6 times as much, and a region a tenth more, on top of all else:
+    /// <https://platform.claude.com/docs/en/build-with-claude/fast-mode>, <https://platform.claude.com/docs/en/about-claude/pricing#data-residency-pricing>.
+    fn times(&self, service: Service<'_>) -> Times {
+        let is = |kinds: &[&str]| kinds.iter().any(|known| known.eq_ignore_ascii_case(service.kind));
+        let tier = match service.tier {
             Some(ir::Tier::Priority) => self.priority.unwrap_or(if is(&["openAI", "azure"]) {
                 Times(2_500_000)
             } else if is(&["bedrock", "gemini", "vertex"]) {
@@ -89,7 +128,10 @@ impl Price {
                 self.flex.unwrap_or(if is(&["openAI", "gemini", "vertex"]) { Times(500_000) } else { ONCE })
             }
             _ => ONCE,
-        }
+        };
+        let fast = if service.fast { self.fast.unwrap_or(Times(6_000_000)) } else { ONCE };
+        let region = if service.in_region { Times(1_100_000) } else { ONCE };
+        product(product(tier, fast), region)
     }
 
     /// Is there a rate for all that was used? Without one for seconds, sound would be free.
@@ -99,10 +141,9 @@ impl Price {
     }
 
     /// The most that a call with at most so many prompt tokens (cached ones included) and output tokens can cost, in nano-dollars, rounded up:
-    /// all of them at the dearest rate, in the dearest context tier that such a prompt can reach. `call`: the kind of its provider, and the service tier that it asks for;
-    /// a cheaper one may not be what it gets.
+    /// all of them at the dearest rate, in the dearest context tier that such a prompt can reach. `service`: what it asks for; a cheaper tier may not be what it gets.
     #[must_use]
-    pub fn bound_nano_usd(&self, call: (&str, Option<ir::Tier>), prompt_tokens: u64, output_tokens: u64) -> u64 {
+    pub fn bound_nano_usd(&self, service: Service<'_>, prompt_tokens: u64, output_tokens: u64) -> u64 {
         let reachable = || {
             let tiers = self.tiers.iter().filter(|tier| prompt_tokens > tier.above).map(|tier| tier.rates);
             std::iter::once(self.base).chain(tiers)
@@ -111,8 +152,8 @@ impl Price {
         let input = reachable().map(|rates| rates.dearest_input()).chain(parts).max().unwrap_or(0);
         let parts = [self.reasoning, self.audio_output, self.image_output].into_iter().flatten();
         let output = reachable().map(|rates| rates.output).chain(parts).max().unwrap_or(0);
-        let times = self.times(call.0, call.1).0.max(ONCE.0);
-        nano([(prompt_tokens, input), (output_tokens, output)], Times(times))
+        let tier = service.tier.filter(|tier| *tier != ir::Tier::Flex);
+        nano([(prompt_tokens, input), (output_tokens, output)], self.times(Service { tier, ..service }))
     }
 
     /// What so many search units and seconds of sound cost beside tokens, in nano-dollars, rounded up.
@@ -143,6 +184,10 @@ fn apart(whole: u64, part: u64) -> (u64, u64) {
 /// Not more and not less.
 const ONCE: Times = Times(1_000_000);
 
+fn product(one: Times, other: Times) -> Times {
+    Times(one.0.saturating_mul(other.0).div_ceil(ONCE.0))
+}
+
 /// Tokens times pico-dollars per token, so many times, as nano-dollars, rounded up.
 fn nano<const N: usize>(parts: [(u64, u64); N], times: Times) -> u64 {
     let pico =
@@ -172,8 +217,11 @@ impl From<&PriceEntry> for Price {
             image_output: entry.image_output.map(|rate| rate.0),
             search: entry.search.map_or(0, |rate| rate.0),
             second: entry.second.map(|rate| rate.0),
+            web_search: entry.web_search.map(|rate| rate.0),
             priority: entry.priority,
             flex: entry.flex,
+            fast: entry.fast,
+            max_input_tokens: entry.max_input_tokens,
             max_output_tokens: entry.max_output_tokens,
         }
     }
@@ -210,8 +258,11 @@ impl From<&Price> for PriceEntry {
             image_output: price.image_output.map(UsdPerMillion),
             search: (price.search > 0).then_some(UsdPerMillion(price.search)),
             second: price.second.map(UsdPerMillion),
+            web_search: price.web_search.map(UsdPerMillion),
             priority: price.priority,
             flex: price.flex,
+            fast: price.fast,
+            max_input_tokens: price.max_input_tokens,
             max_output_tokens: price.max_output_tokens,
             above: price.tiers.iter().map(PriceAbove::from).collect(),
         }

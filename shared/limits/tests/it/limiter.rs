@@ -20,6 +20,7 @@ pub(crate) fn ask<'a>(team: &'a str, tier: &'a str) -> Ask<'a> {
         max_output_tokens: Some(100),
         choices: 1,
         service: None,
+        extras: None,
         deadline: now() + Duration::from_secs(600),
         what: What::All,
         external_id: None,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tollgate_config::PriceEntry;
-use tollgate_limits::prices::PriceBook;
 use tollgate_limits::prices::import::{ImportError, Imported, from_json, import, to_json};
+use tollgate_limits::prices::{PriceBook, Service};
 
 /// As LiteLLM writes it: prices in dollars per token, with exponents, and much that is not a price of tokens.
 const LITELLM: &str = r#"{
@@ -25,7 +25,7 @@ const LITELLM: &str = r#"{
         "input_cost_per_token_above_200k_tokens": 6.6e-06, "output_cost_per_token_above_200k_tokens": 2.475e-05,
         "cache_creation_input_token_cost_above_200k_tokens": 8.25e-06,
         "cache_creation_input_token_cost_above_1hr_above_200k_tokens": 1.32e-05,
-        "litellm_provider": "bedrock_converse", "max_output_tokens": 64000.0, "mode": "chat"
+        "litellm_provider": "bedrock_converse", "max_output_tokens": 64000.0, "mode": "chat", "provider_specific_entry": {"us": 1.1, "fast": 2}
     },
     "bedrock/eu-west-1/meta.llama-x-v1:0": {"input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06, "litellm_provider": "bedrock"},
     "gemini/gemini-x": {
@@ -71,14 +71,14 @@ fn litellms_list_is_read_exactly() {
     let imported = import(LITELLM).unwrap();
     assert_eq!(
         entry(&imported, "openAI/gpt-x"),
-        json!({"input": "0.3", "output": "1.5", "cacheRead": "0.15", "maxOutputTokens": 128_000, "above": [
+        json!({"input": "0.3", "output": "1.5", "cacheRead": "0.15", "webSearch": "10000", "maxInputTokens": 922_000, "maxOutputTokens": 128_000, "above": [
             {"tokens": 272_000, "input": "0.6", "output": "2.25", "cacheRead": "0.3"},
         ]})
     );
     assert_eq!(
         entry(&imported, "bedrock/us.anthropic.claude-x-v1:0"),
         json!({"input": "3.3", "output": "16.5", "cacheRead": "0.33", "cacheWrite": "4.125", "cacheWrite1h": "6.6",
-        "maxOutputTokens": 64_000, "above": [
+        "fast": "2", "maxOutputTokens": 64_000, "above": [
             {"tokens": 200_000, "input": "6.6", "output": "24.75", "cacheWrite": "8.25", "cacheWrite1h": "13.2"},
         ]})
     );
@@ -120,7 +120,7 @@ fn models_devs_list_is_read_exactly() {
     let imported = import(MODELS_DEV).unwrap();
     assert_eq!(
         entry(&imported, "openAI/gpt-x"),
-        json!({"input": "0.3", "output": "1.5", "cacheRead": "0.075", "maxOutputTokens": 128_000, "above": [
+        json!({"input": "0.3", "output": "1.5", "cacheRead": "0.075", "maxInputTokens": 1_050_000, "maxOutputTokens": 128_000, "above": [
             {"tokens": 272_000, "input": "0.6", "output": "2.25", "cacheRead": "0.15"},
         ]})
     );
@@ -207,6 +207,13 @@ fn an_import_is_written_in_the_configurations_form_and_read_back() {
 fn an_import_wins_over_the_table() {
     let prices: BTreeMap<String, PriceEntry> = import(LITELLM).unwrap().prices;
     let book = PriceBook::with(&PriceBook::builtin(), &prices);
-    assert_eq!(book.find("openAI", "gpt-x").unwrap().bound_nano_usd(("custom", None), 1_000, 0), 300_000);
+    assert_eq!(
+        book.find("openAI", "gpt-x").unwrap().bound_nano_usd(
+            Service { kind: "custom", ..Service::default() },
+            1_000,
+            0
+        ),
+        300_000
+    );
     assert!(book.find("openAI", "gpt-4o").is_some());
 }

@@ -29,7 +29,7 @@ fn write(body: &[u8], betas: &[String], model: &str, dropped: &mut Vec<Dropped>)
     let members = json::members(body)?;
     if let Some(mark) = members.iter().find(|member| member.key == "cache_control" && member.value != "null") {
         let mut tree: Value =
-            serde_json::from_slice(body).map_err(|e| WireError::NotJson { message: e.to_string() })?;
+            json::read(body).map_err(|e| WireError::NotJson { message: e.to_string() })?;
         mark_last(&mut tree, mark.value);
         return write(tree.to_string().as_bytes(), betas, model, dropped);
     }

@@ -51,8 +51,11 @@ fn entry(name: &str, value: &Value) -> Read {
         image_output: fields.price("output_cost_per_image_token")?.filter(|price| *price != output),
         search: None,
         second: None,
+        web_search: web_search(&fields)?,
         priority: times(&fields, "priority", input, output)?,
         flex: times(&fields, "flex", input, output)?,
+        fast: fast(&fields),
+        max_input_tokens: fields.tokens("max_input_tokens")?,
         max_output_tokens: fields.tokens("max_output_tokens")?,
         above: tiers(&fields, input, output)?,
     };
@@ -71,6 +74,19 @@ fn times(
         Ok(price.map(|price| Times(price.0.saturating_mul(1_000_000).div_ceil(base.0))))
     };
     Ok(of("input_cost_per_token", input)?.max(of("output_cost_per_token", output)?))
+}
+
+/// A search of the web, at the dearest of its sizes.
+fn web_search(fields: &Fields<'_>) -> Result<Option<UsdPerMillion>, ImportError> {
+    let Some(sizes) = fields.inner("search_context_cost_per_query")? else { return Ok(None) };
+    let sizes = ["low", "medium", "high"].map(|size| sizes.query(&format!("search_context_size_{size}")));
+    Ok(sizes.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().max())
+}
+
+/// How many times the price Anthropic's fast mode costs: a whole number in these lists.
+fn fast(fields: &Fields<'_>) -> Option<Times> {
+    let times = fields.fields.get("provider_specific_entry")?.get("fast")?.as_f64()?;
+    (1.0..=100.0).contains(&times).then_some(Times((times * 1e6) as u64))
 }
 
 /// A transcription that is priced by the length of the sound, and by nothing else.

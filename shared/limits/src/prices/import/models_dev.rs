@@ -32,10 +32,8 @@ fn entry(provider: &str, model: &str, name: &str, value: &Value) -> Read {
     if (input.0, output.0) == (0, 0) {
         return Ok(None);
     }
-    let max_output_tokens = match fields.inner("limit")? {
-        Some(limit) => limit.tokens("output")?,
-        None => None,
-    };
+    let limit = fields.inner("limit")?;
+    let limit = |key: &str| limit.as_ref().map_or(Ok(None), |limit| limit.tokens(key));
     let price = PriceEntry {
         input,
         output,
@@ -44,7 +42,8 @@ fn entry(provider: &str, model: &str, name: &str, value: &Value) -> Read {
         reasoning: cost.price("reasoning")?.filter(|price| *price != output),
         audio_input: cost.price("input_audio")?.filter(|price| *price != input),
         audio_output: cost.price("output_audio")?.filter(|price| *price != output),
-        max_output_tokens,
+        max_input_tokens: limit("context")?,
+        max_output_tokens: limit("output")?,
         above: tiers(&cost)?,
         ..PriceEntry::default()
     };
