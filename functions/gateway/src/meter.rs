@@ -155,7 +155,7 @@ pub async fn admit(
         // Where everybody is asked in other words, a tool of the client's dialect is left out.
         let own = inbound.dialect();
         let same = |provider: &Provider| provider.target(own, provider.model_for(model)).dialect == own;
-        if !app.chains.of(model).is_some_and(|chain| chain.providers().any(|provider| same(provider))) {
+        if !app.chains.of(model).is_some_and(|chain| chain.providers().any(same)) {
             request.extras.unpriced = None;
         }
     }

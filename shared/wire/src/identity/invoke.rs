@@ -28,8 +28,7 @@ pub(super) fn edit(
 fn write(body: &[u8], betas: &[String], model: &str, dropped: &mut Vec<Dropped>) -> Result<Bytes, WireError> {
     let members = json::members(body)?;
     if let Some(mark) = members.iter().find(|member| member.key == "cache_control" && member.value != "null") {
-        let mut tree: Value =
-            json::read(body).map_err(|e| WireError::NotJson { message: e.to_string() })?;
+        let mut tree: Value = json::read(body).map_err(|e| WireError::NotJson { message: e.to_string() })?;
         mark_last(&mut tree, mark.value);
         return write(tree.to_string().as_bytes(), betas, model, dropped);
     }
