@@ -128,6 +128,94 @@ def test_a_batch_is_made_looked_at_and_cancelled(sdk):
     assert sdk.batches.cancel(made.id).id == made.id
 
 
+class Shelves(http.server.BaseHTTPRequestHandler):
+    """Vector stores, as far as the SDK's types go (aimock has none): each with the ids of its files, kept by the server."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):  # noqa: N802
+        self._answer({})
+
+    def do_DELETE(self):  # noqa: N802
+        self._answer({})
+
+    def do_POST(self):  # noqa: N802
+        self._answer(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+
+    def _answer(self, body: dict):
+        stores = self.server.stores
+        parts = self.path.partition("?")[0].strip("/").split("/")
+        store_id, below = (parts[2], parts[3:]) if len(parts) > 2 else (None, [])
+        self.server.seen.append((self.command, self.path, self.headers.get("openai-beta"), self.headers.get("authorization")))
+        if store_id is None and self.command == "POST":
+            store_id = f"vs_{len(stores) + 1}"
+            stores[store_id] = {"name": body["name"], "files": list(body.get("file_ids", []))}
+        if store_id is None:
+            return self._say({"object": "list", "data": [self._store(known) for known in stores], "has_more": False})
+        if store_id not in stores:
+            return self._say({"error": {"message": f"No vector store {store_id}", "type": "invalid_request_error", "code": None}}, 404)
+        if self.command == "DELETE":
+            del stores[store_id]
+            return self._say({"id": store_id, "object": "vector_store.deleted", "deleted": True})
+        files = stores[store_id]["files"]
+        if below == ["files"] and self.command == "POST":
+            files.append(body["file_id"])
+            return self._say(self._file(store_id, body["file_id"]))
+        if below == ["files"]:
+            return self._say({"object": "list", "data": [self._file(store_id, file) for file in files], "has_more": False})
+        if below == ["search"]:
+            found = [{"file_id": file, "filename": "a.txt", "score": 0.5, "content": [{"type": "text", "text": body["query"]}]} for file in files]
+            return self._say({"object": "vector_store.search_results.page", "search_query": [body["query"]], "data": found, "has_more": False})
+        return self._say(self._store(store_id))
+
+    def _store(self, store_id: str) -> dict:
+        store = self.server.stores[store_id]
+        counts = {"in_progress": 0, "completed": len(store["files"]), "failed": 0, "cancelled": 0, "total": len(store["files"])}
+        return {
+            "id": store_id, "object": "vector_store", "created_at": 1, "name": store["name"], "status": "completed", "usage_bytes": 7, "file_counts": counts,
+            "metadata": {},
+        }  # fmt: skip
+
+    def _file(self, store_id: str, file: str) -> dict:
+        return {"id": file, "object": "vector_store.file", "created_at": 1, "usage_bytes": 7, "vector_store_id": store_id, "status": "completed"}
+
+    def _say(self, answer: dict, status: int = 200):
+        data = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_vector_stores_are_made_filled_searched_and_deleted(world, start_gateway):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Shelves)
+    server.stores, server.seen = {}, []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    provider = Providers(world.at).openai("shelves", f"http://127.0.0.1:{server.server_port}/v1") | {"provider": {"openAI": {}}}
+    routes = {"/v1/vector_stores": "passthrough", "/v1/vector_stores/*": "passthrough"}
+    gateway = start_gateway(ai={"groups": [{"providers": [provider]}], "routes": routes})
+    stores = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.token, max_retries=0).vector_stores
+    made = stores.create(name="papers", file_ids=["file-1"])
+    assert (made.name, made.file_counts.total) == ("papers", 1)
+    assert stores.files.create(made.id, file_id="file-2").vector_store_id == made.id
+    assert [file.id for file in stores.files.list(made.id)] == ["file-1", "file-2"]
+    assert stores.retrieve(made.id).file_counts.total == 2
+    found = stores.search(made.id, query="tolls").data
+    assert [(one.file_id, one.content[0].text) for one in found] == [("file-1", "tolls"), ("file-2", "tolls")]
+    assert [store.id for store in stores.list()] == [made.id]
+    assert stores.delete(made.id).deleted
+    with pytest.raises(openai.NotFoundError):
+        stores.retrieve(made.id)
+    server.shutdown()
+    betas, keys = ({seen[place] for seen in server.seen} for place in (2, 3))
+    assert betas == {"assistants=v2"}, "what the SDK sends with these"
+    assert gateway.token not in str(keys) and len(keys) == 1
+
+
 def test_an_image_is_edited_by_a_form_of_two_files(sdk):
     picture = lambda name: (name, io.BytesIO(b"\x89PNG" + bytes(64)), "image/png")  # noqa: E731
     answer = sdk.images.edit(model="our-brush", image=picture("a.png"), mask=picture("b.png"), prompt=f"Green {nonce()}")

@@ -154,6 +154,20 @@ def test_a_browser_of_the_beta_asks_for_it_by_a_subprotocol(world, start_gateway
     assert gateway.token not in str(headers.raw_items()) + talker.paths[-1]
 
 
+def test_a_server_joins_a_call_beside_its_browser(world, start_gateway, talker):
+    gateway = told(world, start_gateway, talker)
+
+    async def run():
+        async with sdk(gateway).realtime.connect(call_id="rtc_u1_77") as session:
+            assert (await session.recv()).type == "session.created"
+            await session.response.create()
+            kinds = [(await session.recv()).type, (await session.recv()).type]
+            assert kinds == ["response.created", "response.done"]
+
+    asyncio.run(run())
+    assert talker.paths[-1] == "/v1/realtime?call_id=rtc_u1_77"
+
+
 def seen(talker) -> tuple:
     """Path, query and key of the last session."""
     url = urlsplit(talker.paths[-1])

@@ -4,6 +4,7 @@
 //! 1. handshake: the request asks for a WebSocket and names a model; browsers have their token in the subprotocol
 //! 2. limits: one request is counted
 //! 3. the provider's WebSocket is opened, provider after provider; until one is open, what fails is an HTTP answer
+//!    (one that joins a call, `?call_id=`, goes to the chain of the model that it names, else to the default one, and there to whoever has the call)
 //! 4. 101, and the session runs by itself (`session`): events pass both ways as they come; each response is reserved before it begins and settled by its
 //!    `response.done` (`turns`)
 //!
@@ -56,7 +57,10 @@ const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 /// What a client offers besides its token.
 #[derive(Debug)]
 struct Handshake {
+    /// Empty: none, for a call that it joins.
     model: String,
+    /// It joins a call that is under way (`call_id` in the query).
+    joins: bool,
     /// The rest of the query.
     query: String,
     accept: String,
@@ -94,13 +98,13 @@ impl Handshake {
         let key = parts.headers.get(SEC_WEBSOCKET_KEY).ok_or_else(|| wrong("sec-websocket-key is missing"))?;
         let upgrade = parts.extensions.get::<OnUpgrade>().cloned().ok_or_else(pipeline::no_websocket)?;
         let (model, query) = model_in_query(parts.uri.query().unwrap_or_default());
-        let model = model.ok_or_else(|| {
-            Fault::new(FaultKind::InvalidRequest, "name a model: /v1/realtime?model=gpt-realtime").with_param("model")
-        })?;
+        let joins = query.split('&').any(|pair| pair.strip_prefix("call_id=").is_some_and(|id| !id.is_empty()));
+        let model = model.or(joins.then(String::new)).ok_or_else(|| nameless("name a model"))?;
         let beta = protocols(&parts.headers).any(|protocol| protocol == BETA_PROTOCOL);
         let beta = beta.then(|| HeaderValue::from_static("realtime=v1"));
         Ok(Self {
             model,
+            joins,
             query,
             accept: derive_accept_key(key.as_bytes()),
             protocol: protocols(&parts.headers).any(|protocol| protocol == PROTOCOL),
@@ -108,6 +112,11 @@ impl Handshake {
             upgrade,
         })
     }
+}
+
+fn nameless(what: &str) -> Fault {
+    let message = format!("{what}: /v1/realtime?model=gpt-realtime");
+    Fault::new(FaultKind::InvalidRequest, message).with_param("model")
 }
 
 /// Answers the handshake; the session goes on by itself.
@@ -123,7 +132,14 @@ pub async fn respond(
         Ok(handshake) => handshake,
         Err(fault) => return refuse(books, &fault, client, request_id).await,
     };
-    books.asked_for(&handshake.model);
+    if handshake.model.is_empty() && app.limiter.is_some() {
+        let fault =
+            nameless("where limits are on, name the call's model beside call_id, so that what it uses has a price");
+        return refuse(books, &fault, client, request_id).await;
+    }
+    if !handshake.model.is_empty() {
+        books.asked_for(&handshake.model);
+    }
     let model = app.config.alias(&handshake.model).unwrap_or(&handshake.model).to_owned();
     let Some(chain) = app.chains.of(&model) else {
         return refuse(books, &pipeline::unknown_model(&handshake.model), client, request_id).await;
@@ -139,7 +155,8 @@ pub async fn respond(
         query: Some(&handshake.query),
         headers: upstream_headers(&key, handshake.beta.as_ref()),
         model: &model,
-        model_in: ModelPlace::Query,
+        // A call has its model.
+        model_in: if handshake.joins { ModelPlace::Nowhere } else { ModelPlace::Query },
         upgrade: true,
         max_attempts: app.config.request.max_attempts() as usize,
         ..Forward::new(Method::GET, Dialect::Chat, "/v1/realtime", deadline)
@@ -195,7 +212,7 @@ async fn opened(
     };
     let config =
         WebSocketConfig::default().max_message_size(Some(MAX_MESSAGE_BYTES)).max_frame_size(Some(MAX_MESSAGE_BYTES));
-    let turns = Turns::new(app.clone(), Arc::clone(identity), model.to_owned(), kind, served);
+    let turns = Turns::new(app.clone(), Arc::clone(identity), model.to_owned(), kind, served, handshake.joins);
     let (app_of_session, upgrade) = (app.clone(), handshake.upgrade);
     let left = identity.expires_at.duration_since(SystemTime::now()).unwrap_or_default();
     app.settlements.spawn(async move {

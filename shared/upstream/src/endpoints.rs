@@ -63,13 +63,15 @@ pub(crate) fn realtime(entry: &ProviderEntry) -> Option<Realtime> {
 }
 
 impl Realtime {
-    /// The address of a session with a model. `query`: the client's other parameters.
-    pub(crate) fn address(&self, query: Option<&str>, model: &str) -> Option<Url> {
+    /// The address of a session with a model; without one, of a session that is there. `query`: the client's other parameters.
+    pub(crate) fn address(&self, query: Option<&str>, model: Option<&str>) -> Option<Url> {
         let mut url = Url::parse(&self.url).ok()?;
         let pairs =
             [url.query(), query].into_iter().flatten().filter(|query| !query.is_empty()).collect::<Vec<_>>().join("&");
         url.set_query((!pairs.is_empty()).then_some(&pairs));
-        url.query_pairs_mut().append_pair(self.model_in, model);
+        if let Some(model) = model {
+            url.query_pairs_mut().append_pair(self.model_in, model);
+        }
         Some(url)
     }
 }

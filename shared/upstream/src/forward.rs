@@ -284,8 +284,9 @@ async fn attempt(
     let mut fault = codec::decode_fault(request.dialect, reply.status, &reply.headers, &body);
     tollgate_wire::fault::heed(&mut fault, &reply.headers, std::time::SystemTime::now());
     let mut failure = Failure::refused(fault, reply.status);
-    // Nothing says which provider keeps a response: the next one may.
-    failure.elsewhere = request.dialect == Dialect::Responses && failure.class == FaultClass::NotFound;
+    // Nothing says which provider keeps a response, or has the call that a WebSocket joins: the next one may.
+    let anywhere = request.dialect == Dialect::Responses || request.upgrade && request.model_in == ModelPlace::Nowhere;
+    failure.elsewhere = anywhere && failure.class == FaultClass::NotFound;
     reply.body = Body::Whole(Some(body));
     Err((Some(answer(reply)), failure))
 }

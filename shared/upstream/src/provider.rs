@@ -17,7 +17,7 @@ use crate::address;
 use crate::bedrock::BedrockTransport;
 use crate::body::Reply;
 use crate::error::TransportError;
-use crate::forward::Forward;
+use crate::forward::{Forward, ModelPlace};
 use crate::health::Health;
 use crate::http::{Call, HttpTransport};
 use crate::listing::Listing;
@@ -211,6 +211,7 @@ impl Provider {
     pub(crate) fn forward_address(&self, request: &Forward<'_>, model: &str) -> Option<Url> {
         let http = self.http()?;
         if request.upgrade {
+            let model = (request.model_in == ModelPlace::Query).then_some(model);
             return http.realtime.as_ref()?.address(request.query, model);
         }
         // Kept responses are where the Responses API is.

@@ -79,6 +79,11 @@ pub enum ServerEvent {
         /// What it used: tokens, or seconds where that model is paid by them.
         usage: Usage,
     },
+    /// The session, as it is now.
+    Session {
+        /// The model that it talks with.
+        model: String,
+    },
     /// An event of the client's was refused.
     Refused {
         /// Which, if the client had named it.
@@ -159,6 +164,12 @@ pub fn server_event(text: &str) -> ServerEvent {
             let usage = event.usage.and_then(read::<WireUsage>).map(Usage::from).unwrap_or_default();
             ServerEvent::Transcribed { item_id: owned(event.item_id), usage }
         }
+        "session.created" | "session.updated" => {
+            match event.session.and_then(read::<Transcription>).and_then(|session| session.model) {
+                Some(model) => ServerEvent::Session { model },
+                None => ServerEvent::Other,
+            }
+        }
         "error" => {
             let error = event.error.and_then(read::<Refusal>).unwrap_or_default();
             ServerEvent::Refused { event_id: error.event_id }
@@ -218,6 +229,7 @@ struct AudioInput {
     transcription: Option<Transcription>,
 }
 
+/// A transcription's settings, or a session: what names a model.
 #[derive(Default, Deserialize)]
 struct Transcription {
     #[serde(default)]
@@ -355,6 +367,15 @@ mod tests {
             server_event(done),
             ServerEvent::ResponseDone { response_id: "r".to_owned(), usage: Usage::default() }
         );
+    }
+
+    #[test]
+    fn a_session_says_its_model() {
+        let model = |text: &str| server_event(text);
+        let said = r#"{"type":"session.created","session":{"id":"sess_1","type":"realtime","model":"gpt-realtime","tools":[]}}"#;
+        assert_eq!(model(said), ServerEvent::Session { model: "gpt-realtime".to_owned() });
+        assert_eq!(model(r#"{"type":"session.updated","session":{"model":7}}"#), ServerEvent::Other);
+        assert_eq!(model(r#"{"type":"session.created"}"#), ServerEvent::Other);
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub(super) struct Turns {
     /// The provider's kind, and its name of the model: what is priced.
     kind: String,
     served: String,
+    /// The session is a call's, whose model the provider knows better than the client.
+    joined: bool,
     transcription_model: Option<String>,
     cap: Option<Cap>,
     /// Tokens that the next response will read, about.
@@ -71,13 +73,21 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    pub(super) fn new(app: App, identity: Arc<Identity>, model: String, kind: String, served: String) -> Self {
+    pub(super) fn new(
+        app: App,
+        identity: Arc<Identity>,
+        model: String,
+        kind: String,
+        served: String,
+        joined: bool,
+    ) -> Self {
         Self {
             app,
             identity,
             model,
             kind,
             served,
+            joined,
             transcription_model: None,
             cap: None,
             context: 0,
@@ -125,7 +135,8 @@ impl Turns {
                 self.report(&format!("{item_id}:transcription"), model, usage).await;
             }
             ServerEvent::Refused { event_id } => self.forget(event_id.as_deref()),
-            ServerEvent::Transcribed { .. } | ServerEvent::Other => {}
+            ServerEvent::Session { model } if self.joined => self.served = model,
+            ServerEvent::Session { .. } | ServerEvent::Transcribed { .. } | ServerEvent::Other => {}
         }
         Said::default()
     }

@@ -29,6 +29,25 @@ async fn each_response_is_charged_what_it_said_while_the_session_goes_on() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_joined_is_charged_by_the_model_that_the_provider_names() {
+    let world = World::limited(&roomy()).await;
+    let bearer = format!("Bearer {}", super::support::token());
+    let (status, body) = world.refused("?call_id=rtc_1", &[("authorization", &bearer)]).await;
+    assert_eq!((status, body["error"]["param"].as_str()), (400, Some("model")), "nothing of it would have a price");
+    let (mut socket, _) = world.handshake("?call_id=rtc_1&model=ours", &[("authorization", &bearer)]).await.unwrap();
+    say(&mut socket, json!({"type": "response.create"})).await;
+    hear_of(&mut socket, "response.done").await;
+    let (input, output) = USED;
+    let expected = (input + output, 2 * cost(input, output));
+    assert_eq!(world.charged(TOKENS, |tokens, money| (tokens, money) == expected).await, expected);
+    // It begins by itself: the other end of the call asked for it.
+    say(&mut socket, json!({"type": "test.vad", "test": "unfinished"})).await;
+    hear_of(&mut socket, "response.output_text.delta").await;
+    drop(socket);
+    assert!(world.charged(TOKENS, |tokens, _| tokens > expected.0).await.0 > expected.0);
+}
+
+#[tokio::test]
 async fn a_client_that_hangs_up_is_charged_what_it_got() {
     let world = World::limited(&roomy()).await;
     let mut socket = world.open().await;

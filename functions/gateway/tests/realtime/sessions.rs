@@ -60,6 +60,28 @@ async fn until_the_provider_is_open_a_failure_is_an_http_answer() {
     assert_eq!((status, body["error"]["code"].as_str()), (404, Some("model_not_found")), "the provider's own words");
 }
 
+/// What `openai-python` sends for `realtime.connect(call_id=...)`: no model.
+#[tokio::test]
+async fn a_call_is_joined_at_the_provider_that_has_it() {
+    let world = World::new().await;
+    let bearer = bearer();
+    let authorized: [(&str, &str); 1] = [("authorization", &bearer)];
+    let (mut socket, headers) = world.handshake("?call_id=rtc_1", &authorized).await.unwrap();
+    assert_eq!(headers["x-tollgate-provider"], "a", "the default chain");
+    assert_eq!(hear(&mut socket).await["type"], "session.created");
+    let (_, headers) = world.handshake("?call_id=rtc_1&model=either", &authorized).await.unwrap();
+    assert_eq!(headers["x-tollgate-provider"], "a", "the first of this chain does not know the call");
+    let seen: Vec<String> = world.provider.handshakes.lock().unwrap().iter().map(|(uri, _)| uri.clone()).collect();
+    assert_eq!(
+        seen,
+        ["/v1/realtime?call_id=rtc_1", "/refuses/v1/realtime?call_id=rtc_1", "/v1/realtime?call_id=rtc_1"]
+    );
+    let (status, body) = world.refused("?call_id=rtc_2", &[("authorization", &bearer)]).await;
+    assert_eq!((status, body["error"]["code"].as_str()), (404, Some("model_not_found")), "the provider's own words");
+    let (status, body) = world.refused("?call_id=", &[("authorization", &bearer)]).await;
+    assert_eq!((status, body["error"]["param"].as_str()), (400, Some("model")), "no call either");
+}
+
 #[tokio::test]
 async fn a_provider_that_is_down_is_followed_by_the_next() {
     let world = World::new().await;

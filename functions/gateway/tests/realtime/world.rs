@@ -51,7 +51,7 @@ impl World {
     pub(crate) async fn limited(tier: &str) -> Self {
         let (endpoint, ledger) = ledger().await;
         let limits = format!(
-            "limits:\n  timeoutMs: 60000\n  ledger: {{endpoint: '{endpoint}'}}\n  prices: {{theirs: {{input: 1, output: 10}}, whisper-1: {{input: 0, output: 0, second: 100}}}}\n  tiers: {{standard: {tier}}}\n"
+            "limits:\n  timeoutMs: 60000\n  ledger: {{endpoint: '{endpoint}'}}\n  prices: {{theirs: {{input: 1, output: 10}}, told: {{input: 2, output: 20}}, whisper-1: {{input: 0, output: 0, second: 100}}}}\n  tiers: {{standard: {tier}}}\n"
         );
         Self::with(&limits, Some(ledger)).await
     }
@@ -68,7 +68,8 @@ impl World {
         let refuses = entry("refuses", format!("{at}/refuses"));
         let router = gateway(&format!(
             "ai:\n  modelAliases: {{ours: theirs}}\n  groups: [{{providers: [{a}]}}]\n  models:\n  - match: ['two']\n    groups: [{{providers: [{down}]}}, {{providers: \
-             [{a}]}}]\n  - match: ['none']\n    groups: [{{providers: [{down}]}}]\n  - match: ['refused']\n    groups: [{{providers: [{refuses}]}}]\n{limits}"
+             [{a}]}}]\n  - match: ['none']\n    groups: [{{providers: [{down}]}}]\n  - match: ['refused']\n    groups: [{{providers: [{refuses}]}}]\n  - match: ['either']\n    groups: [{{providers: [{refuses}]}}, \
+             {{providers: [{a}]}}]\n{limits}"
         ));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -146,7 +147,12 @@ impl Provider {
     async fn session(self, stream: TcpStream) {
         let callback = |request: &Request, response: Response| {
             self.handshakes.lock().unwrap().push((request.uri().to_string(), request.headers().clone()));
-            if request.uri().path().starts_with("/refuses") {
+            // It has one call.
+            let other = request
+                .uri()
+                .query()
+                .is_some_and(|query| query.contains("call_id=") && !query.contains("call_id=rtc_1"));
+            if request.uri().path().starts_with("/refuses") || other {
                 let mut refusal = ErrorResponse::new(Some(
                     r#"{"error":{"message":"no such model","code":"model_not_found"}}"#.to_owned(),
                 ));
@@ -157,7 +163,8 @@ impl Provider {
             Ok(response)
         };
         let Ok(mut socket) = accept_hdr_async(stream, callback).await else { return };
-        let _ = socket.send(Message::text(json!({"type": "session.created"}).to_string())).await;
+        let session = json!({"type": "session.created", "session": {"type": "realtime", "model": "told"}});
+        let _ = socket.send(Message::text(session.to_string())).await;
         let mut made = 0;
         while let Some(Ok(message)) = socket.next().await {
             let Message::Text(text) = message else { continue };

@@ -275,7 +275,7 @@ fn sessions_of_the_realtime_api_are_opened_below_the_root_or_beside_azures_deplo
         ("provider: {vertex: {projectId: p}}", None),
         ("provider: {gemini: {}}", None),
     ] {
-        let found = realtime(&entry(yaml)).and_then(|realtime| realtime.address(Some("intent=x"), "a/b"));
+        let found = realtime(&entry(yaml)).and_then(|realtime| realtime.address(Some("intent=x"), Some("a/b")));
         assert_eq!(found.map(|url| url.to_string()), expected, "{yaml}");
     }
 }
