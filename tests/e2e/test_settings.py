@@ -41,6 +41,17 @@ OF_CLAUDE = {
     ],
     "usage": {"input_tokens": 3, "output_tokens": 5, "service_tier": "priority"},
 }
+CALL = {"id": "call_1", "name": "sh", "input": "ls \"a\""}
+OF_RESPONSES = {
+    "id": "resp_1", "object": "response", "status": "completed", "model": "gpt-5.1",
+    "output": [{"type": "custom_tool_call", "id": "ctc_1", "call_id": CALL["id"], "name": CALL["name"], "input": CALL["input"]}],
+}
+OF_CHAT = {
+    "id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-5.1",
+    "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {"role": "assistant", "content": None, "tool_calls": [
+        {"id": CALL["id"], "type": "custom", "custom": {"name": CALL["name"], "input": CALL["input"]}},
+    ]}}],
+}  # fmt: skip
 OF_NOVA = {
     "output": {"message": {"role": "assistant", "content": [{"text": TEXT}]}}, "stopReason": "end_turn", "metrics": {"latencyMs": 1},
     "usage": {"inputTokens": 3, "outputTokens": 5, "totalTokens": 8}, "serviceTier": {"type": "flex"},
@@ -60,6 +71,10 @@ class Recorder:
         kind = [("content-type", "application/json")]
         if "generateContent" in path:
             return 200, kind, json.dumps(OF_GEMINI).encode()
+        if path.endswith("/responses"):
+            return 200, kind, json.dumps(OF_RESPONSES).encode()
+        if path.endswith("/chat/completions"):
+            return 200, kind, json.dumps(OF_CHAT).encode()
         if path.endswith("/converse"):
             return 200, kind, json.dumps(OF_NOVA).encode()
         more = [("x-amzn-bedrock-service-tier", "flex")] if path.endswith("/invoke") else []
@@ -76,6 +91,13 @@ def upstream():
     recorder._server.shutdown()
 
 
+def only(upstream, form: str) -> dict:
+    """OpenAI, as a provider that speaks one of its dialects."""
+    auth = {"backendAuth": {"key": "env:E2E_OPENAI_KEY"}}
+    provider = {"custom": {"model": "gpt-5.1", "formats": [{"type": form}]}}
+    return {"name": form, "provider": provider, "baseUrl": f"{upstream.url}/v1", "policies": auth}
+
+
 @pytest.fixture(scope="module")
 def asking(world, upstream):
     from conftest import Gateway
@@ -85,6 +107,7 @@ def asking(world, upstream):
         rule("on-google", providers.gemini("google", upstream.url, GEMINI)),
         rule("on-anthropic", providers.anthropic("anthropic", upstream.url, CLAUDE)),
         rule("on-bedrock", providers.bedrock("claude", CLAUDE_ON_BEDROCK, upstream.url)),
+        *[rule(f"on-{form}", only(upstream, form)) for form in ("responses", "completions")],
         rule("on-nova", providers.bedrock("nova", NOVA_ON_BEDROCK, upstream.url)),
     ]
     server = world.start_gateway(world.config(ai={"models": models}))
@@ -182,6 +205,39 @@ def test_claude_searches_as_its_own_sdk_asks(asking, upstream):
     assert ours["tools"] == theirs["tools"]
     annotation = answer.output[0].content[0].annotations[0]
     assert (annotation.type, annotation.url, answer.service_tier) == ("url_citation", PAGE, "priority")
+
+
+@pytest.mark.parametrize("client", ["chat", "responses"])
+def test_openais_other_dialect_is_asked_for_a_grammar_and_for_some_tools_as_its_own_sdk_asks(chat, upstream, client):
+    word = nonce()
+    grammar = {"syntax": "lark", "definition": "start: WORD"}
+    nested = {"type": "custom", "custom": {"name": "sh", "description": "A shell.", "format": {"type": "grammar", "grammar": grammar}}}
+    flat = {"type": "custom", "name": "sh", "description": "A shell.", "format": {"type": "grammar"} | grammar}
+    look = {"name": "look", "description": "Looks.", "parameters": {"type": "object", "properties": {}}, "strict": False}
+    some = {"mode": "required", "tools": [{"type": "custom", "custom": {"name": "sh"}}]}
+    for_chat = {
+        "messages": [{"role": "user", "content": word}], "tools": [nested, {"type": "function", "function": look}],
+        "tool_choice": {"type": "allowed_tools", "allowed_tools": some},
+    }  # fmt: skip
+    for_responses = {
+        "input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": word}]}], "tools": [flat, {"type": "function"} | look],
+        "tool_choice": {"type": "allowed_tools", "mode": "required", "tools": [{"type": "custom", "name": "sh"}]},
+    }  # fmt: skip
+    with openai.OpenAI(base_url=f"{upstream.url}/v1", api_key="key", max_retries=0) as directly:
+        if client == "chat":
+            call = chat.chat.completions.create(model="on-responses", **for_chat).choices[0].message.tool_calls[0]
+            assert isinstance(call, ChatCompletionMessageCustomToolCall)
+            said = (call.id, call.custom.name, call.custom.input)
+            directly.responses.create(model="gpt-5.1", **for_responses)
+        else:
+            call = chat.responses.create(model="on-completions", **for_responses).output[0]
+            assert call.type == "custom_tool_call"
+            said = (call.call_id, call.name, call.input)
+            directly.chat.completions.create(model="gpt-5.1", **for_chat)
+    assert said == tuple(CALL.values())
+    (path, _, ours), (their_path, _, theirs) = upstream.of(word)
+    assert path == their_path
+    assert (ours["tools"], ours["tool_choice"]) == (theirs["tools"], theirs["tool_choice"])
 
 
 def test_several_answers_are_refused_where_one_would_come(chat):
