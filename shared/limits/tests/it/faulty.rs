@@ -62,7 +62,8 @@ struct Shared {
     plan: Mutex<Plan>,
     seen: Mutex<Vec<Seen>>,
     limbo: Mutex<Vec<Raw>>,
-    late: AtomicUsize,
+    /// Connections, and requests on their way behind the door: of these a client may know nothing any more.
+    under_way: AtomicUsize,
     faults: AtomicU64,
 }
 
@@ -90,7 +91,7 @@ impl Proxy {
             plan: Mutex::new(Box::new(|_| Fate::Pass)),
             seen: Mutex::default(),
             limbo: Mutex::default(),
-            late: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
             faults: AtomicU64::new(0),
         });
         tokio::spawn(accept(listener, shared.clone()));
@@ -137,9 +138,9 @@ impl Proxy {
         count
     }
 
-    /// Until every late request has arrived.
+    /// Until every request has arrived, once all clients are gone: also those that they had given up, on a machine that has other things to do.
     pub(crate) async fn quiet(&self) {
-        while self.shared.late.load(Ordering::SeqCst) > 0 {
+        while self.shared.under_way.load(Ordering::SeqCst) > 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -147,12 +148,30 @@ impl Proxy {
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
+        let under_way = UnderWay::new(&shared);
         let shared = shared.clone();
         tokio::spawn(async move {
+            let _under_way = under_way;
             let service = service_fn(|request| serve(request, shared.clone()));
             // An error of the service breaks the connection: that is what it is for.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
+    }
+}
+
+/// Counted while it lives.
+struct UnderWay(Arc<Shared>);
+
+impl UnderWay {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.under_way.fetch_add(1, Ordering::SeqCst);
+        Self(shared.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -181,8 +200,14 @@ async fn serve(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respon
     }
     let raw = Raw { headers: parts.headers, body };
     // A task of its own: a client that goes away does not take back what is on its way.
-    let (upstream, passed) = (shared.upstream, raw.clone());
-    let pass = move || async move { tokio::spawn(forward(upstream, passed)).await.map_err(|_| Broken) };
+    let (upstream, passed, under_way) = (shared.upstream, raw.clone(), UnderWay::new(&shared));
+    let pass = move || async move {
+        let passed = async move {
+            let _under_way = under_way;
+            forward(upstream, passed).await
+        };
+        tokio::spawn(passed).await.map_err(|_| Broken)
+    };
     match fate {
         Fate::Pass => pass().await,
         Fate::Answer(status, exception) => Ok(exception_answer(status, exception, &seen)),
@@ -191,12 +216,10 @@ async fn serve(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respon
             Err(Broken)
         }
         Fate::Late(delay) => {
-            shared.late.fetch_add(1, Ordering::SeqCst);
-            let shared = shared.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(delay).await;
-                forward(shared.upstream, raw).await;
-                shared.late.fetch_sub(1, Ordering::SeqCst);
+                // With it goes what counts it.
+                let _ = pass().await;
             });
             std::future::pending().await
         }
