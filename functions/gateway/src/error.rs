@@ -12,6 +12,7 @@ use tollgate_limits::Refusal;
 use tollgate_wire::codec::{self, Dialect};
 use tollgate_wire::fault::scrub;
 use tollgate_wire::ir::{Fault, FaultKind};
+use tollgate_wire::json;
 
 /// The official SDKs obey it over their own judgement by status.
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -101,7 +102,7 @@ pub fn limited(refusal: &Refusal, client: Dialect, request_id: &str) -> Response
     let fault = limit_fault(refusal);
     let (parts, _) = response(&fault, client, request_id).into_parts();
     let body = codec::encode_error(client, &fault, request_id);
-    let mut fields: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
+    let mut fields: Map<String, Value> = json::read(&body).unwrap_or_default();
     fields.insert("allowed".to_owned(), Value::Bool(false));
     fields.insert("reason".to_owned(), Value::String(refusal.reason.clone()));
     fields.insert("retry_after_seconds".to_owned(), Value::from(refusal.retry_after_seconds()));

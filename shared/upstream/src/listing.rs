@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tollgate_wire::codec::Dialect;
+use tollgate_wire::json;
 
 use crate::chains::Chains;
 use crate::forward::Forward;
@@ -79,7 +80,7 @@ async fn fetch(provider: &Provider) -> Result<Vec<String>, String> {
 }
 
 fn ids(body: &[u8]) -> Option<Vec<String>> {
-    let list: Value = serde_json::from_slice(body).ok()?;
+    let list: Value = json::read(body).ok()?;
     let models = list.get("data")?.as_array()?;
     Some(models.iter().filter_map(|model| Some(model.get("id")?.as_str()?.to_owned())).collect())
 }

@@ -242,16 +242,7 @@ impl Edits {
         if self.changed.is_empty() {
             return body.clone();
         }
-        self.changed.sort_by_key(|(span, _)| span.start);
-        let mut out = Vec::with_capacity(body.len() + 256);
-        let mut at = 0;
-        for (span, text) in self.changed {
-            out.extend_from_slice(body.get(at..span.start).unwrap_or_default());
-            out.extend_from_slice(text.as_bytes());
-            at = span.end;
-        }
-        out.extend_from_slice(body.get(at..).unwrap_or_default());
-        out.into()
+        json::spliced(body, self.changed).into()
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn members_of_answer<'a>(body: &'a [u8], keys: &[&str]) -> Result<Vec
 /// # Errors
 ///
 /// It is no JSON, or not of this shape.
-pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, serde_json::Error> {
+pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, serde_json::Error> {
     serde_json::from_str(text(body).map_err(serde::de::Error::custom)?)
 }
 
@@ -152,8 +152,8 @@ pub fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// The text with these places replaced; they do not overlap.
-pub(crate) fn spliced(body: &[u8], mut cuts: Vec<(Range<usize>, String)>) -> Vec<u8> {
+/// The text with these places replaced, in any order; they do not overlap.
+pub fn spliced(body: &[u8], mut cuts: Vec<(Range<usize>, String)>) -> Vec<u8> {
     cuts.sort_by_key(|(span, _)| span.start);
     let mut out = Vec::with_capacity(body.len() + 64);
     let mut at = 0;
@@ -175,6 +175,12 @@ mod tests {
 
     fn keys(body: &str) -> Vec<(String, String)> {
         members(body.as_bytes()).unwrap().into_iter().map(|m| (m.key.into_owned(), m.value.to_owned())).collect()
+    }
+
+    #[test]
+    fn places_are_replaced_in_any_order() {
+        let cuts = vec![(6..8, "BB".to_owned()), (1..2, String::new()), (9..9, "a".to_owned()), (9..9, "b".to_owned())];
+        assert_eq!(spliced(b"0123456789", cuts), b"02345BB8ab9");
     }
 
     #[test]

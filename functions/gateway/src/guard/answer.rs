@@ -42,7 +42,10 @@ impl Whole {
     }
 
     pub(super) fn into_body(self) -> Bytes {
-        if self.changed { tree::splice(&self.body, vec![(self.span, self.value.to_string())]) } else { self.body }
+        match self.changed {
+            true => json::spliced(&self.body, vec![(self.span, self.value.to_string())]).into(),
+            false => self.body,
+        }
     }
 
     /// Roles and texts.

@@ -148,7 +148,7 @@ impl Conversation {
     pub(super) fn into_body(self) -> Bytes {
         let places = self.system.into_iter().chain([self.messages]);
         let edits = places.filter(|place| place.changed).map(|place| (place.span, place.value.to_string())).collect();
-        tree::splice(&self.body, edits)
+        json::spliced(&self.body, edits).into()
     }
 }
 

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tollgate_auth::Identity;
 use tollgate_config::{HeaderMatch, Piece, Place, Template};
 use tollgate_wire::codec::Dialect;
+use tollgate_wire::json;
 
 /// One request, as far as guards may speak of it.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +98,7 @@ impl Facts<'_> {
     /// A claim of the token, whose signature has been checked.
     fn claim(&self, name: &str) -> Option<String> {
         let payload = tollgate_auth::bearer(self.headers).ok()?.split('.').nth(1)?;
-        let claims: Map<String, Value> = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+        let claims: Map<String, Value> = json::read(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
         match claims.get(name)? {
             Value::String(text) if !text.is_empty() => Some(text.clone()),
             value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),

@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use tollgate_config::LambdaArn;
 use tollgate_upstream::Aws;
 use tollgate_upstream::signer::{Call, Signer, UNRESERVED};
+use tollgate_wire::json;
 
 use super::hook::{Answer, Failure, read, send};
 
@@ -121,7 +122,7 @@ fn event(path: &str, headers: &HeaderMap, body: &str, request_id: &str) -> Value
 
 /// A function's result as an HTTP answer.
 fn answer(result: Vec<u8>) -> Result<Answer, Failure> {
-    let value: Value = match serde_json::from_slice(&result) {
+    let value: Value = match json::read(&result) {
         Ok(value) => value,
         Err(_) => return Err(Failure::down("the function's result is not JSON")),
     };

@@ -1,9 +1,7 @@
 //! JSON that means the same to every reader.
 
 use std::fmt;
-use std::ops::Range;
 
-use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
@@ -14,20 +12,6 @@ pub(super) fn parse(text: &str) -> Result<Value, String> {
     let value = Unambiguous.deserialize(&mut reader).map_err(|error| error.to_string())?;
     reader.end().map_err(|error| error.to_string())?;
     Ok(value)
-}
-
-/// Puts texts in place of spans. The spans do not overlap.
-pub(super) fn splice(body: &Bytes, mut edits: Vec<(Range<usize>, String)>) -> Bytes {
-    edits.sort_by_key(|(span, _)| span.start);
-    let mut out = Vec::with_capacity(body.len());
-    let mut at = 0;
-    for (span, text) in edits {
-        out.extend_from_slice(body.get(at..span.start).unwrap_or_default());
-        out.extend_from_slice(text.as_bytes());
-        at = span.end;
-    }
-    out.extend_from_slice(body.get(at..).unwrap_or_default());
-    out.into()
 }
 
 struct Unambiguous;
@@ -106,12 +90,5 @@ mod tests {
         for text in [r#"{"a":1,"a":2}"#, r#"[{"b":{"a":1,"\u0061":2}}]"#, "[1] 2", "[", ""] {
             assert!(parse(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn spans_are_replaced_in_any_order() {
-        let body = Bytes::from_static(b"0123456789");
-        let edits = vec![(6..8, "BB".to_owned()), (1..2, String::new())];
-        assert_eq!(splice(&body, edits), Bytes::from_static(b"02345BB89"));
     }
 }

@@ -1,5 +1,7 @@
 //! A ledger, upstreams that do as their path says, and a client.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
@@ -29,6 +31,7 @@ pub(crate) const BUDGET: u64 = 1_000_000_000;
 pub(crate) struct World {
     pub(crate) router: Router,
     pub(crate) ledger: Ledger,
+    pub(crate) asked: Arc<AtomicU64>,
 }
 
 impl World {
@@ -40,7 +43,13 @@ impl World {
 
     /// `limits` has the prices, too.
     pub(crate) async fn with_prices(chain: &[&str], limits: &str) -> Self {
-        let upstream = serve(Router::new().fallback(behave)).await;
+        let asked = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&asked);
+        let upstream = serve(Router::new().fallback(move |request| {
+            count.fetch_add(1, Ordering::SeqCst);
+            behave(request)
+        }))
+        .await;
         let (endpoint, ledger) = ledger().await;
         let groups: String = chain
             .iter()
@@ -59,7 +68,12 @@ impl World {
         let yaml = format!(
             "ai:\n  routes: {{/v1/audio/transcriptions: detect, /v1/completions: detect}}\n  groups:\n{groups}limits:\n  timeoutMs: 60000\n  ledger: {{endpoint: '{endpoint}'}}\n  tiers: {{standard: {{requestsPerMinute: 1000, tokensPerDay: 1000000, usdPerMonth: 1}}}}\n{limits}"
         );
-        Self { router: gateway(&yaml), ledger }
+        Self { router: gateway(&yaml), ledger, asked }
+    }
+
+    /// How often the upstreams were asked.
+    pub(crate) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::SeqCst)
     }
 
     pub(crate) async fn ask(&self, path: &str, body: &Value) -> Answer {

@@ -8,6 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 use serde_json::Value;
 use tokio::time::Instant;
+use tollgate_wire::json;
 
 use super::Grant;
 use crate::body::{Body, source_text};
@@ -76,7 +77,7 @@ impl Call {
         let deadline = Instant::now() + Duration::from_secs(60);
         let body = Body::Http(Box::new(response)).read(MAX_BYTES, Duration::from_secs(60), deadline).await;
         let body = body.map_err(|e| format!("{host}: {e}"))?;
-        let value: Option<Value> = serde_json::from_slice(&body).ok().filter(Value::is_object);
+        let value: Option<Value> = json::read(&body).ok().filter(Value::is_object);
         match value {
             Some(value) if status.is_success() => Ok(value),
             None if status.is_success() => Err(format!("{host} answered with something that is not a JSON object")),

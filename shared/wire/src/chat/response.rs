@@ -30,9 +30,7 @@ pub(super) fn decode(body: &[u8], names: &ToolNames) -> Result<ir::Response, Wir
         return Err(WireError::Fault(Box::new(fault_of(None, &answer.error))));
     }
     let usage = usage_and_tier(&answer.usage, answer.service_tier.as_deref());
-    let mut choices = answer.choices;
-    choices.sort_by_key(|choice| choice.index.unwrap_or_default());
-    let Some(choice) = choices.into_iter().next() else {
+    let Some(choice) = answer.choices.into_iter().min_by_key(|choice| choice.index.unwrap_or_default()) else {
         return Err(WireError::BadAnswer("it has no choices".to_owned()));
     };
     let logprobs = token_logprobs(choice.logprobs);

@@ -71,7 +71,11 @@ impl<'r> Encoder<'r> {
             Some(_) => {}
         }
         for turn in turns.iter_mut() {
-            turn.items.sort_by_key(|item| !matches!(item.block, ContentBlock::ToolResult(_)));
+            let items = std::mem::take(&mut turn.items);
+            let (results, others): (Vec<_>, Vec<_>) =
+                items.into_iter().partition(|item| matches!(item.block, ContentBlock::ToolResult(_)));
+            turn.items = results;
+            turn.items.extend(others);
             let has = |of: fn(&ContentBlock<'_>) -> bool| turn.items.iter().any(|item| of(&item.block));
             if has(|block| matches!(block, ContentBlock::Document(_)))
                 && !has(|block| matches!(block, ContentBlock::Text(_)))

@@ -73,7 +73,11 @@ impl Encoder<'_> {
             }
         }
         for turn in turns.iter_mut().filter(|turn| turn.role == Role::User) {
-            turn.blocks.sort_by_key(|block| kind(block) != "tool_result");
+            let blocks = std::mem::take(&mut turn.blocks);
+            let (results, others): (Vec<_>, Vec<_>) =
+                blocks.into_iter().partition(|block| kind(block) == "tool_result");
+            turn.blocks = results;
+            turn.blocks.extend(others);
         }
         self.begin_with_user(&mut turns);
         self.end(&mut turns);
