@@ -58,6 +58,9 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     if let Some(what) = what.strip_prefix("ledger/") {
         return crate::ledger::in_process(what, count, folder);
     }
+    if let Some(what) = what.strip_prefix("dialect/") {
+        return crate::dialects::in_process(what, count);
+    }
     let scenario = Scenario::parse(what).ok_or("in-process: no such scenario")?;
     let tokens = std::fs::read_to_string(format!("{folder}/tokens"))?;
     let tokens: Vec<&str> = tokens.lines().collect();

@@ -1,6 +1,7 @@
 //! What the gateway costs. `make bench` runs `bench all`; the figures are in `docs/performance.md`.
 //!
 //! - `bench instructions`: instructions per request, in process, under callgrind ([`instructions`], [`in_process`])
+//! - `bench dialects`: instructions per event of a stream, from each dialect to each, without HTTP ([`dialects`])
 //! - `bench throughput`: the release binary beside a bare proxy and the direct call ([`throughput`], [`load`], [`proxy`])
 //! - `bench coldstart`: from spawn to `/next` and to the first answer, beside a hello-world ([`coldstart`], [`runtime_api`])
 //! - `bench ledger`: what an admission costs: against an embedded DynamoDB, in instructions, in write units, and where one item stops ([`ledger`], [`units`],
@@ -13,6 +14,7 @@
 //! `--native FILE` (the container's, for throughput and overspend) and `--hello FILE` for other binaries than those beside `bench` itself; `--quick` for a look; `--no-valgrind` leaves out of `ledger` what callgrind counts.
 
 mod coldstart;
+mod dialects;
 mod dynamo;
 mod fixtures;
 mod in_process;
@@ -52,7 +54,7 @@ pub(crate) struct Options {
 /// Measures, and answers Markdown.
 type Section = fn(&Options) -> Result<String>;
 
-const USAGE: &str = "bench instructions|throughput|coldstart|ledger|overspend|all [--gateway FILE] [--native FILE] [--hello FILE] [--quick] [--no-valgrind]";
+const USAGE: &str = "bench instructions|dialects|throughput|coldstart|ledger|overspend|all [--gateway FILE] [--native FILE] [--hello FILE] [--quick] [--no-valgrind]";
 
 fn main() -> ExitCode {
     match run() {
@@ -82,8 +84,9 @@ fn run() -> Result<()> {
         _ => {}
     }
     let options = options(&rest)?;
-    let all: [(&str, Section); 5] = [
+    let all: [(&str, Section); 6] = [
         ("instructions", instructions::run),
+        ("dialects", dialects::run),
         ("throughput", throughput::run),
         ("coldstart", coldstart::run),
         ("ledger", ledger::run),
