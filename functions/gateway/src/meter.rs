@@ -190,14 +190,13 @@ async fn reserve(app: App, request: Request) -> Result<Option<Meter>, Denied> {
         what: request.what,
         external_id: None,
     };
-    let more = Some(request.extras.output_tokens).filter(|tokens| *tokens > 0);
     let meter = |reservation, standings, degraded| Meter {
         app: app.clone(),
         team: request.identity.team.clone(),
         reservation: Some(reservation),
         prompt: ask.prompt,
         watched: request.watched,
-        cap: (request.max_output_tokens.max(more), request.choices.max(1)),
+        cap: (request.extras.output_cap(request.max_output_tokens), request.choices.max(1)),
         web_searches: request.chat_searches,
         free: request.free,
         degraded,

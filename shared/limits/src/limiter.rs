@@ -247,7 +247,7 @@ impl Limiter {
         let calls = if ask.calls.is_empty() { &nobody } else { ask.calls };
         let none = Extras::default();
         let extras = ask.extras.unwrap_or(&none);
-        let asked = ask.max_output_tokens.max(Some(extras.output_tokens).filter(|tokens| *tokens > 0));
+        let asked = extras.output_cap(ask.max_output_tokens);
         for call in calls {
             let known = if call.model.is_empty() { None } else { book.find(call.kind, call.model) };
             let price = known.or(self.unknown_price.as_ref());
@@ -258,8 +258,8 @@ impl Limiter {
                     let beside = price.beside_tokens_nano_usd(ask.prompt.searches, ask.prompt.seconds);
                     let (fast, in_region) = (extras.fast, extras.in_region);
                     let service = Service { kind: call.kind, tier: ask.service, fast, in_region };
-                    let context = price.max_input_tokens.unwrap_or(MAX_INPUT_TOKENS);
-                    let input = if ask.prompt.elsewhere { ask.prompt.bound.max(context) } else { ask.prompt.bound };
+                    let context = if ask.prompt.elsewhere { context_of(Some(price)) } else { 0 };
+                    let input = ask.prompt.bound.max(context);
                     let bound = price.bound_nano_usd(service, input, output).saturating_add(beside);
                     let bound = bound.saturating_add(price.web_searches_nano_usd(call.kind, extras.web_searches));
                     let prompt = price.bound_nano_usd(service, ask.prompt.tokens, 0).saturating_add(beside);
@@ -286,8 +286,7 @@ impl Limiter {
     /// The most input tokens that a model takes, as far as anybody knows.
     pub fn most_input(&self, kind: &str, model: &str) -> u64 {
         let book = self.overrides.current_prices();
-        let price = book.find(kind, model).or(self.unknown_price.as_ref());
-        price.and_then(|price| price.max_input_tokens).unwrap_or(MAX_INPUT_TOKENS)
+        context_of(book.find(kind, model).or(self.unknown_price.as_ref()))
     }
 
     /// What calls came to, at the prices of now.
@@ -380,4 +379,9 @@ fn narrowed(mut scopes: Vec<Scope>, what: What) -> Vec<Scope> {
     }
     scopes.retain(Scope::is_limited);
     scopes
+}
+
+/// The most input tokens of a model.
+fn context_of(price: Option<&Price>) -> u64 {
+    price.and_then(|price| price.max_input_tokens).unwrap_or(MAX_INPUT_TOKENS)
 }

@@ -81,6 +81,12 @@ impl Extras {
         extras
     }
 
+    /// The output cap that holds, beside the one that was read first.
+    #[must_use]
+    pub fn output_cap(&self, asked: Option<u64>) -> Option<u64> {
+        asked.max(Some(self.output_tokens).filter(|tokens| *tokens > 0))
+    }
+
     /// Adds what the tools may cost. `most`: so many calls in all.
     fn tools(&mut self, dialect: Dialect, tools: &str, most: Option<u64>) {
         if dialect == Dialect::Messages {

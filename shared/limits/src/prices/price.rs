@@ -153,7 +153,9 @@ impl Price {
         let parts = [self.reasoning, self.audio_output, self.image_output].into_iter().flatten();
         let output = reachable().map(|rates| rates.output).chain(parts).max().unwrap_or(0);
         let tier = service.tier.filter(|tier| *tier != ir::Tier::Flex);
-        nano([(prompt_tokens, input), (output_tokens, output)], self.times(Service { tier, ..service }))
+        // Whatever a price says of them: nobody promises that it is the tier or the speed that was asked for.
+        let times = self.times(Service { tier, ..service }).0.max(ONCE.0);
+        nano([(prompt_tokens, input), (output_tokens, output)], Times(times))
     }
 
     /// What so many search units and seconds of sound cost beside tokens, in nano-dollars, rounded up.

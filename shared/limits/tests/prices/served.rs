@@ -31,6 +31,13 @@ fn a_service_tier_costs_as_many_times() {
     let bound = |tier| own.bound_nano_usd(Service { kind: "custom", tier, ..Service::default() }, 1_000_000, 1_000_000);
     assert_eq!(bound(Some(Tier::Flex)), bound(None));
     assert_eq!(bound(Some(Tier::Priority)), 1_925 * DOLLAR / 100);
+    let cheaper = price(json!({"input": 1, "output": 10, "priority": 0.5, "fast": 0.5}));
+    let asked = Service { kind: "anthropic", tier: Some(Tier::Priority), fast: true, ..Service::default() };
+    assert_eq!(
+        cheaper.bound_nano_usd(asked, 1_000_000, 1_000_000),
+        11 * DOLLAR,
+        "nor need it be the tier or the speed"
+    );
 }
 
 #[test]

@@ -291,7 +291,7 @@ impl Writer {
             "stop_sequence": null,
             "usage": usage_value(&self.usage),
         });
-        send("message_start", &json!({ "type": "message_start", "message": message }), out);
+        write_value(Some("message_start"), &json!({ "type": "message_start", "message": message }), out);
     }
 
     fn close(&mut self, out: &mut Vec<u8>) {
@@ -300,12 +300,8 @@ impl Writer {
             let signature = std::mem::take(&mut self.signature);
             send_delta(index, ("signature_delta", "signature"), &signature, out);
         }
-        send("content_block_stop", &json!({ "type": "content_block_stop", "index": index }), out);
+        write_value(Some("content_block_stop"), &json!({ "type": "content_block_stop", "index": index }), out);
     }
-}
-
-fn send(name: &str, data: &Value, out: &mut Vec<u8>) {
-    write_value(Some(name), data, out);
 }
 
 /// More of a block: a delta of this kind, whose text is in this field.
@@ -343,7 +339,7 @@ impl StreamWriter for Writer {
             BlockKind::ToolUse { id, name } => json!({ "type": "tool_use", "id": id, "name": name, "input": {} }),
         };
         let event = json!({ "type": "content_block_start", "index": index, "content_block": block });
-        send("content_block_start", &event, out);
+        write_value(Some("content_block_start"), &event, out);
     }
 
     /// A block that another one has already closed is not closed twice.
@@ -377,8 +373,8 @@ impl StreamWriter for Writer {
         self.close(out);
         let delta = json!({ "stop_reason": stop_name(self.stop.reason), "stop_sequence": self.stop.sequence });
         let event = json!({ "type": "message_delta", "delta": delta, "usage": usage_value(&self.usage) });
-        send("message_delta", &event, out);
-        send("message_stop", &json!({ "type": "message_stop" }), out);
+        write_value(Some("message_delta"), &event, out);
+        write_value(Some("message_stop"), &json!({ "type": "message_stop" }), out);
     }
 
     fn fault(&mut self, fault: &Fault, request_id: &str, out: &mut Vec<u8>) {

@@ -57,17 +57,18 @@ struct Details {
 /// <https://platform.openai.com/docs/guides/tools-web-search>
 pub(crate) fn web_searches(answer: &[u8]) -> Option<u64> {
     memmem::find(answer, b"\"web_search_call\"")?;
-    let within =
-        |object: &[u8], key: &str| json::member(object, key).and_then(|span| object.get(span)).map(<[u8]>::to_vec);
-    let response = within(answer, "response");
-    let items = within(response.as_deref().unwrap_or(answer), "output")?;
-    let items: Vec<&RawValue> = json::read(&items).ok()?;
+    let items: Vec<&RawValue> = json::read(within(within(answer, "response").unwrap_or(answer), "output")?).ok()?;
     let is = |object: &[u8], kind: &[u8]| within(object, "type").is_some_and(|found| found == kind);
     let searches = items.into_iter().map(|item| item.get().as_bytes()).filter(|item| {
-        let other = within(item, "action").is_some_and(|action| action != b"null" && !is(&action, b"\"search\""));
+        let other = within(item, "action").is_some_and(|action| action != b"null" && !is(action, b"\"search\""));
         is(item, b"\"web_search_call\"") && !other
     });
     u64::try_from(searches.count()).ok()
+}
+
+/// A member's value as it stands in its object.
+fn within<'a>(object: &'a [u8], key: &str) -> Option<&'a [u8]> {
+    object.get(json::member(object, key)?)
 }
 
 /// Usage with the tier, which stands beside it.

@@ -71,11 +71,9 @@ impl<'r> Encoder<'r> {
             Some(_) => {}
         }
         for turn in turns.iter_mut() {
-            let items = std::mem::take(&mut turn.items);
-            let (results, others): (Vec<_>, Vec<_>) =
-                items.into_iter().partition(|item| matches!(item.block, ContentBlock::ToolResult(_)));
-            turn.items = results;
-            turn.items.extend(others);
+            let is_result = |item: &mut Item<'_>| matches!(item.block, ContentBlock::ToolResult(_));
+            let results: Vec<_> = turn.items.extract_if(.., is_result).collect();
+            turn.items.splice(0..0, results);
             let has = |of: fn(&ContentBlock<'_>) -> bool| turn.items.iter().any(|item| of(&item.block));
             if has(|block| matches!(block, ContentBlock::Document(_)))
                 && !has(|block| matches!(block, ContentBlock::Text(_)))

@@ -73,11 +73,8 @@ impl Encoder<'_> {
             }
         }
         for turn in turns.iter_mut().filter(|turn| turn.role == Role::User) {
-            let blocks = std::mem::take(&mut turn.blocks);
-            let (results, others): (Vec<_>, Vec<_>) =
-                blocks.into_iter().partition(|block| kind(block) == "tool_result");
-            turn.blocks = results;
-            turn.blocks.extend(others);
+            let results: Vec<_> = turn.blocks.extract_if(.., |block| kind(block) == "tool_result").collect();
+            turn.blocks.splice(0..0, results);
         }
         self.begin_with_user(&mut turns);
         self.end(&mut turns);
